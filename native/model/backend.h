@@ -1,0 +1,167 @@
+#pragma once
+
+// What a device has to be able to do so that every model here trains and generates on it. Model code is written once
+// over this interface; a backend is one folder that implements it (`cpu/`, `cuda/`).
+//
+// Conventions, for all operations:
+//  - Calls are queued in order; results may be read on the host only after `synchronize` or `download`.
+//  - A forward result (`out`) is overwritten. A gradient (`d...`) is ADDED TO, unless its comment says that it is overwritten.
+//  - Optional tensors are empty (`Tensor{}`), for instance the gradient of a frozen weight: then it is not computed.
+//  - Arguments are trusted: shapes were checked by the caller. Shapes in comments are (rows, cols).
+//  - Same inputs, same thread count: bitwise the same outputs. Sums are split by fixed blocks, never by whoever comes first.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/tensor.h"
+
+namespace sftlab {
+
+enum class Transpose : uint8_t { no, yes };
+
+/// Sequences of a flat batch: sequence s holds tokens [offsets[s], offsets[s + 1]).
+struct Sequences {
+  const int32_t* host = nullptr;    ///< offsets, count + 1 entries, host memory
+  const int32_t* device = nullptr;  ///< the same in the backend's memory
+  int32_t count = 0;
+  int32_t longest = 0;
+};
+
+struct AttentionShape {
+  int32_t heads = 0;
+  int32_t kvHeads = 0;
+  int32_t headSize = 0;
+  float scale = 0;
+  bool causal = true;
+  int32_t window = 0;  ///< a token sees itself and the window - 1 before it; 0: all before it
+};
+
+/// The cache of one layer: sequence slot s, position p stands in row s * capacity + p of `keys` and `values`.
+struct KeyValueCache {
+  Tensor keys;    ///< (slots * capacity, kvHeads * headSize)
+  Tensor values;  ///< the same shape
+  int32_t capacity = 0;
+};
+
+struct AdamParameter {
+  Tensor value, gradient, first, second;  ///< all f32, all of one size
+  bool decay = false;
+};
+
+struct AdamOptions {
+  float learningRate, beta1, beta2, epsilon, weightDecay;
+  float gradientScale;  ///< multiplies every gradient first: 1 / weight, times the clip factor
+  int64_t step;         ///< counts from 1, for bias correction
+};
+
+/// A counter-based random stream (Philox 4x32-10, Salmon et al. 2011): value i depends on seed, stream and i alone,
+/// so nothing has to be stored for the backward pass or for resume.
+struct RandomStream {
+  uint64_t seed = 0;
+  uint64_t stream = 0;
+};
+
+struct SampleOptions {
+  float temperature = 0;  ///< 0: greedy (lowest id wins ties)
+  int32_t topK = 0;
+  float topP = 1;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // ---- memory -----------------------------------------------------------------------------------------------------
+  virtual void* allocate(size_t bytes) = 0;  ///< 64-byte aligned; throws std::bad_alloc
+  virtual void release(void* data) = 0;
+  virtual void upload(void* device, const void* host, size_t bytes) = 0;
+  virtual void download(void* host, const void* device, size_t bytes) = 0;
+  virtual void synchronize() = 0;
+  virtual void zero(const Tensor& x) = 0;
+  /// Element by element, converting between dtypes.
+  virtual void copy(const Tensor& out, const Tensor& x) = 0;
+
+  // ---- matrix products --------------------------------------------------------------------------------------------
+  /// out = alpha * op(a) * op(b) + beta * out, accumulated in fp32. beta is 0 or 1.
+  virtual void matmul(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha,
+                      float beta) = 0;
+  /// x (n, c) += bias (1, c)
+  virtual void addBias(const Tensor& x, const Tensor& bias) = 0;
+  /// dbias (1, c) += column sums of dout (n, c)
+  virtual void addBiasBackward(const Tensor& dbias, const Tensor& dout) = 0;
+
+  // ---- elementwise ------------------------------------------------------------------------------------------------
+  /// out += x
+  virtual void add(const Tensor& out, const Tensor& x) = 0;
+  /// out = silu(gate) * up, all (n, c)
+  virtual void swiglu(const Tensor& out, const Tensor& gate, const Tensor& up) = 0;
+  /// dgate and dup are overwritten (each may be the memory of `gate` and `up` themselves).
+  virtual void swigluBackward(const Tensor& dgate, const Tensor& dup, const Tensor& dout, const Tensor& gate,
+                              const Tensor& up) = 0;
+  /// out = x with each element dropped with probability p, the others scaled by 1 / (1 - p). The mask is a function of
+  /// (stream, row * cols + col); the backward pass is the same call on the gradient.
+  virtual void dropout(const Tensor& out, const Tensor& x, float p, RandomStream stream) = 0;
+  /// out = normal(0, deviation) or uniform(-bound, bound), element i a function of (stream, i).
+  virtual void fillNormal(const Tensor& out, float deviation, RandomStream stream) = 0;
+  virtual void fillUniform(const Tensor& out, float bound, RandomStream stream) = 0;
+  virtual void fill(const Tensor& out, float value) = 0;
+
+  // ---- norm and positions -----------------------------------------------------------------------------------------
+  /// out (n, c) = x * rstd * weight (1, c); rstd (n, 1) f32 = 1 / sqrt(mean(x^2) + epsilon). `out` may be `x`.
+  /// x, out may have stride > cols only as whole rows; QK-norm passes a (tokens * heads, headSize) reshape.
+  virtual void rmsNorm(const Tensor& out, const Tensor& rstd, const Tensor& x, const Tensor& weight, float epsilon) = 0;
+  /// dx (n, c) is added to; dweight (1, c), if any, is added to. x is the forward's input.
+  virtual void rmsNormBackward(const Tensor& dx, const Tensor& dweight, const Tensor& dout, const Tensor& x,
+                               const Tensor& rstd, const Tensor& weight) = 0;
+  /// Rotates x (n, heads * headSize) in place, the half-split pairing of Hugging Face Llama (i with i + headSize / 2).
+  /// `table` (positions, headSize) f32 holds cos in the first half of a row and sin in the second (any attention factor
+  /// is already in it); `positions` (n) are rows of it. `inverse` rotates back: the backward pass.
+  virtual void rope(const Tensor& x, const Tensor& table, const int32_t* positions, int32_t headSize, bool inverse) = 0;
+
+  // ---- attention --------------------------------------------------------------------------------------------------
+  /// q, out (n, heads * headSize); k, v (n, kvHeads * headSize); lse (n, heads) f32, the log of each row's softmax sum.
+  virtual void attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
+                         const AttentionShape& shape, const Sequences& sequences) = 0;
+  /// dq, dk, dv are overwritten.
+  virtual void attentionBackward(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& dout,
+                                 const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
+                                 const AttentionShape& shape, const Sequences& sequences) = 0;
+  /// Writes row i of k, v into slot slots[i], position positions[i] of the cache.
+  virtual void cacheStore(const KeyValueCache& cache, const Tensor& k, const Tensor& v, const int32_t* slots,
+                          const int32_t* positions) = 0;
+  /// One query a row: row i attends to positions 0..positions[i] of slot slots[i] (its own key is already stored).
+  virtual void attentionCached(const Tensor& out, const Tensor& q, const KeyValueCache& cache, const int32_t* slots,
+                               const int32_t* positions, const AttentionShape& shape) = 0;
+
+  // ---- rows -------------------------------------------------------------------------------------------------------
+  /// out row i = table row ids[i]. Embedding lookup, and the choice of rows that have a loss.
+  virtual void gatherRows(const Tensor& out, const Tensor& table, const int32_t* ids) = 0;
+  /// dtable row ids[i] += dout row i; ids may repeat; deterministic.
+  virtual void gatherRowsBackward(const Tensor& dtable, const Tensor& dout, const int32_t* ids) = 0;
+
+  // ---- loss and sampling ------------------------------------------------------------------------------------------
+  /// For each row of logits (n, vocabulary): loss[i] = -log p(targets[i]) in nats, entropy[i] in nats, correct[i] = 1 where
+  /// the target is the most likely token (lowest id wins ties). With `gradient`, logits are then overwritten by
+  /// weights[i] * (softmax - onehot). loss, entropy: n f32; correct: n uint8.
+  virtual void crossEntropy(const Tensor& logits, const int32_t* targets, const float* weights, float* loss,
+                            float* entropy, uint8_t* correct, bool gradient) = 0;
+  /// Draws one token a row; entropy and logProbability are those of the distribution at temperature 1. Row i draws its
+  /// random number from streams[i] (backend memory) at index 0.
+  virtual void sample(const Tensor& logits, const SampleOptions& options, const RandomStream* streams, int32_t* tokens,
+                      float* entropy, float* logProbability) = 0;
+
+  // ---- optimizer --------------------------------------------------------------------------------------------------
+  /// Sum of squares over all gradients, in double.
+  virtual double squaredNorm(const std::vector<Tensor>& gradients) = 0;
+  /// Decoupled AdamW (Loshchilov and Hutter 2019) as in torch.optim.AdamW, over all tensors in one pass.
+  virtual void adamw(const std::vector<AdamParameter>& parameters, const AdamOptions& options) = 0;
+
+  // ---- facts ------------------------------------------------------------------------------------------------------
+  virtual size_t currentBytes() const = 0;
+  virtual size_t peakBytes() const = 0;
+};
+
+}  // namespace sftlab

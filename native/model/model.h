@@ -1,0 +1,113 @@
+#pragma once
+
+// The model as its users see it (the addon, the tests, the bench): open, accumulate, update, evaluate, generate, save.
+// Mirrors `src/engine/types.ts`, where every option is documented and checked.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/backend.h"
+
+namespace sftlab {
+
+/// A flat batch; see `Batch` in src/engine/types.ts. Host memory, borrowed for the call.
+struct Batch {
+  const int32_t* tokens = nullptr;
+  const int32_t* targets = nullptr;
+  const float* weights = nullptr;
+  const uint8_t* groups = nullptr;
+  int32_t size = 0;
+  const int32_t* offsets = nullptr;
+  int32_t sequences = 0;
+};
+
+struct GroupStats {
+  int64_t tokens = 0;
+  double loss = 0, entropy = 0;
+  int64_t correct = 0;
+};
+
+struct BatchStats {
+  double weightedLoss = 0, weight = 0;
+  GroupStats prompt, completion;
+};
+
+struct TokenStats {
+  std::vector<float> loss, entropy;
+  std::vector<uint8_t> correct;
+};
+
+struct AdapterOptions {
+  int32_t r = 8;
+  float alpha = 16, dropout = 0;
+  std::vector<std::string> targetModules;
+};
+
+struct OpenOptions {
+  std::filesystem::path directory;
+  uint64_t seed = 0;
+  bool train = false;
+  bool initialize = false;
+  /// None, a new adapter, or the folder of a PEFT adapter.
+  std::variant<std::monostate, AdapterOptions, std::filesystem::path> adapter;
+};
+
+struct UpdateOptions {
+  double learningRate = 0, maxGradNorm = 0, weightDecay = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+};
+
+struct UpdateStats {
+  double gradientNorm = 0;
+  bool finite = true;
+};
+
+struct GenerateOptions {
+  int32_t maxNewTokens = 0;
+  SampleOptions sampling;
+  uint64_t seed = 0;
+  std::vector<int32_t> stopTokens;
+};
+
+struct Generated {
+  std::vector<int32_t> tokens;
+  std::vector<float> entropies, logProbabilities;
+  bool stopped = false;
+};
+
+struct ModelInfo {
+  std::string architecture;
+  int64_t parameters = 0, trainableParameters = 0;
+  int32_t layers = 0, hiddenSize = 0, vocabularySize = 0, maxPositions = 0;
+  bool tiedEmbeddings = false;
+};
+
+class Model {
+ public:
+  /// Throws sftlab::Error (io/error.h) naming file, tensor or key.
+  static std::unique_ptr<Model> open(const OpenOptions& options, std::shared_ptr<Backend> backend);
+  virtual ~Model() = default;
+
+  virtual const ModelInfo& info() const = 0;
+  virtual BatchStats accumulate(const Batch& batch) = 0;
+  virtual UpdateStats update(const UpdateOptions& options) = 0;
+  virtual TokenStats evaluate(const Batch& batch) = 0;
+  virtual std::vector<Generated> generate(const std::vector<std::vector<int32_t>>& prompts,
+                                          const GenerateOptions& options) = 0;
+  virtual void save(const std::filesystem::path& directory) = 0;
+  virtual void saveState(const std::filesystem::path& directory) = 0;
+  virtual void loadState(const std::filesystem::path& directory) = 0;
+
+  // For tests: all logits (tokens, vocabulary) of a batch; the gradient accumulated so far (raw sums, by the tensor names of the
+  // file that `save` writes); the values of the trained tensors.
+  virtual std::vector<float> logits(const Batch& batch) = 0;
+  virtual std::map<std::string, std::vector<float>> gradients() = 0;
+  virtual std::map<std::string, std::vector<float>> trainedTensors() = 0;
+};
+
+}  // namespace sftlab

@@ -1,0 +1,162 @@
+/** The typed face of the native engine. Arguments are checked on this side; the addon trusts its caller. */
+
+/**
+ * A flat batch without padding: sequences stand end to end and never see each other.
+ *
+ * `targets[i]` is the token that position i has to predict (the next token of its sequence); the last position of each
+ * sequence predicts nothing. All per-token arrays have `tokens.length` entries.
+ */
+export interface Batch {
+  readonly tokens: Int32Array;
+  /** Start of each sequence and, last, `tokens.length`: sequences + 1 entries, strictly increasing from 0. */
+  readonly offsets: Int32Array;
+  readonly targets: Int32Array;
+  /** Loss weight of each position; 0 means that its row never reaches the vocabulary projection for training. */
+  readonly weights: Float32Array;
+  /**
+   * `TokenGroup` of each position's target: 0 is neither trained nor measured; 1 prompt, 2 completion. A position with a
+   * group and weight 0 is measured only (forward, no gradient).
+   */
+  readonly groups: Uint8Array;
+}
+
+/** Sums over the positions of one group. */
+export interface GroupStats {
+  readonly tokens: number;
+  /** Sum of −log p(target), nats. */
+  readonly loss: number;
+  /** Sum of the entropies of the predicted distributions, nats. */
+  readonly entropy: number;
+  /** Positions whose most likely token is the target. */
+  readonly correct: number;
+}
+
+export interface BatchStats {
+  /** Sum of weight × −log p(target). */
+  readonly weightedLoss: number;
+  /** Sum of weights. */
+  readonly weight: number;
+  readonly prompt: GroupStats;
+  readonly completion: GroupStats;
+}
+
+/** Per position; 0 where the position's group is 0. */
+export interface TokenStats {
+  readonly loss: Float32Array;
+  readonly entropy: Float32Array;
+  readonly correct: Uint8Array;
+}
+
+export interface AdapterOptions {
+  readonly r: number;
+  readonly alpha: number;
+  readonly dropout: number;
+  /** Module names as PEFT has them: `q_proj`, `k_proj`, `v_proj`, `o_proj`, `gate_proj`, `up_proj`, `down_proj`; or `all-linear`. */
+  readonly targetModules: readonly string[];
+}
+
+export interface OpenOptions {
+  /** A Hugging Face model folder: `config.json` and safetensors; or a PEFT adapter folder if `adapter` is a string. */
+  readonly directory: string;
+  /** `cpu`; `cuda:0` when the engine has CUDA. */
+  readonly device: string;
+  readonly precision: 'fp32';
+  /** Threads of the CPU backend; 0 means one for each core. */
+  readonly threads: number;
+  /** Seeds adapter initialisation and dropout. */
+  readonly seed: number;
+  /** `train` allocates gradients and optimizer state; `infer` does not. */
+  readonly mode: 'train' | 'infer';
+  /** A new adapter to train, or the folder of an existing PEFT adapter to load (and train, in `train` mode). */
+  readonly adapter?: AdapterOptions | string;
+  /** Draw fresh weights as `config.json` says (`initializer_range`) instead of reading safetensors. For pre-training. */
+  readonly initialize?: boolean;
+}
+
+export interface UpdateOptions {
+  readonly learningRate: number;
+  /** 0 turns clipping off. */
+  readonly maxGradNorm: number;
+  /** Decoupled; applied to matrices only, never to norms and biases (as Hugging Face Trainer does). */
+  readonly weightDecay: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+}
+
+export interface UpdateStats {
+  /** Global norm of the gradient (already divided by the step's loss weight), before clipping. */
+  readonly gradientNorm: number;
+  /** False where the norm was not finite: nothing was updated then. */
+  readonly finite: boolean;
+}
+
+export interface GenerateOptions {
+  readonly maxNewTokens: number;
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** 0: off. */
+  readonly topK: number;
+  /** 1: off. */
+  readonly topP: number;
+  readonly seed: number;
+  /** Generation of a sequence ends with (and includes) any of these. */
+  readonly stopTokens: Int32Array;
+}
+
+export interface Generated {
+  readonly tokens: Int32Array;
+  /** Entropy in nats of the distribution (at temperature 1) each token was drawn from. */
+  readonly entropies: Float32Array;
+  /** Log probability of each token at temperature 1. */
+  readonly logProbabilities: Float32Array;
+  readonly finish: 'stop' | 'length';
+}
+
+export interface ModelInfo {
+  /** As in `config.json`, for instance `Qwen3ForCausalLM`. */
+  readonly architecture: string;
+  readonly parameters: number;
+  readonly trainableParameters: number;
+  readonly layers: number;
+  readonly hiddenSize: number;
+  readonly vocabularySize: number;
+  readonly maxPositions: number;
+  readonly tiedEmbeddings: boolean;
+}
+
+export interface Memory {
+  /** Bytes held by the engine now, and the most it ever held. */
+  readonly current: number;
+  readonly peak: number;
+}
+
+export interface Device {
+  /** `cpu`, `cuda:0`. */
+  readonly id: string;
+  readonly name: string;
+  /** Bytes. */
+  readonly memory: number;
+  /** CPU: cores that may be used. */
+  readonly cores?: number;
+  /** Instruction sets that matter for matrix products, for instance `avx512_bf16`. */
+  readonly features?: readonly string[];
+}
+
+export interface Model {
+  readonly info: ModelInfo;
+  /** Forward and backward; adds to the gradient and to the step's weight. */
+  accumulate(batch: Batch): Promise<BatchStats>;
+  /** Divides the gradient by the step's weight, clips, updates by AdamW, clears the gradient. */
+  update(options: UpdateOptions): Promise<UpdateStats>;
+  /** Forward only. Dropout is off. */
+  evaluate(batch: Batch): Promise<TokenStats>;
+  generate(prompts: readonly Int32Array[], options: GenerateOptions): Promise<Generated[]>;
+  /** Writes `model.safetensors` (sharded with an index above 5 GB) or `adapter_model.safetensors` + `adapter_config.json`. */
+  save(directory: string): Promise<void>;
+  /** Writes `optimizer.safetensors`: moments and the step count; with `save`, all that exact resume needs. */
+  saveState(directory: string): Promise<void>;
+  loadState(directory: string): Promise<void>;
+  memory(): Memory;
+  close(): Promise<void>;
+}
