@@ -1,0 +1,153 @@
+/**
+ * Checkpoints of a run: written beside their place, synced, and renamed into it, so that a folder called `step-000100` is
+ * complete or not there. `manifest.json` holds the SHA-256 of every file and is checked before a checkpoint is used.
+ */
+
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { codeOf, readJson, syncPath, writeDurably, writeError } from './files.js';
+
+const manifestSchema = z.object({
+  v: z.literal(1),
+  step: z.number().int().min(0),
+  files: z.record(z.string(), z.object({ bytes: z.number().int(), sha256: z.string() })),
+});
+
+export interface Checkpoint {
+  readonly step: number;
+  /** Absolute path of the folder. */
+  readonly directory: string;
+}
+
+export function checkpointName(step: number): string {
+  return `step-${String(step).padStart(6, '0')}`;
+}
+
+/** Those that were finished, oldest first. */
+export async function listCheckpoints(folder: string): Promise<Checkpoint[]> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+  return names
+    .flatMap((name) => {
+      const step = /^step-(\d+)$/.exec(name)?.[1];
+      return step === undefined ? [] : [{ step: Number(step), directory: join(folder, name) }];
+    })
+    .sort((a, b) => a.step - b.step);
+}
+
+/**
+ * Writes a checkpoint.
+ *
+ * @param write fills the folder it is given
+ * @throws LabError on a full disk or a read-only folder; what was half-written is removed and older checkpoints are untouched
+ */
+export async function writeCheckpoint(
+  folder: string,
+  step: number,
+  write: (directory: string) => Promise<void>,
+): Promise<{ checkpoint: Checkpoint; bytes: number }> {
+  const directory = join(folder, checkpointName(step));
+  const partial = join(folder, `.partial-${checkpointName(step)}-${randomUUID().slice(0, 8)}`);
+  try {
+    await mkdir(partial, { recursive: true });
+    await write(partial);
+    const files: z.infer<typeof manifestSchema>['files'] = {};
+    let bytes = 0;
+    for (const name of (await readdir(partial)).sort()) {
+      const path = join(partial, name);
+      await syncPath(path);
+      const file = { bytes: (await stat(path)).size, sha256: await sha256(path) };
+      files[name] = file;
+      bytes += file.bytes;
+    }
+    await writeDurably(join(partial, 'manifest.json'), `${JSON.stringify({ v: 1, step, files }, null, 2)}\n`);
+    await syncPath(partial);
+    await discard(folder, directory);
+    await rename(partial, directory);
+    await syncPath(folder);
+    return { checkpoint: { step, directory }, bytes };
+  } catch (error) {
+    await rm(partial, { recursive: true, force: true }).catch(() => undefined);
+    throw writeError(error, directory);
+  }
+}
+
+/** Reads a checkpoint back against its manifest; what is wrong with it, or undefined. */
+export async function checkpointProblem({ directory, step }: Checkpoint): Promise<string | undefined> {
+  let manifest: z.infer<typeof manifestSchema>;
+  try {
+    manifest = await readJson(join(directory, 'manifest.json'), manifestSchema);
+  } catch (error) {
+    return `manifest.json: ${error instanceof Error ? error.message : String(error)}`;
+  }
+  if (manifest.step !== step) return `manifest.json is of step ${manifest.step}`;
+  for (const [name, expected] of Object.entries(manifest.files)) {
+    // A manifest names files of its own folder, nothing else.
+    if (name !== name.replace(/[/\\]/g, '') || name.startsWith('.')) return `${name}: not a file name`;
+    const path = join(directory, name);
+    try {
+      const { size } = await stat(path);
+      if (size !== expected.bytes) return `${name} has ${size} bytes instead of ${expected.bytes}`;
+      if ((await sha256(path)) !== expected.sha256) return `${name} differs from what was written`;
+    } catch (error) {
+      return `${name}: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+  return undefined;
+}
+
+/** The newest checkpoint that reads back right, and the newer ones that do not. */
+export async function newestGoodCheckpoint(
+  folder: string,
+): Promise<{ checkpoint: Checkpoint | undefined; bad: { checkpoint: Checkpoint; problem: string }[] }> {
+  const bad: { checkpoint: Checkpoint; problem: string }[] = [];
+  for (const checkpoint of (await listCheckpoints(folder)).reverse()) {
+    const problem = await checkpointProblem(checkpoint);
+    if (problem === undefined) return { checkpoint, bad };
+    bad.push({ checkpoint, problem });
+  }
+  return { checkpoint: undefined, bad };
+}
+
+/** Deletes the oldest checkpoints above the limit. Call it once the newest has been verified. */
+export async function pruneCheckpoints(folder: string, limit: number): Promise<Checkpoint[]> {
+  const checkpoints = await listCheckpoints(folder);
+  const old = checkpoints.slice(0, Math.max(0, checkpoints.length - limit));
+  for (const { directory } of old) await discard(folder, directory);
+  return old;
+}
+
+/** Removes what killed processes left half-written or half-deleted. Only the holder of the run's lock may call this. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names) {
+    if (/^\.(partial|deleted)-/.test(name)) await rm(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+/** Renames first, so that a kill in between leaves no incomplete folder under a checkpoint's name. */
+async function discard(folder: string, directory: string): Promise<void> {
+  const gone = join(folder, `.deleted-${randomUUID().slice(0, 8)}`);
+  try {
+    await rename(directory, gone);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  await rm(gone, { recursive: true, force: true });
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
+  return hash.digest('hex');
+}

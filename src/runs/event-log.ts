@@ -1,0 +1,173 @@
+/** `events.jsonl`: append-only, one event a line; the truth about a run. */
+
+import { closeSync, existsSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type EventBody, formatEvent, parseEvent, type RunEvent } from '../core/events.js';
+import { codeOf, writeError } from './files.js';
+import { monotonicMs } from './lock.js';
+
+/** Train events reach the disk itself at most this late; all others at once. */
+const syncMs = 5_000;
+
+export class EventLog {
+  private readonly file: number;
+  private size: number;
+  private seq: number;
+  private syncedAt = monotonicMs();
+
+  private constructor(
+    private readonly path: string,
+    file: number,
+    size: number,
+    seq: number,
+  ) {
+    this.file = file;
+    this.size = size;
+    this.seq = seq;
+  }
+
+  /** Opens a log to append to; numbers go on after the last one in it. */
+  static async open(path: string): Promise<EventLog> {
+    const { lastSeq } = existsSync(path) ? await readEvents(path) : { lastSeq: -1 };
+    try {
+      const file = openSync(path, 'a+');
+      const log = new EventLog(path, file, fstatSync(file).size, lastSeq + 1);
+      // What a killed process left of its last line stands alone, for readers to skip.
+      if (log.size > 0 && lastByte(file, log.size) !== 0x0a) log.write('\n');
+      return log;
+    } catch (error) {
+      throw writeError(error, path);
+    }
+  }
+
+  append(body: EventBody): RunEvent {
+    const { event, line } = formatEvent(body, this.seq, new Date());
+    this.write(line);
+    this.seq++;
+    if (body.type !== 'train' || monotonicMs() - this.syncedAt > syncMs) this.sync();
+    return event;
+  }
+
+  close(): void {
+    try {
+      this.sync();
+    } finally {
+      closeSync(this.file);
+    }
+  }
+
+  private sync(): void {
+    try {
+      fdatasyncSync(this.file);
+      this.syncedAt = monotonicMs();
+    } catch (error) {
+      throw writeError(error, this.path);
+    }
+  }
+
+  private write(text: string): void {
+    const bytes = Buffer.from(text);
+    let written = 0;
+    try {
+      while (written < bytes.length) written += writeSync(this.file, bytes, written);
+      this.size += bytes.length;
+    } catch (error) {
+      try {
+        // Half a line is worse than none.
+        ftruncateSync(this.file, this.size);
+      } catch {
+        // Readers skip a torn line.
+      }
+      throw writeError(error, this.path);
+    }
+  }
+}
+
+function lastByte(file: number, size: number): number | undefined {
+  const byte = Buffer.alloc(1);
+  readSync(file, byte, 0, 1, size - 1);
+  return byte[0];
+}
+
+export interface EventFile {
+  readonly events: RunEvent[];
+  /** Lines that are no events: torn by a kill, damaged, or of a newer version. A torn last line counts. */
+  readonly skipped: number;
+  readonly lastSeq: number;
+}
+
+/** Everything in a log now. A missing file has no events. */
+export async function readEvents(path: string): Promise<EventFile> {
+  const reader = new EventReader(path);
+  const events = await reader.poll();
+  const lastSeq = events.reduce((last, { seq }) => Math.max(last, seq), -1);
+  return { events, skipped: reader.skipped + (reader.pending ? 1 : 0), lastSeq };
+}
+
+/** Reads what was appended since the last call; keeps an unfinished last line for the next. */
+export class EventReader {
+  skipped = 0;
+  private offset = 0;
+  private rest: Buffer = Buffer.alloc(0);
+
+  constructor(private readonly path: string) {}
+
+  /** Whether the last line read so far has no end yet. */
+  get pending(): boolean {
+    return this.rest.length > 0;
+  }
+
+  async poll(): Promise<RunEvent[]> {
+    let handle: Awaited<ReturnType<typeof open>>;
+    try {
+      handle = await open(this.path, 'r');
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return [];
+      throw error;
+    }
+    try {
+      const { size } = await handle.stat();
+      if (size < this.offset) {
+        // Cut back by its writer (a full disk), or replaced.
+        this.offset = 0;
+        this.rest = Buffer.alloc(0);
+      }
+      const events: RunEvent[] = [];
+      const chunk = Buffer.alloc(1 << 20);
+      for (;;) {
+        const { bytesRead } = await handle.read(chunk, 0, chunk.length, this.offset);
+        if (bytesRead === 0) return events;
+        this.offset += bytesRead;
+        this.take(Buffer.concat([this.rest, chunk.subarray(0, bytesRead)]), events);
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+
+  private take(bytes: Buffer, events: RunEvent[]): void {
+    let start = 0;
+    for (let end = bytes.indexOf(0x0a); end !== -1; end = bytes.indexOf(0x0a, start)) {
+      const line = bytes.toString('utf8', start, end);
+      start = end + 1;
+      if (line.trim() === '') continue;
+      const event = parseEvent(line);
+      if (event === undefined) this.skipped++;
+      else events.push(event);
+    }
+    this.rest = bytes.subarray(start);
+  }
+}
+
+/** Follows a log: yields what is there, then what is appended, in batches, until the signal aborts. */
+export async function* tailEvents(path: string, signal: AbortSignal, intervalMs = 250): AsyncGenerator<RunEvent[]> {
+  const reader = new EventReader(path);
+  let lastSeq = -1;
+  while (!signal.aborted) {
+    const fresh = (await reader.poll()).filter(({ seq }) => seq > lastSeq);
+    lastSeq = fresh.at(-1)?.seq ?? lastSeq;
+    if (fresh.length > 0) yield fresh;
+    await sleep(intervalMs, undefined, { signal }).catch(() => undefined);
+  }
+}
