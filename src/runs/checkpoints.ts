@@ -5,11 +5,11 @@
 
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
-import { codeOf, readJson, syncPath, writeDurably, writeError } from './files.js';
+import { codeOf, makeFolder, readJson, syncPath, writeDurably, writeError } from './files.js';
 
 const manifestSchema = z.object({
   v: z.literal(1),
@@ -58,7 +58,7 @@ export async function writeCheckpoint(
   const directory = join(folder, checkpointName(step));
   const partial = join(folder, `.partial-${checkpointName(step)}-${randomUUID().slice(0, 8)}`);
   try {
-    await mkdir(partial, { recursive: true });
+    await makeFolder(partial);
     await write(partial);
     const files: z.infer<typeof manifestSchema>['files'] = {};
     let bytes = 0;

@@ -101,8 +101,12 @@ export interface EventFile {
 export async function readEvents(path: string): Promise<EventFile> {
   const reader = new EventReader(path);
   const events = await reader.poll();
+  // A last line that lacks no more than its end is an event all the same.
+  const unended = reader.pending === '' ? undefined : parseEvent(reader.pending);
+  if (unended !== undefined) events.push(unended);
   const lastSeq = events.reduce((last, { seq }) => Math.max(last, seq), -1);
-  return { events, skipped: reader.skipped + (reader.pending ? 1 : 0), lastSeq };
+  const torn = reader.pending !== '' && unended === undefined ? 1 : 0;
+  return { events, skipped: reader.skipped + torn, lastSeq };
 }
 
 /** Reads what was appended since the last call; keeps an unfinished last line for the next. */
@@ -113,9 +117,9 @@ export class EventReader {
 
   constructor(private readonly path: string) {}
 
-  /** Whether the last line read so far has no end yet. */
-  get pending(): boolean {
-    return this.rest.length > 0;
+  /** The last line, as far as it goes, while its end has not been read. */
+  get pending(): string {
+    return this.rest.toString('utf8');
   }
 
   async poll(): Promise<RunEvent[]> {

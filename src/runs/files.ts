@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { access, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { z } from 'zod';
 import { LabError } from '../core/errors.js';
@@ -65,11 +65,31 @@ export async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T
 /** Makes a folder and those above it, with an error that says which one could not be made. */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeOne(path);
     await access(path, constants.W_OK);
   } catch (error) {
     throw writeError(error, path);
   }
+}
+
+/** Not `recursive`: Node's never ends where a folder exists but takes no entries, as in `/proc`. */
+async function makeOne(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (code !== 'ENOENT' || dirname(path) === path || (await isThere(dirname(path)))) throw error;
+    await makeOne(dirname(path));
+    await makeOne(path);
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 export function codeOf(error: unknown): string | undefined {

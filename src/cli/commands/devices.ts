@@ -1,0 +1,26 @@
+/** `sft-lab devices`: what this machine can train on. */
+
+import type { Command } from 'commander';
+import { devices } from '../../engine/index.js';
+import { formatBytes } from '../display.js';
+import { exitCode } from '../failure.js';
+
+export function addDevices(program: Command): void {
+  program
+    .command('devices')
+    .description('Lists what this machine can train on.')
+    .option('--json', 'print a JSON array')
+    .option('--quiet', 'print ids only')
+    .action(async (flags: { json?: boolean; quiet?: boolean }) => {
+      const found = await devices();
+      if (flags.json === true) {
+        process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
+      } else {
+        for (const { id, name, memory, cores, features } of found) {
+          const facts = [name, formatBytes(memory), ...(cores === undefined ? [] : [`${cores} cores`]), ...(features ?? [])];
+          process.stdout.write(flags.quiet === true ? `${id}\n` : `${id.padEnd(8)}${facts.join(', ')}\n`);
+        }
+      }
+      process.exitCode = exitCode.ok;
+    });
+}

@@ -1,0 +1,163 @@
+/**
+ * Where a command's words go. On a terminal the last lines can be live: redrawn in place. Elsewhere only whole lines are
+ * written. All permanent lines also go to a log file, without colours. A terminal that went away is no reason to stop.
+ */
+
+import { closeSync, openSync, writeSync } from 'node:fs';
+import type { WriteStream } from 'node:tty';
+
+export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
+
+const codes: Readonly<Record<Style, number>> = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 };
+
+/** A piece of a line with its style; plain text has none. */
+export type Piece = string | readonly [Style, string];
+
+export interface TerminalOptions {
+  readonly stream: NodeJS.WriteStream;
+  readonly quiet: boolean;
+  /** For warnings and errors, which are never quiet. */
+  readonly errors: NodeJS.WriteStream;
+}
+
+export class Terminal {
+  /** Whether lines can be redrawn. */
+  readonly interactive: boolean;
+  private readonly colours: boolean;
+  private readonly errorColours: boolean;
+  private readonly unicode: boolean;
+  private liveLines = 0;
+  private gone = false;
+  private log: number | undefined;
+
+  constructor(private readonly options: TerminalOptions) {
+    const dumb = process.env.TERM === 'dumb';
+    this.interactive = options.stream.isTTY === true && !dumb && !options.quiet;
+    const wanted = (process.env.NO_COLOR ?? '') === '' && !dumb;
+    this.colours = wanted && options.stream.isTTY === true;
+    this.errorColours = wanted && options.errors.isTTY === true;
+    this.unicode = /utf-?8/i.test(process.env.LC_ALL || process.env.LC_CTYPE || process.env.LANG || '');
+    // A closed pty or pipe: the run goes on, its files tell the rest.
+    for (const stream of [options.stream, options.errors]) stream.on('error', () => this.leave());
+  }
+
+  get width(): number {
+    const stream: NodeJS.WriteStream & Partial<Pick<WriteStream, 'getWindowSize'>> = this.options.stream;
+    // Asked anew each time: a process without a controlling terminal hears of no resize.
+    return Math.max(20, stream.getWindowSize?.()[0] ?? stream.columns ?? 100);
+  }
+
+  /** Copies permanent lines to a file from now on. */
+  logTo(path: string): void {
+    this.closeLog();
+    try {
+      this.log = openSync(path, 'a');
+    } catch {
+      // The event log will say what is wrong with the folder.
+      this.log = undefined;
+    }
+  }
+
+  closeLog(): void {
+    if (this.log !== undefined) closeSync(this.log);
+    this.log = undefined;
+  }
+
+  line(...pieces: readonly Piece[]): void {
+    this.toLog(pieces);
+    if (this.options.quiet) return;
+    this.write(this.options.stream, `${this.clearLive()}${render(pieces, this.colours)}\n`);
+  }
+
+  /** A warning or an error: shown even when quiet, on the error stream. */
+  alert(...pieces: readonly Piece[]): void {
+    this.toLog(pieces);
+    this.write(this.options.stream, this.clearLive());
+    this.write(this.options.errors, `${render(pieces, this.errorColours)}\n`);
+  }
+
+  /** Replaces the live lines; nothing where lines cannot be redrawn. */
+  live(lines: readonly (readonly Piece[])[]): void {
+    if (!this.interactive || this.gone) return;
+    const width = this.width;
+    const text = lines.map((pieces) => render(cut(pieces, width - 1), this.colours)).join('\n');
+    this.write(this.options.stream, `${this.clearLive()}${text}${lines.length > 0 ? '\n' : ''}`);
+    this.liveLines = lines.length;
+  }
+
+  /** A bar `width` characters wide. */
+  bar(share: number, width: number): string {
+    const [full, empty] = this.unicode ? ['█', '░'] : ['#', '.'];
+    const filled = Math.round(Math.min(1, Math.max(0, share)) * width);
+    return `${full?.repeat(filled)}${empty?.repeat(width - filled)}`;
+  }
+
+  private clearLive(): string {
+    const text = this.liveLines === 0 ? '' : `\u001b[${this.liveLines}A\r\u001b[J`;
+    this.liveLines = 0;
+    return text;
+  }
+
+  private toLog(pieces: readonly Piece[]): void {
+    if (this.log === undefined) return;
+    try {
+      writeSync(this.log, `${render(pieces, false)}\n`);
+    } catch {
+      // A full disk: the event log reports it.
+    }
+  }
+
+  private write(stream: NodeJS.WriteStream, text: string): void {
+    if (this.gone || text === '') return;
+    try {
+      stream.write(text);
+    } catch {
+      this.leave();
+    }
+  }
+
+  private leave(): void {
+    this.gone = true;
+  }
+}
+
+function render(pieces: readonly Piece[], colours: boolean): string {
+  return pieces
+    .map((piece) => {
+      if (typeof piece === 'string') return piece;
+      const [style, text] = piece;
+      return colours ? `\u001b[${codes[style]}m${text}\u001b[0m` : text;
+    })
+    .join('');
+}
+
+function cut(pieces: readonly Piece[], width: number): Piece[] {
+  let left = width;
+  return pieces.map((piece) => {
+    const text = typeof piece === 'string' ? piece : piece[1];
+    const kept = text.slice(0, Math.max(0, left));
+    left -= kept.length;
+    return typeof piece === 'string' ? kept : ([piece[0], kept] as const);
+  });
+}
+
+// C0 and C1 controls, soft hyphen and zero-width characters, bidirectional controls, line separators, byte order mark.
+const unprintable = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
+/** Text of a model or a data set, made safe to print: control characters are written out, `keep` names those that stay. */
+export function printable(text: string, keep: '' | '\n\t' = ''): string {
+  return text.replace(unprintable, (character) => {
+    if (keep.includes(character)) return character;
+    if (character === '\n') return '\\n';
+    if (character === '\t') return '\\t';
+    if (character === '\r') return '\\r';
+    const code = character.charCodeAt(0).toString(16);
+    return code.length <= 2 ? `\\x${code.padStart(2, '0')}` : `\\u${code.padStart(4, '0')}`;
+  });
+}
+
+/** Shortens a text to one line of at most `width` characters. */
+export function oneLine(text: string, width: number): string {
+  const plain = printable(text.trim());
+  return plain.length <= width ? plain : `${plain.slice(0, Math.max(0, width - 1))}…`;
+}

@@ -1,0 +1,106 @@
+/** A run's data: opened as its config says, with what is wrong with it made into an error or into warnings. */
+
+import type { ResolvedConfig } from '../core/config.js';
+import { LabError } from '../core/errors.js';
+import type { BodyOf } from '../core/events.js';
+import { openTrainingData } from '../data/index.js';
+import type { DataReport, DataSource, Problem, SetReport, TrainingData } from '../data/types.js';
+
+/** @throws LabError where records are bad and the config says to stop */
+export async function openRunData(
+  config: ResolvedConfig,
+  chatTemplate: string | undefined,
+  signal: AbortSignal,
+): Promise<TrainingData> {
+  const data = await openTrainingData(
+    {
+      modelDirectory: config.model_name_or_path,
+      ...(chatTemplate === undefined ? {} : { chatTemplate }),
+      promptPrefix: config.prompt_prefix,
+      instructionResponseSeparator: config.instruction_response_separator,
+      train: config.train_dataset.map(sourceOf),
+      evaluation: Object.fromEntries(
+        Object.entries(config.eval_dataset).map(([name, sources]) => [name, sources.map(sourceOf)]),
+      ),
+      testSize: config.test_size,
+      lossOn: config.loss_on,
+      maxLength: config.max_length,
+      onBadRecord: config.on_bad_record,
+      streaming: config.streaming,
+      shuffle: config.shuffle,
+      shuffleBufferSize: config.shuffle_buffer_size,
+      seed: config.seed,
+      maxTrainSamples: config.max_train_samples,
+      maxEvalSamples: config.max_eval_samples,
+    },
+    signal,
+  );
+  const errors = data.report.problems.filter(({ severity }) => severity === 'error');
+  if (errors.length === 0) return data;
+  await data.close();
+  throw problemsError(errors);
+}
+
+function sourceOf({ path, format, fields }: ResolvedConfig['train_dataset'][number]): DataSource {
+  if (fields === undefined) return { path, format };
+  const { prompt, completion, system, messages } = fields;
+  return {
+    path,
+    format,
+    fields: {
+      ...(prompt === undefined ? {} : { prompt }),
+      ...(completion === undefined ? {} : { completion }),
+      ...(system === undefined ? {} : { system }),
+      ...(messages === undefined ? {} : { messages }),
+    },
+  };
+}
+
+function problemsError(problems: readonly Problem[]): LabError {
+  const first = problems[0]?.places[0];
+  const lines = problems.flatMap(({ message, count, places }) => [
+    `${message} (${count})`,
+    ...places.map(({ place, field, message: why }) => `  ${place.file}:${place.line}: ${field === undefined ? '' : `${field}: `}${why}`),
+  ]);
+  return new LabError(problems.map(({ message }) => message).join('; '), {
+    ...(first === undefined
+      ? {}
+      : {
+          place: {
+            file: first.place.file,
+            line: first.place.line,
+            ...(first.field === undefined ? {} : { field: first.field }),
+          },
+        }),
+    advice: lines.join('\n  '),
+  });
+}
+
+export function problemEvents(report: DataReport): BodyOf<'warning'>[] {
+  return report.problems.map(({ kind, message, count, places }) => ({
+    type: 'warning',
+    kind,
+    message,
+    count,
+    places: places.map(({ place, field, message: why }) => ({
+      place: { file: place.file, index: place.index, line: place.line },
+      message: field === undefined ? why : `${field}: ${why}`,
+    })),
+  }));
+}
+
+/** Sizes of the training data (`train`) and of each evaluation set. */
+export function setSizes(report: DataReport): BodyOf<'setup'>['sets'] {
+  const sizes = ({ records, tokens, lossTokens, truncatedRecords, truncatedTokens, skippedRecords }: SetReport) => ({
+    records,
+    tokens,
+    lossTokens,
+    truncatedRecords,
+    truncatedTokens,
+    skippedRecords,
+  });
+  return {
+    train: sizes(report.train),
+    ...Object.fromEntries(Object.entries(report.evaluation).map(([name, set]) => [name, sizes(set)])),
+  };
+}

@@ -1,0 +1,47 @@
+/** A run's model, opened in the engine: from the model's folder, or from a checkpoint. */
+
+import { LabError } from '../core/errors.js';
+import { devices, openModel } from '../engine/index.js';
+import type { Model } from '../engine/types.js';
+import type { Run } from '../runs/run-folder.js';
+
+/** @param wanted `auto`: the first GPU, else the CPU */
+export async function chooseDevice(wanted: string): Promise<string> {
+  const ids = (await devices()).map(({ id }) => id);
+  if (wanted === 'auto') return ids.find((id) => id.startsWith('cuda')) ?? 'cpu';
+  const device = wanted === 'cuda' ? 'cuda:0' : wanted;
+  if (ids.includes(device)) return device;
+  throw new LabError(`no device ${device} here`, { place: { field: 'device' }, advice: `There is: ${ids.join(', ')}.` });
+}
+
+/** @param checkpoint folder to continue from, with its optimizer state */
+export async function openRunModel(run: Run, device: string, checkpoint: string | undefined): Promise<Model> {
+  const { config, info } = run;
+  const targets = config.lora_target_modules;
+  const adapter = {
+    r: config.lora_r,
+    alpha: config.lora_alpha,
+    dropout: config.lora_dropout,
+    targetModules: typeof targets === 'string' ? targets.split(',').map((name) => name.trim()) : targets,
+  };
+  const training = info.kind === 'train';
+  const model = await openModel({
+    directory: checkpoint !== undefined && !config.use_peft ? checkpoint : config.model_name_or_path,
+    device,
+    precision: 'fp32',
+    threads: config.threads,
+    seed: config.seed,
+    mode: training ? 'train' : 'infer',
+    // The untuned model has no adapter.
+    ...(config.use_peft && training ? { adapter: checkpoint ?? adapter } : {}),
+    ...(config.initialize_model && checkpoint === undefined ? { initialize: true } : {}),
+  });
+  if (checkpoint === undefined) return model;
+  try {
+    await model.loadState(checkpoint);
+    return model;
+  } catch (error) {
+    await model.close();
+    throw error;
+  }
+}

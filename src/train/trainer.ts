@@ -1,0 +1,410 @@
+/**
+ * The trainer: `Attempt.run` is the story of one process's work on a run. It finds where to begin, opens data and model, and
+ * goes step by step to the end, evaluating, saving and logging on the way. Every fact is in the event log before it is told.
+ */
+
+import { readFile, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import type { TokenizedExample } from '../core/data.js';
+import { formatError, LabError } from '../core/errors.js';
+import type { BodyOf, EventBody, RunEvent } from '../core/events.js';
+import { foldEvents } from '../core/history.js';
+import type { TrainingData } from '../data/types.js';
+import type { Model, UpdateStats } from '../engine/types.js';
+import {
+  type Checkpoint,
+  checkpointProblem,
+  newestGoodCheckpoint,
+  pruneCheckpoints,
+  removeLeftovers,
+  writeCheckpoint,
+} from '../runs/checkpoints.js';
+import { EventLog, readEvents } from '../runs/event-log.js';
+import { checkInputs } from '../runs/inputs.js';
+import { acquireLock } from '../runs/lock.js';
+import type { Run } from '../runs/run-folder.js';
+import { toBatch } from './batching.js';
+import { evaluateSet } from './evaluate.js';
+import { StepFeed, type StepWork } from './feed.js';
+import { addStats, emptyWindow, lossFigures } from './meter.js';
+import { copyModelFiles } from './model-folder.js';
+import { isFiniteOn, nonFiniteError } from './non-finite.js';
+import { openRunData, problemEvents, setSizes } from './open-data.js';
+import { chooseDevice, openRunModel } from './open-model.js';
+import { isDue, learningRateAt, type Plan, planSteps } from './schedule.js';
+import { initialState, readState, stateFile, type TrainerState } from './state.js';
+
+export type Phase = 'loading' | 'training' | 'evaluating' | 'saving';
+
+export interface TrainOptions {
+  readonly run: Run;
+  /** Aborted: finish the step, save, and return `interrupted`. */
+  readonly stop: AbortSignal;
+  readonly onEvent?: (event: RunEvent) => void;
+  /** What goes on now: `done` of `total` steps, or of an evaluation's examples and answers. */
+  readonly onProgress?: (phase: Phase, done: number, total: number) => void;
+}
+
+export interface TrainOutcome {
+  readonly status: 'finished' | 'interrupted';
+  readonly step: number;
+  readonly totalSteps: number;
+  readonly trainSeconds: number;
+  /** Seconds of this attempt's steps: in the engine, waiting for data, and altogether. */
+  readonly timing: { readonly steps: number; readonly engine: number; readonly data: number; readonly total: number };
+}
+
+/**
+ * Trains a run from where it stands to its end.
+ *
+ * @throws LabError where it fails; the log says so too, and the last checkpoint is a good one
+ */
+export async function trainRun(options: TrainOptions): Promise<TrainOutcome> {
+  const { run } = options;
+  const lock = await acquireLock(run.directory);
+  try {
+    await removeLeftovers(run.checkpoints);
+    const attempt = new Attempt(options, await EventLog.open(run.events), lock.lost);
+    try {
+      return await attempt.run();
+    } catch (error) {
+      if (isAbortOf(options.stop, error)) return attempt.end('interrupted');
+      attempt.fail(error);
+      throw error;
+    } finally {
+      await attempt.close();
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+/** Whether work was given up because it was asked to stop, before there was anything to save. */
+function isAbortOf(signal: AbortSignal, error: unknown): boolean {
+  return signal.aborted && (error === signal.reason || (error instanceof Error && error.name === 'AbortError'));
+}
+
+class Attempt {
+  private state: TrainerState = initialState;
+  private trainSeconds = 0;
+  /** The newest checkpoint, which holds `state` if it is of its step. */
+  private checkpoint: Checkpoint | undefined;
+  private template: string | undefined;
+  private probe: readonly TokenizedExample[] = [];
+  private readonly timing = { steps: 0, engine: 0, data: 0, total: 0 };
+  private readonly owned: { close(): Promise<void> }[] = [];
+
+  constructor(
+    private readonly options: TrainOptions,
+    private readonly log: EventLog,
+    private readonly lost: AbortSignal,
+  ) {}
+
+  async run(): Promise<TrainOutcome> {
+    const { run, stop } = this.options;
+    const { config, info } = run;
+    const baseline = info.kind === 'baseline';
+
+    // Where to begin: at the newest checkpoint that reads back right, or at step 0.
+    this.options.onProgress?.('loading', 0, 0);
+    const { checkpoint, bad } = await newestGoodCheckpoint(run.checkpoints);
+    if (checkpoint !== undefined) this.state = await readState(checkpoint.directory);
+    this.checkpoint = checkpoint;
+    await this.announce();
+    for (const { checkpoint: broken, problem } of bad) {
+      this.emit({ type: 'warning', kind: 'checkpoint', message: `${broken.directory} is damaged and not used: ${problem}` });
+    }
+
+    // Data and model, the same as at the start, or the result would not be.
+    await checkInputs(info.inputs);
+    if (config.chat_template_path !== undefined) this.template = await readFile(config.chat_template_path, 'utf8');
+    const data = this.own(await openRunData(config, this.template, stop));
+    for (const warning of problemEvents(data.report)) this.emit(warning);
+    const device = await chooseDevice(config.device);
+    const model = this.own(await openRunModel(run, device, checkpoint?.directory));
+
+    // The plan: how many steps there are and how the learning rate goes.
+    const { records, exact } = data.report.train;
+    const plan = this.plan(records, exact);
+    this.state = { ...this.state, totalSteps: plan.totalSteps };
+    this.emit(setupEvent(run, device, model, data, plan));
+
+    // Evaluation before the first step, and one that an interruption left undone.
+    if (this.state.step === 0 && (config.eval_on_start || baseline)) {
+      if (!(await this.evaluate(model, data, 0))) return this.end('interrupted');
+    }
+    if (this.state.evaluationDue) {
+      if (!(await this.evaluate(model, data, this.epoch(data)))) return this.end('interrupted');
+      await this.save(model);
+    }
+
+    const feed = this.own(
+      await StepFeed.open(data, {
+        batchSize: config.per_device_train_batch_size,
+        accumulation: config.gradient_accumulation_steps,
+        steps: baseline ? 0 : plan.exact ? plan.totalSteps - this.state.step : Number.POSITIVE_INFINITY,
+        epochs: plan.epochs,
+        start: this.state.position,
+      }),
+    );
+    let exhausted = false;
+    let logged = { tokens: this.state.tokens, seconds: this.trainSeconds };
+    while (!exhausted && !stop.aborted) {
+      const began = performance.now();
+      const work = await feed.next();
+      this.timing.data += performance.now() - began;
+      if (work === undefined) {
+        exhausted = true;
+        break;
+      }
+      const learningRate = learningRateAt(config, plan, this.state.step);
+      const update = await this.step(model, work, learningRate);
+      this.clock(began);
+      this.lost.throwIfAborted();
+      const { step } = this.state;
+      const epoch = this.epoch(data, work.endsEpoch);
+
+      if (step % config.logging_steps === 0 || work.last) {
+        this.logTrain(model, epoch, learningRate, update, logged);
+        logged = { tokens: this.state.tokens, seconds: this.trainSeconds };
+      }
+      this.options.onProgress?.('training', step, plan.totalSteps);
+
+      if (isDue(config.eval_strategy, config.eval_steps, step, work)) {
+        this.state = { ...this.state, evaluationDue: true };
+        await this.evaluate(model, data, epoch);
+      }
+      // An interrupted evaluation is saved as due, below.
+      if (!this.state.evaluationDue && (work.last || isDue(config.save_strategy, config.save_steps, step, work))) {
+        await this.save(model);
+      }
+      exhausted = work.last;
+    }
+
+    if (exhausted && !this.state.evaluationDue) return this.end('finished');
+    if (this.state.step > 0 && this.checkpoint?.step !== this.state.step) await this.save(model);
+    return this.end('interrupted');
+  }
+
+  /** What went wrong, into the log if it can still be written. */
+  fail(error: unknown): void {
+    try {
+      this.emitStatus('failed', error instanceof LabError ? formatError(error) : String(error));
+    } catch {
+      // A full disk takes no more lines; the error itself is on its way to the terminal.
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const part of this.owned.reverse()) await part.close();
+    this.log.close();
+  }
+
+  private own<T extends { close(): Promise<void> }>(part: T): T {
+    this.owned.push(part);
+    return part;
+  }
+
+  private plan(records: number, exact: boolean): Plan {
+    const { config, info } = this.options.run;
+    const plan = planSteps(config, records, exact);
+    if (info.kind === 'baseline') return { ...plan, totalSteps: 0 };
+    // An estimate is made once: the schedule of a resumed run must be that of its start.
+    return plan.exact || this.state.step === 0 ? plan : { ...plan, totalSteps: this.state.totalSteps };
+  }
+
+  /** Forward and backward over the step's microbatches, then the update. */
+  private async step(model: Model, work: StepWork, learningRate: number): Promise<UpdateStats> {
+    const { config } = this.options.run;
+    const step = this.state.step + 1;
+    const promptsDue = config.prompt_loss_steps > 0 && (step - 1) % config.prompt_loss_steps === 0;
+    let { window, tokens } = this.state;
+    for (const examples of work.microbatches) {
+      const batch = toBatch(examples, promptsDue ? 'everything' : 'completions');
+      const stats = await this.inEngine(() => model.accumulate(batch));
+      if (!Number.isFinite(stats.weightedLoss)) throw await this.nonFinite(model, examples, step);
+      window = addStats(window, stats);
+      tokens += batch.tokens.length;
+    }
+    const update = await this.inEngine(() =>
+      model.update({
+        learningRate,
+        maxGradNorm: config.max_grad_norm,
+        weightDecay: config.weight_decay,
+        beta1: config.adam_beta1,
+        beta2: config.adam_beta2,
+        epsilon: config.adam_epsilon,
+      }),
+    );
+    if (!update.finite) throw await this.nonFinite(model, work.microbatches.flat(), step);
+    this.state = { ...this.state, step, position: work.after, tokens, window };
+    this.probe = work.microbatches[0]?.slice(0, 1) ?? [];
+    return update;
+  }
+
+  private async inEngine<T>(work: () => Promise<T>): Promise<T> {
+    const began = performance.now();
+    const result = await work();
+    this.timing.engine += performance.now() - began;
+    return result;
+  }
+
+  private clock(began: number): void {
+    const elapsed = performance.now() - began;
+    this.trainSeconds += elapsed / 1000;
+    this.timing.total += elapsed;
+    this.timing.steps++;
+  }
+
+  private nonFinite(model: Model, examples: readonly TokenizedExample[], step: number): Promise<LabError> {
+    return nonFiniteError(model, examples, step, this.checkpoint?.directory);
+  }
+
+  /** Epochs done, with the fraction of this one. */
+  private epoch(data: TrainingData, ended = false): number {
+    const { epoch, index } = this.state.position;
+    const { records, exact } = data.report.train;
+    if (ended && (!exact || index >= records)) return epoch + 1;
+    return epoch + Math.min(index / Math.max(1, records), exact ? 1 : 0.999);
+  }
+
+  private logTrain(
+    model: Model,
+    epoch: number,
+    learningRate: number,
+    update: UpdateStats,
+    logged: { tokens: number; seconds: number },
+  ): void {
+    const { step, tokens, window } = this.state;
+    const seconds = this.trainSeconds - logged.seconds;
+    this.emit({
+      type: 'train',
+      step,
+      epoch,
+      tokens,
+      lossTokens: window.weight,
+      loss: window.weight > 0 ? window.weightedLoss / window.weight : 0,
+      ...lossFigures(window.prompt, window.completion),
+      learningRate,
+      gradNorm: update.gradientNorm,
+      tokensPerSecond: seconds > 0 ? (tokens - logged.tokens) / seconds : 0,
+      memory: { ...model.memory(), process: process.memoryUsage.rss() },
+      trainSeconds: this.trainSeconds,
+    });
+    this.state = { ...this.state, window: emptyWindow() };
+  }
+
+  /** All sets; false where an interruption came first. */
+  private async evaluate(model: Model, data: TrainingData, epoch: number): Promise<boolean> {
+    const { run, stop, onProgress } = this.options;
+    for (const set of data.evaluation) {
+      const evaluation = await evaluateSet(
+        {
+          model,
+          data,
+          config: run.config,
+          step: this.state.step,
+          epoch,
+          stop,
+          progress: (done, total) => onProgress?.('evaluating', done, total),
+        },
+        set,
+      );
+      if (evaluation === undefined) return false;
+      this.emit(evaluation.result);
+      this.emit(evaluation.examples);
+      for (const sample of evaluation.samples) this.emit(sample);
+    }
+    this.state = { ...this.state, evaluationDue: false };
+    return true;
+  }
+
+  private async save(model: Model): Promise<void> {
+    const { run, onProgress } = this.options;
+    const { step, totalSteps } = this.state;
+    onProgress?.('saving', step, totalSteps);
+    // Broken weights show only in the next loss; look before they are saved.
+    if (this.probe.length > 0 && !(await isFiniteOn(model, this.probe))) throw await this.nonFinite(model, this.probe, step);
+    const began = performance.now();
+    const { checkpoint, bytes } = await writeCheckpoint(run.checkpoints, step, async (directory) => {
+      await model.save(directory);
+      await model.saveState(directory);
+      await copyModelFiles(run.config.model_name_or_path, directory, {
+        adapter: run.config.use_peft,
+        template: this.template,
+      });
+      await writeFile(join(directory, stateFile), `${JSON.stringify(this.state, null, 2)}\n`);
+    });
+    const problem = await checkpointProblem(checkpoint);
+    if (problem !== undefined) {
+      throw new LabError(`the checkpoint does not read back as written: ${problem}`, {
+        place: { file: checkpoint.directory },
+        advice: 'The disk may be failing. Older checkpoints were kept.',
+      });
+    }
+    this.checkpoint = checkpoint;
+    const limit = run.config.save_total_limit;
+    const deleted = limit === undefined ? [] : await pruneCheckpoints(run.checkpoints, limit);
+    this.emit({
+      type: 'checkpoint',
+      step,
+      path: relative(run.directory, checkpoint.directory),
+      bytes,
+      verified: true,
+      seconds: (performance.now() - began) / 1000,
+      deleted: deleted.map(({ directory }) => relative(run.directory, directory)),
+      trainSeconds: this.trainSeconds,
+    });
+  }
+
+  /** `started` or `resumed`, and the training time that earlier attempts are credited with. */
+  private async announce(): Promise<void> {
+    const { events } = await readEvents(this.options.run.events);
+    const history = foldEvents(events);
+    const { step } = this.state;
+    const timed = [...history.train, ...history.checkpoints].filter((event) => event.step <= step);
+    this.trainSeconds = step === 0 ? 0 : Math.max(0, ...timed.map((event) => event.trainSeconds));
+    this.emitStatus(step === 0 ? 'started' : 'resumed');
+  }
+
+  end(status: 'finished' | 'interrupted'): TrainOutcome {
+    this.emitStatus(status, status === 'interrupted' ? 'stopped by request' : undefined);
+    const { step, totalSteps } = this.state;
+    const { steps, engine, data, total } = this.timing;
+    const timing = { steps, engine: engine / 1000, data: data / 1000, total: total / 1000 };
+    return { status, step, totalSteps, trainSeconds: this.trainSeconds, timing };
+  }
+
+  private emitStatus(status: BodyOf<'status'>['status'], reason?: string): void {
+    this.emit({
+      type: 'status',
+      status,
+      step: this.state.step,
+      totalSteps: this.state.totalSteps,
+      ...(reason === undefined ? {} : { reason }),
+      pid: process.pid,
+      trainSeconds: this.trainSeconds,
+    });
+  }
+
+  private emit(body: EventBody): void {
+    this.options.onEvent?.(this.log.append(body));
+  }
+}
+
+function setupEvent(run: Run, device: string, model: Model, data: TrainingData, plan: Plan): BodyOf<'setup'> {
+  const baseline = run.info.kind === 'baseline';
+  return {
+    type: 'setup',
+    device,
+    threads: run.config.threads,
+    architecture: model.info.architecture,
+    parameters: model.info.parameters,
+    trainableParameters: baseline ? 0 : model.info.trainableParameters,
+    totalSteps: plan.totalSteps,
+    stepsPerEpoch: plan.exact && data.report.train.exact ? plan.stepsPerEpoch : null,
+    exact: plan.exact,
+    maskSource: data.report.maskSource,
+    sets: setSizes(data.report),
+  };
+}
