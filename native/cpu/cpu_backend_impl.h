@@ -4,6 +4,7 @@
 
 #include <omp.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <vector>
 
@@ -36,6 +37,7 @@ class CpuBackend final : public Backend {
 
   void* allocate(size_t bytes) override;
   void release(void* data) override;
+  bool usesHostMemory() const override { return true; }
   void upload(void* device, const void* host, size_t bytes) override;
   void download(void* host, const void* device, size_t bytes) override;
   void synchronize() override {}
@@ -92,7 +94,7 @@ class CpuBackend final : public Backend {
 
   int threads_;
   std::vector<Scratch> scratch_;  ///< one for each thread
-  size_t currentBytes_ = 0, peakBytes_ = 0;
+  std::atomic<size_t> currentBytes_ = 0, peakBytes_ = 0;  ///< read from other threads
 };
 
 }  // namespace sftlab

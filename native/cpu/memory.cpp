@@ -26,7 +26,7 @@ void* CpuBackend::allocate(size_t bytes) {
   if (!block) throw std::bad_alloc();
   std::memcpy(block, &bytes, sizeof bytes);
   currentBytes_ += bytes;
-  peakBytes_ = std::max(peakBytes_, currentBytes_);
+  peakBytes_ = std::max(peakBytes_.load(), currentBytes_.load());
   return block + 64;
 }
 

@@ -77,6 +77,8 @@ class Backend {
   // ---- memory -----------------------------------------------------------------------------------------------------
   virtual void* allocate(size_t bytes) = 0;  ///< 64-byte aligned; throws std::bad_alloc
   virtual void release(void* data) = 0;
+  /// True where the backend works on host memory: then frozen weights are used straight from the mapped file.
+  virtual bool usesHostMemory() const { return false; }
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* device, size_t bytes) = 0;
   virtual void synchronize() = 0;

@@ -1,0 +1,289 @@
+// The Node-API face of the engine. Arguments were checked by src/engine; here they are only taken apart.
+
+#include <cstring>
+#include <fstream>
+#include <unistd.h>
+
+#include "addon/worker.h"
+#include "cpu/cpu_backend.h"
+
+namespace sftlab {
+
+namespace {
+
+template <typename T>
+Napi::Value typedArray(Napi::Env env, const std::vector<T>& values) {
+  auto buffer = Napi::ArrayBuffer::New(env, values.size() * sizeof(T));
+  if (!values.empty()) std::memcpy(buffer.Data(), values.data(), values.size() * sizeof(T));
+  return Napi::TypedArrayOf<T>::New(env, values.size(), buffer, 0);
+}
+
+std::string text(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::String>(); }
+double number(const Napi::Object& object, const char* key) { return object.Get(key).As<Napi::Number>(); }
+
+OpenOptions openOptions(const Napi::Object& object) {
+  OpenOptions options;
+  options.directory = text(object, "directory");
+  options.seed = static_cast<uint64_t>(number(object, "seed"));
+  options.train = text(object, "mode") == "train";
+  options.initialize = object.Get("initialize").ToBoolean();
+  const Napi::Value adapter = object.Get("adapter");
+  if (adapter.IsString()) {
+    options.adapter = std::filesystem::path(adapter.As<Napi::String>().Utf8Value());
+  } else if (adapter.IsObject()) {
+    const auto from = adapter.As<Napi::Object>();
+    AdapterOptions low;
+    low.r = static_cast<int32_t>(number(from, "r"));
+    low.alpha = static_cast<float>(number(from, "alpha"));
+    low.dropout = static_cast<float>(number(from, "dropout"));
+    const auto modules = from.Get("targetModules").As<Napi::Array>();
+    for (uint32_t i = 0; i < modules.Length(); ++i) {
+      low.targetModules.push_back(modules.Get(i).As<Napi::String>());
+    }
+    options.adapter = low;
+  }
+  return options;
+}
+
+/// The batch's pointers into typed arrays; `keep` holds these alive.
+Batch batchOf(const Napi::Object& object, std::vector<Napi::ObjectReference>& keep) {
+  const auto array = [&](const char* key) {
+    const auto value = object.Get(key).As<Napi::Object>();
+    keep.push_back(Napi::Persistent(value));
+    return value;
+  };
+  Batch batch;
+  const auto tokens = array("tokens").As<Napi::Int32Array>();
+  const auto offsets = array("offsets").As<Napi::Int32Array>();
+  batch.tokens = tokens.Data();
+  batch.size = static_cast<int32_t>(tokens.ElementLength());
+  batch.offsets = offsets.Data();
+  batch.sequences = static_cast<int32_t>(offsets.ElementLength()) - 1;
+  batch.targets = array("targets").As<Napi::Int32Array>().Data();
+  batch.weights = array("weights").As<Napi::Float32Array>().Data();
+  batch.groups = array("groups").As<Napi::Uint8Array>().Data();
+  return batch;
+}
+
+Napi::Object groupValue(Napi::Env env, const GroupStats& group) {
+  auto value = Napi::Object::New(env);
+  value.Set("tokens", static_cast<double>(group.tokens));
+  value.Set("loss", group.loss);
+  value.Set("entropy", group.entropy);
+  value.Set("correct", static_cast<double>(group.correct));
+  return value;
+}
+
+class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "EngineModel",
+                       {InstanceMethod<&ModelHandle::info>("info"), InstanceMethod<&ModelHandle::accumulate>("accumulate"),
+                        InstanceMethod<&ModelHandle::update>("update"), InstanceMethod<&ModelHandle::evaluate>("evaluate"),
+                        InstanceMethod<&ModelHandle::generate>("generate"), InstanceMethod<&ModelHandle::save>("save"),
+                        InstanceMethod<&ModelHandle::saveState>("saveState"),
+                        InstanceMethod<&ModelHandle::loadState>("loadState"), InstanceMethod<&ModelHandle::memory>("memory"),
+                        InstanceMethod<&ModelHandle::close>("close")});
+  }
+  explicit ModelHandle(const Napi::CallbackInfo& call)
+      : Napi::ObjectWrap<ModelHandle>(call),
+        worker_(*call[0].As<Napi::External<std::shared_ptr<Worker>>>().Data()),
+        info_(worker_->model->info()) {}
+  ~ModelHandle() override { worker_->shutdown(); }
+
+ private:
+  Napi::Value info(const Napi::CallbackInfo& call) {
+    auto value = Napi::Object::New(call.Env());
+    value.Set("architecture", info_.architecture);
+    value.Set("parameters", static_cast<double>(info_.parameters));
+    value.Set("trainableParameters", static_cast<double>(info_.trainableParameters));
+    value.Set("layers", info_.layers);
+    value.Set("hiddenSize", info_.hiddenSize);
+    value.Set("vocabularySize", info_.vocabularySize);
+    value.Set("maxPositions", info_.maxPositions);
+    value.Set("tiedEmbeddings", info_.tiedEmbeddings);
+    return value;
+  }
+
+  Napi::Value accumulate(const Napi::CallbackInfo& call) {
+    std::vector<Napi::ObjectReference> keep;
+    const Batch batch = batchOf(call[0].As<Napi::Object>(), keep);
+    const auto stats = std::make_shared<BatchStats>();
+    return worker_->post(
+        call.Env(), [this, batch, stats] { *stats = worker_->model->accumulate(batch); },
+        [stats](Napi::Env env) {
+          auto value = Napi::Object::New(env);
+          value.Set("weightedLoss", stats->weightedLoss);
+          value.Set("weight", stats->weight);
+          value.Set("prompt", groupValue(env, stats->prompt));
+          value.Set("completion", groupValue(env, stats->completion));
+          return value;
+        },
+        hold(call, std::move(keep)));
+  }
+
+  Napi::Value update(const Napi::CallbackInfo& call) {
+    const auto from = call[0].As<Napi::Object>();
+    const UpdateOptions options{number(from, "learningRate"), number(from, "maxGradNorm"), number(from, "weightDecay"),
+                                number(from, "beta1"),        number(from, "beta2"),       number(from, "epsilon")};
+    const auto stats = std::make_shared<UpdateStats>();
+    return worker_->post(
+        call.Env(), [this, options, stats] { *stats = worker_->model->update(options); },
+        [stats](Napi::Env env) {
+          auto value = Napi::Object::New(env);
+          value.Set("gradientNorm", stats->gradientNorm);
+          value.Set("finite", stats->finite);
+          return value;
+        },
+        hold(call));
+  }
+
+  Napi::Value evaluate(const Napi::CallbackInfo& call) {
+    std::vector<Napi::ObjectReference> keep;
+    const Batch batch = batchOf(call[0].As<Napi::Object>(), keep);
+    const auto stats = std::make_shared<TokenStats>();
+    return worker_->post(
+        call.Env(), [this, batch, stats] { *stats = worker_->model->evaluate(batch); },
+        [stats](Napi::Env env) {
+          auto value = Napi::Object::New(env);
+          value.Set("loss", typedArray(env, stats->loss));
+          value.Set("entropy", typedArray(env, stats->entropy));
+          value.Set("correct", typedArray(env, stats->correct));
+          return value;
+        },
+        hold(call, std::move(keep)));
+  }
+
+  Napi::Value generate(const Napi::CallbackInfo& call) {
+    const auto list = call[0].As<Napi::Array>();
+    const auto from = call[1].As<Napi::Object>();
+    std::vector<std::vector<int32_t>> prompts;
+    for (uint32_t i = 0; i < list.Length(); ++i) {
+      const auto prompt = list.Get(i).As<Napi::Int32Array>();
+      prompts.emplace_back(prompt.Data(), prompt.Data() + prompt.ElementLength());
+    }
+    GenerateOptions options;
+    options.maxNewTokens = static_cast<int32_t>(number(from, "maxNewTokens"));
+    options.sampling = {static_cast<float>(number(from, "temperature")), static_cast<int32_t>(number(from, "topK")),
+                        static_cast<float>(number(from, "topP"))};
+    options.seed = static_cast<uint64_t>(number(from, "seed"));
+    const auto stops = from.Get("stopTokens").As<Napi::Int32Array>();
+    options.stopTokens.assign(stops.Data(), stops.Data() + stops.ElementLength());
+    const auto results = std::make_shared<std::vector<Generated>>();
+    return worker_->post(
+        call.Env(),
+        [this, prompts = std::move(prompts), options, results] { *results = worker_->model->generate(prompts, options); },
+        [results](Napi::Env env) {
+          auto all = Napi::Array::New(env, results->size());
+          for (uint32_t i = 0; i < results->size(); ++i) {
+            const Generated& generated = (*results)[i];
+            auto value = Napi::Object::New(env);
+            value.Set("tokens", typedArray(env, generated.tokens));
+            value.Set("entropies", typedArray(env, generated.entropies));
+            value.Set("logProbabilities", typedArray(env, generated.logProbabilities));
+            value.Set("finish", generated.stopped ? "stop" : "length");
+            all.Set(i, value);
+          }
+          return all;
+        },
+        hold(call));
+  }
+
+  Napi::Value save(const Napi::CallbackInfo& call) { return folderTask(call, &Model::save); }
+  Napi::Value saveState(const Napi::CallbackInfo& call) { return folderTask(call, &Model::saveState); }
+  Napi::Value loadState(const Napi::CallbackInfo& call) { return folderTask(call, &Model::loadState); }
+
+  Napi::Value folderTask(const Napi::CallbackInfo& call, void (Model::*method)(const std::filesystem::path&)) {
+    const std::filesystem::path directory = call[0].As<Napi::String>().Utf8Value();
+    return worker_->post(
+        call.Env(), [this, directory, method] { ((*worker_->model).*method)(directory); },
+        [](Napi::Env env) { return env.Undefined(); }, hold(call));
+  }
+
+  Napi::Value memory(const Napi::CallbackInfo& call) {
+    auto value = Napi::Object::New(call.Env());
+    const auto backend = closed_ ? nullptr : worker_->backend;
+    value.Set("current", backend ? static_cast<double>(backend->currentBytes()) : 0.0);
+    value.Set("peak", backend ? static_cast<double>(backend->peakBytes()) : 0.0);
+    return value;
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& call) {
+    closed_ = true;
+    worker_->shutdown();
+    return call.Env().Undefined();
+  }
+
+  /// A task holds its model, so that it cannot be collected while it works.
+  static std::vector<Napi::ObjectReference> hold(const Napi::CallbackInfo& call, std::vector<Napi::ObjectReference> keep = {}) {
+    keep.push_back(Napi::Persistent(call.This().As<Napi::Object>()));
+    return keep;
+  }
+
+  std::shared_ptr<Worker> worker_;
+  ModelInfo info_;
+  bool closed_ = false;
+};
+
+Napi::Value open(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  const auto from = call[0].As<Napi::Object>();
+  const OpenOptions options = openOptions(from);
+  const int threads = static_cast<int>(number(from, "threads"));
+  const auto worker = Worker::make(env);
+  return worker->post(
+      env,
+      [raw = worker.get(), options, threads] {
+        raw->backend = makeCpuBackend(threads);
+        raw->model = Model::open(options, raw->backend);
+      },
+      [worker](Napi::Env settled) {
+        auto held = worker;
+        const auto handle = Napi::External<std::shared_ptr<Worker>>::New(settled, &held);
+        return settled.GetInstanceData<Napi::FunctionReference>()->New({handle});
+      });
+}
+
+/// The value after `key :` in /proc/cpuinfo.
+std::string cpuInfo(const std::string& key) {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(key)) {
+      const size_t colon = line.find(':');
+      return colon + 2 < line.size() ? line.substr(colon + 2) : "";
+    }
+  }
+  return "";
+}
+
+Napi::Value devices(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  auto cpu = Napi::Object::New(env);
+  cpu.Set("id", "cpu");
+  const std::string name = cpuInfo("model name");
+  cpu.Set("name", name.empty() ? "CPU" : name);
+  cpu.Set("memory", static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE)));
+  cpu.Set("cores", availableCores());
+  const std::string flags = " " + cpuInfo("flags") + " ";
+  auto features = Napi::Array::New(env);
+  for (const char* feature : {"avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16"}) {
+    if (flags.find(std::string(" ") + feature + " ") != std::string::npos) features.Set(features.Length(), feature);
+  }
+  cpu.Set("features", features);
+  auto list = Napi::Array::New(env);
+  list.Set(0u, cpu);
+  return list;
+}
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(ModelHandle::define(env))));
+  exports.Set("open", Napi::Function::New(env, open));
+  exports.Set("devices", Napi::Function::New(env, devices));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(sft_lab_engine, initialise)
+
+}  // namespace sftlab

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "model/backend.h"
+
+namespace sftlab {
+
+/// Working memory of a pass: taken piece by piece, given back all at once (or down to a mark). After the first pass of a size it is one
+/// block that is only reused, so a steady step allocates nothing.
+class Arena {
+ public:
+  explicit Arena(std::shared_ptr<Backend> backend) : backend_(std::move(backend)) {}
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  ~Arena() { releaseBlocks(); }
+
+  struct Mark {
+    size_t block, used;
+  };
+
+  /// Contiguous, not cleared.
+  Tensor take(int64_t rows, int64_t cols, DType dtype = DType::f32) {
+    return {takeBytes(static_cast<size_t>(rows * cols) * sizeOf(dtype)), rows, cols, cols, dtype};
+  }
+  /// Host values copied into the backend's memory.
+  template <typename T>
+  T* put(const T* values, size_t count) {
+    T* const data = static_cast<T*>(takeBytes(count * sizeof(T)));
+    backend_->upload(data, values, count * sizeof(T));
+    return data;
+  }
+  template <typename T>
+  T* put(const std::vector<T>& values) {
+    return put(values.data(), values.size());
+  }
+  void* takeBytes(size_t bytes);
+
+  Mark mark() const { return {current_, blocks_.empty() ? 0 : blocks_[current_].used}; }
+  void rewind(Mark mark);
+  /// Gives everything back, and makes one block of several.
+  void reset();
+
+ private:
+  struct Block {
+    char* data;
+    size_t size, used;
+  };
+  void releaseBlocks();
+
+  std::shared_ptr<Backend> backend_;
+  std::vector<Block> blocks_;
+  size_t current_ = 0;
+};
+
+/// Gives back what was taken since it was made.
+class ArenaScope {
+ public:
+  explicit ArenaScope(Arena& arena) : arena_(arena), mark_(arena.mark()) {}
+  ArenaScope(const ArenaScope&) = delete;
+  ArenaScope& operator=(const ArenaScope&) = delete;
+  ~ArenaScope() { arena_.rewind(mark_); }
+
+ private:
+  Arena& arena_;
+  Arena::Mark mark_;
+};
+
+}  // namespace sftlab

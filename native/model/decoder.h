@@ -1,0 +1,61 @@
+#pragma once
+
+#include "model/layers.h"
+
+namespace sftlab {
+
+/// The one decoder family of this engine, over any backend.
+class Decoder final : public Model {
+ public:
+  Decoder(const ModelConfig& config, const OpenOptions& options, std::shared_ptr<Backend> backend);
+
+  const ModelInfo& info() const override { return info_; }
+  BatchStats accumulate(const Batch& batch) override;
+  UpdateStats update(const UpdateOptions& options) override;
+  TokenStats evaluate(const Batch& batch) override;
+  std::vector<Generated> generate(const std::vector<std::vector<int32_t>>& prompts, const GenerateOptions& options) override;
+  void save(const std::filesystem::path& directory) override { parameters_.save(directory); }
+  void saveState(const std::filesystem::path& directory) override;
+  void loadState(const std::filesystem::path& directory) override;
+
+  std::vector<float> logits(const Batch& batch) override;
+  std::map<std::string, std::vector<float>> gradients() override;
+  std::map<std::string, std::vector<float>> trainedTensors() override;
+
+ private:
+  struct SavedLayer {
+    SavedAttention attention;
+    SavedMlp mlp;
+  };
+
+  /// A pass over the batch's sequences; `tokens` receives its ids in the backend's memory.
+  Pass begin(const Batch& batch, bool training, const int32_t*& tokens);
+  /// Hidden states before the final norm. With `saved`, keeps what `backward` reads; otherwise each layer's memory is reused.
+  Tensor forward(const Pass& pass, const int32_t* tokens, std::vector<SavedLayer>* saved);
+  void backward(const Pass& pass, const int32_t* tokens, const Tensor& dhidden, const std::vector<SavedLayer>& saved);
+  /// cos and sin for at least that many positions.
+  void growRope(int32_t positions);
+  /// Runs rows through the layers against the caches and draws the next token of each row of `last`.
+  struct Drawn {
+    std::vector<int32_t> tokens;
+    std::vector<float> entropies, logProbabilities;
+  };
+  Drawn step(const Batch& batch, const std::vector<int32_t>& positions, const std::vector<int32_t>& slots, bool cached,
+             const std::vector<int32_t>& last, const std::vector<RandomStream>& streams, const GenerateOptions& options,
+             const std::vector<KeyValueCache>& caches);
+
+  ModelConfig config_;
+  std::shared_ptr<Backend> backend_;
+  Parameters parameters_;
+  Arena arena_;
+  Arena ropeMemory_;
+  Tensor rope_;
+  ModelInfo info_;
+  uint64_t seed_;
+  std::vector<SavedLayer> saved_;
+  double weight_ = 0;           ///< of the gradient accumulated so far
+  int64_t steps_ = 0;           ///< updates done
+  uint64_t microbatches_ = 0;   ///< since the last update
+};
+
+}  // namespace sftlab

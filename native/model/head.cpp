@@ -1,0 +1,78 @@
+// The head, computed only where something is predicted: rows without a loss never reach the vocabulary projection. Logits exist for one
+// chunk of rows at a time; the loss turns them into their own gradient in place.
+
+#include <algorithm>
+
+#include "model/layers.h"
+
+namespace sftlab {
+
+namespace {
+
+/// Rows of a chunk: about 4 MB of logits, so that a chunk stays in the caches between its products.
+int64_t chunkRows(int64_t vocabulary) { return std::max<int64_t>(16, (1 << 20) / vocabulary); }
+
+}  // namespace
+
+HeadResult headLoss(const Pass& pass, const Parameters& parameters, const Tensor& hidden, const HeadRows& rows,
+                    const Tensor& dhidden) {
+  Backend& backend = pass.backend;
+  Arena& arena = pass.arena;
+  const ArenaScope scope(arena);
+  const auto count = static_cast<int64_t>(rows.rows.size());
+  HeadResult result{std::vector<float>(rows.rows.size()), std::vector<float>(rows.rows.size()),
+                    std::vector<uint8_t>(rows.rows.size())};
+  if (dhidden) backend.zero(dhidden);
+  if (count == 0) return result;
+
+  const Tensor& table = parameters.head->value;
+  const int32_t* const ids = arena.put(rows.rows);
+  const int32_t* const targets = arena.put(rows.targets);
+  const float* const weights = arena.put(rows.weights);
+  const Tensor chosen = arena.take(count, hidden.cols), normed = arena.take(count, hidden.cols), rstd = arena.take(count, 1);
+  backend.gatherRows(chosen, hidden, ids);
+  backend.rmsNorm(normed, rstd, chosen, parameters.finalNorm->value, pass.config.normEpsilon);
+  const Tensor loss = arena.take(count, 1), entropy = arena.take(count, 1);
+  auto* const correct = static_cast<uint8_t*>(arena.takeBytes(static_cast<size_t>(count)));
+  const int64_t trained = dhidden ? rows.trained : 0;
+  const Tensor dnormed = trained > 0 ? arena.take(trained, hidden.cols) : Tensor{};
+  const int64_t chunk = std::min(chunkRows(table.rows), count);
+  const Tensor logits = arena.take(chunk, table.rows);
+
+  for (int64_t first = 0; first < count;) {
+    const bool gradient = first < trained;
+    const int64_t size = std::min(chunk, (gradient ? trained : count) - first);
+    const Tensor x = normed.slice(first, size), out = logits.slice(0, size);
+    backend.matmul(out, x, Transpose::no, table, Transpose::yes, 1, 0);
+    backend.crossEntropy(out, targets + first, weights + first, loss.f32() + first, entropy.f32() + first, correct + first,
+                         gradient);
+    if (gradient) {
+      backend.matmul(dnormed.slice(first, size), out, Transpose::no, table, Transpose::no, 1, 0);
+      if (parameters.head->trained) backend.matmul(parameters.head->gradient, out, Transpose::yes, x, Transpose::no, 1, 1);
+    }
+    first += size;
+  }
+  if (trained > 0) {
+    const Tensor dchosen = arena.take(trained, hidden.cols);
+    backend.zero(dchosen);
+    backend.rmsNormBackward(dchosen, parameters.finalNorm->gradient, dnormed, chosen.slice(0, trained), rstd.slice(0, trained),
+                            parameters.finalNorm->value);
+    backend.gatherRowsBackward(dhidden, dchosen, ids);
+  }
+  backend.download(result.loss.data(), loss.data, loss.bytes());
+  backend.download(result.entropy.data(), entropy.data, entropy.bytes());
+  backend.download(result.correct.data(), correct, static_cast<size_t>(count));
+  return result;
+}
+
+Tensor headLogits(const Pass& pass, const Parameters& parameters, const Tensor& hidden, const int32_t* rows, int64_t count) {
+  Arena& arena = pass.arena;
+  const Tensor chosen = arena.take(count, hidden.cols), rstd = arena.take(count, 1);
+  const Tensor logits = arena.take(count, parameters.head->value.rows);
+  pass.backend.gatherRows(chosen, hidden, rows);
+  pass.backend.rmsNorm(chosen, rstd, chosen, parameters.finalNorm->value, pass.config.normEpsilon);
+  pass.backend.matmul(logits, chosen, Transpose::no, parameters.head->value, Transpose::yes, 1, 0);
+  return logits;
+}
+
+}  // namespace sftlab

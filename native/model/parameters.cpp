@@ -1,0 +1,259 @@
+#include "model/parameters.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "io/error.h"
+
+namespace sftlab {
+
+namespace {
+
+constexpr size_t kMaxShardBytes = 5'000'000'000;  // as transformers
+constexpr uint64_t kInitStream = 1ull << 62;      // apart from the streams of dropout
+
+/// PEFT's name of an adapter's tensor.
+std::string adapterName(const std::string& linear, const char* part) {
+  return "base_model.model." + linear + "." + part + ".weight";
+}
+
+}  // namespace
+
+Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, std::shared_ptr<Backend> backend)
+    : config_(config), backend_(std::move(backend)), baseDirectory_(options.directory.string()) {
+  const auto* folder = std::get_if<std::filesystem::path>(&options.adapter);
+  if (const auto* fresh = std::get_if<AdapterOptions>(&options.adapter)) adapter_ = *fresh;
+  if (folder) adapter_ = readAdapterConfig(*folder);
+
+  const int64_t hidden = config.hiddenSize, inner = config.intermediateSize;
+  const int64_t queries = int64_t{config.heads} * config.headSize, keys = int64_t{config.kvHeads} * config.headSize;
+  embedding = add("model.embed_tokens.weight", {config.vocabularySize, hidden});
+  for (int32_t i = 0; i < config.layers; ++i) {
+    const std::string prefix = "model.layers." + std::to_string(i) + ".";
+    LayerWeights layer;
+    layer.inputNorm = add(prefix + "input_layernorm.weight", {hidden});
+    layer.attentionNorm = add(prefix + "post_attention_layernorm.weight", {hidden});
+    if (config.qkNorm) {
+      layer.queryNorm = add(prefix + "self_attn.q_norm.weight", {config.headSize});
+      layer.keyNorm = add(prefix + "self_attn.k_norm.weight", {config.headSize});
+    }
+    addLinear(layer.query, prefix + "self_attn.q_proj", queries, hidden, config.qkvBias, i);
+    addLinear(layer.key, prefix + "self_attn.k_proj", keys, hidden, config.qkvBias, i);
+    addLinear(layer.value, prefix + "self_attn.v_proj", keys, hidden, config.qkvBias, i);
+    addLinear(layer.output, prefix + "self_attn.o_proj", hidden, queries, config.outputBias, i);
+    addLinear(layer.gate, prefix + "mlp.gate_proj", inner, hidden, config.mlpBias, i);
+    addLinear(layer.up, prefix + "mlp.up_proj", inner, hidden, config.mlpBias, i);
+    addLinear(layer.down, prefix + "mlp.down_proj", hidden, inner, config.mlpBias, i);
+    layers.push_back(layer);
+  }
+  finalNorm = add("model.norm.weight", {hidden});
+  head = config.tiedEmbeddings ? embedding : add("lm_head.weight", {config.vocabularySize, hidden});
+  for (auto& parameter : all_) {
+    parameter->trained = options.train && (!adapter_ || parameter->name.starts_with("base_model."));
+    if (parameter->trained) trained_.push_back(parameter.get());
+  }
+
+  place(options);
+  if (options.initialize) {
+    initialize(options);
+  } else {
+    read(options.directory, "model", false);
+  }
+  if (folder) {
+    read(*folder, "adapter_model", true);
+  } else if (adapter_) {
+    // PEFT's start: A as torch's kaiming_uniform(a = sqrt 5), so that its bound is 1 / sqrt(in); B zero, so that nothing changes yet.
+    uint64_t stream = kInitStream + (1ull << 32);
+    for (auto& parameter : all_) {
+      if (!parameter->name.starts_with("base_model.")) continue;
+      ++stream;
+      if (parameter->name.ends_with("lora_A.weight")) {
+        const auto bound = static_cast<float>(1 / std::sqrt(static_cast<double>(parameter->shape[1])));
+        backend_->fillUniform(parameter->value, bound, {options.seed, stream});
+      } else {
+        backend_->zero(parameter->value);
+      }
+    }
+  }
+}
+
+float* Parameters::allocate(int64_t count) {
+  void* const data = backend_->allocate(static_cast<size_t>(count) * sizeof(float));
+  blocks_.emplace_back(data, [backend = backend_](void* block) { backend->release(block); });
+  return static_cast<float*>(data);
+}
+
+Parameter* Parameters::add(const std::string& name, std::vector<int64_t> shape) {
+  all_.push_back(std::make_unique<Parameter>());
+  Parameter& parameter = *all_.back();
+  parameter.name = name;
+  parameter.shape = std::move(shape);
+  return &parameter;
+}
+
+void Parameters::addLinear(LinearWeights& linear, const std::string& name, int64_t out, int64_t in, bool bias,
+                           int32_t layer) {
+  linear.weight = add(name + ".weight", {out, in});
+  if (bias) linear.bias = add(name + ".bias", {out});
+  if (!adapter_) return;
+  const std::string module = name.substr(name.rfind('.') + 1);
+  const auto modules = targetModules(*adapter_);
+  const auto found = std::find(modules.begin(), modules.end(), module);
+  if (found == modules.end()) return;
+  LowRank low;
+  low.a = add(adapterName(name, "lora_A"), {adapter_->r, in});
+  low.b = add(adapterName(name, "lora_B"), {out, adapter_->r});
+  low.scale = adapter_->alpha / static_cast<float>(adapter_->r);
+  low.dropout = adapter_->dropout;
+  low.stream = static_cast<uint64_t>(layer) * 16 + static_cast<uint64_t>(found - modules.begin());
+  linear.adapter = low;
+}
+
+/// Trained tensors stand in one block each for values, gradients and the two moments, each tensor at a multiple of 64 bytes.
+void Parameters::place(const OpenOptions& options) {
+  const auto padded = [](const Parameter& parameter) {
+    int64_t count = 1;
+    for (int64_t length : parameter.shape) count *= length;
+    return (count + 15) / 16 * 16;
+  };
+  const auto view = [](const Parameter& parameter, float* data) {
+    const int64_t cols = parameter.shape.back(), rows = parameter.shape.size() == 2 ? parameter.shape[0] : 1;
+    return Tensor{data, rows, cols, cols, DType::f32};
+  };
+  int64_t total = 0;
+  for (const Parameter* parameter : trained_) total += padded(*parameter);
+  if (total > 0) {
+    float* block[4];
+    for (float*& data : block) {
+      data = allocate(total);
+      backend_->zero({data, 1, total, total, DType::f32});
+    }
+    gradients_ = {block[1], 1, total, total, DType::f32};
+    int64_t at = 0;
+    for (Parameter* parameter : trained_) {
+      parameter->value = view(*parameter, block[0] + at);
+      parameter->gradient = view(*parameter, block[1] + at);
+      parameter->first = view(*parameter, block[2] + at);
+      parameter->second = view(*parameter, block[3] + at);
+      at += padded(*parameter);
+    }
+  }
+  for (auto& parameter : all_) {
+    parameter->value.rows = view(*parameter, nullptr).rows;
+    parameter->value.cols = parameter->value.stride = parameter->shape.back();
+    const bool fromFile = !options.initialize && !parameter->name.starts_with("base_model.");
+    if (parameter->trained || (fromFile && backend_->usesHostMemory())) continue;  // `read` decides about the latter
+    parameter->value.data = allocate(padded(*parameter));
+  }
+}
+
+void Parameters::initialize(const OpenOptions& options) {
+  uint64_t stream = kInitStream;
+  for (auto& parameter : all_) {
+    ++stream;
+    if (parameter->name.starts_with("base_model.")) continue;
+    if (parameter->shape.size() == 2) {
+      backend_->fillNormal(parameter->value, config_.initializerRange, {options.seed, stream});
+    } else {
+      backend_->fill(parameter->value, parameter->name.ends_with(".bias") ? 0.0f : 1.0f);
+    }
+  }
+}
+
+void Parameters::read(const std::filesystem::path& directory, const std::string& stem, bool adapter) {
+  TensorFiles files = TensorFiles::openFolder(directory, stem);
+  bool mapped = false;
+  std::vector<float> piece;
+  for (auto& parameter : all_) {
+    if (parameter->name.starts_with("base_model.") != adapter) continue;
+    const FileTensor& tensor = files.require(parameter->name, parameter->shape);
+    Tensor& value = parameter->value;
+    if (!value.data) {
+      const bool usable = tensor.dtype == FileDType::f32 && reinterpret_cast<uintptr_t>(tensor.data) % sizeof(float) == 0;
+      if (usable) {
+        value.data = const_cast<std::byte*>(tensor.data);  // never written: it is not trained
+        mapped = true;
+        continue;
+      }
+      value.data = allocate(value.size());
+    }
+    constexpr int64_t kPiece = 1 << 20;
+    for (int64_t first = 0; first < value.size(); first += kPiece) {
+      const int64_t count = std::min(kPiece, value.size() - first);
+      piece.resize(static_cast<size_t>(count));
+      toFloat(tensor, first, count, piece.data());
+      backend_->upload(value.f32() + first, piece.data(), piece.size() * sizeof(float));
+    }
+  }
+  if (mapped) files_.push_back(std::move(files));
+}
+
+int64_t Parameters::count() const {
+  int64_t total = 0;
+  for (const auto& parameter : all_) total += parameter->value.size();
+  return total;
+}
+
+int64_t Parameters::trainedCount() const {
+  int64_t total = 0;
+  for (const Parameter* parameter : trained_) total += parameter->value.size();
+  return total;
+}
+
+void Parameters::zeroGradients() {
+  if (!gradients_) return;
+  // One long row would be cleared by one thread: clear it as many.
+  constexpr int64_t kRow = 1 << 14;
+  const int64_t rows = gradients_.cols / kRow;
+  if (rows > 0) backend_->zero(gradients_.reshape(rows, kRow));
+  if (gradients_.cols % kRow) backend_->zero(gradients_.columns(rows * kRow, gradients_.cols % kRow));
+}
+
+TensorSource Parameters::source(const std::string& name, const Parameter& parameter, const Tensor& tensor) const {
+  return {name, FileDType::f32, parameter.shape, [this, tensor](size_t offset, size_t bytes, void* out) {
+            backend_->download(out, static_cast<const char*>(tensor.data) + offset, bytes);
+          }};
+}
+
+void Parameters::save(const std::filesystem::path& directory) const {
+  std::vector<TensorSource> tensors;
+  for (const auto& parameter : all_) {
+    if (parameter->name.starts_with("base_model.") != adapter_.has_value()) continue;
+    tensors.push_back(source(parameter->name, *parameter, parameter->value));
+  }
+  backend_->synchronize();
+  if (adapter_) {
+    writeTensors(directory, "adapter_model", std::move(tensors), {{"format", "pt"}}, kMaxShardBytes);
+    writeAdapterConfig(directory, *adapter_, baseDirectory_);
+  } else {
+    writeTensors(directory, "model", std::move(tensors), {{"format", "pt"}}, kMaxShardBytes);
+  }
+}
+
+void Parameters::saveState(const std::filesystem::path& directory,
+                           const std::map<std::string, std::string>& metadata) const {
+  std::vector<TensorSource> tensors;
+  for (const Parameter* parameter : trained_) {
+    tensors.push_back(source("first." + parameter->name, *parameter, parameter->first));
+    tensors.push_back(source("second." + parameter->name, *parameter, parameter->second));
+  }
+  backend_->synchronize();
+  writeTensors(directory, "optimizer", std::move(tensors), metadata, SIZE_MAX);
+}
+
+std::map<std::string, std::string> Parameters::loadState(const std::filesystem::path& directory) {
+  const TensorFiles files = TensorFiles::openFolder(directory, "optimizer");
+  for (Parameter* parameter : trained_) {
+    const FileTensor& first = files.require("first." + parameter->name, parameter->shape);
+    const FileTensor& second = files.require("second." + parameter->name, parameter->shape);
+    if (first.dtype != FileDType::f32 || second.dtype != FileDType::f32) {
+      throw Error("the moments must be stored as F32", first.file, parameter->name);
+    }
+    backend_->upload(parameter->first.data, first.data, first.bytes);
+    backend_->upload(parameter->second.data, second.data, second.bytes);
+  }
+  return files.metadata();
+}
+
+}  // namespace sftlab

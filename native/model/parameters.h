@@ -1,0 +1,97 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/safetensors.h"
+#include "model/backend.h"
+#include "model/config.h"
+#include "model/model.h"
+
+namespace sftlab {
+
+/// A named tensor of the model. `gradient`, `first` and `second` are empty where it is not trained.
+struct Parameter {
+  std::string name;            ///< as in Hugging Face files
+  std::vector<int64_t> shape;  ///< one or two dimensions
+  Tensor value, gradient, first, second;
+  bool trained = false;
+
+  /// Weight decay is for matrices, never for norms and biases, as in Hugging Face's Trainer.
+  bool decays() const { return shape.size() == 2; }
+};
+
+/// A low-rank addition to a linear layer (Hu et al. 2021): y += scale * B A dropout(x).
+struct LowRank {
+  Parameter* a = nullptr;  ///< (r, in)
+  Parameter* b = nullptr;  ///< (out, r)
+  float scale = 0, dropout = 0;
+  uint64_t stream = 0;  ///< tells this layer's dropout from all others
+};
+
+struct LinearWeights {
+  Parameter* weight = nullptr;  ///< (out, in)
+  Parameter* bias = nullptr;    ///< (out), or none
+  std::optional<LowRank> adapter;
+};
+
+struct LayerWeights {
+  Parameter *inputNorm, *attentionNorm;          ///< before attention; after it, before the MLP
+  Parameter *queryNorm = nullptr, *keyNorm = nullptr;
+  LinearWeights query, key, value, output, gate, up, down;
+};
+
+/// All weights of a model: where they come from, which are trained, how they are written.
+class Parameters {
+ public:
+  Parameters(const ModelConfig& config, const OpenOptions& options, std::shared_ptr<Backend> backend);
+  Parameters(const Parameters&) = delete;
+  Parameters& operator=(const Parameters&) = delete;
+
+  Parameter* embedding = nullptr;
+  Parameter* finalNorm = nullptr;
+  Parameter* head = nullptr;  ///< the embedding where they are tied
+  std::vector<LayerWeights> layers;
+
+  const std::vector<Parameter*>& trained() const { return trained_; }
+  bool hasAdapter() const { return adapter_.has_value(); }
+  int64_t count() const;         ///< numbers in the model, adapter included
+  int64_t trainedCount() const;
+  /// The gradients of all trained tensors are one block of memory, and so are the moments.
+  void zeroGradients();
+
+  void save(const std::filesystem::path& directory) const;
+  void saveState(const std::filesystem::path& directory, const std::map<std::string, std::string>& metadata) const;
+  /// Returns the metadata that `saveState` was given.
+  std::map<std::string, std::string> loadState(const std::filesystem::path& directory);
+
+ private:
+  Parameter* add(const std::string& name, std::vector<int64_t> shape);
+  float* allocate(int64_t count);  ///< released with this object, also when its constructor fails
+  void addLinear(LinearWeights& linear, const std::string& name, int64_t out, int64_t in, bool bias, int32_t layer);
+  void place(const OpenOptions& options);
+  void initialize(const OpenOptions& options);
+  void read(const std::filesystem::path& directory, const std::string& stem, bool adapter);
+  TensorSource source(const std::string& name, const Parameter& parameter, const Tensor& tensor) const;
+
+  ModelConfig config_;
+  std::shared_ptr<Backend> backend_;
+  std::optional<AdapterOptions> adapter_;
+  std::string baseDirectory_;
+  std::vector<std::unique_ptr<Parameter>> all_;
+  std::vector<Parameter*> trained_;
+  std::vector<std::shared_ptr<void>> blocks_;
+  Tensor gradients_;
+  std::vector<TensorFiles> files_;  ///< frozen weights may lie in them
+};
+
+/// The adapter that a PEFT folder holds. Throws Error naming what this engine cannot do.
+AdapterOptions readAdapterConfig(const std::filesystem::path& directory);
+void writeAdapterConfig(const std::filesystem::path& directory, const AdapterOptions& options, const std::string& base);
+/// The modules that adapters are put on, `all-linear` written out. Throws Error naming an unknown one.
+std::vector<std::string> targetModules(const AdapterOptions& options);
+
+}  // namespace sftlab

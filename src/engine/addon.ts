@@ -1,0 +1,96 @@
+/** The native addon: where it lies, what it exports, and how its errors become ours. */
+
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { LabError } from '../core/errors.js';
+import type {
+  Batch,
+  BatchStats,
+  Device,
+  Generated,
+  GenerateOptions,
+  Memory,
+  ModelInfo,
+  OpenOptions,
+  TokenStats,
+  UpdateOptions,
+  UpdateStats,
+} from './types.js';
+
+/** `EngineModel` of native/addon/addon.cpp. */
+export interface NativeModel {
+  info(): ModelInfo;
+  accumulate(batch: Batch): Promise<BatchStats>;
+  update(options: UpdateOptions): Promise<UpdateStats>;
+  evaluate(batch: Batch): Promise<TokenStats>;
+  generate(prompts: readonly Int32Array[], options: GenerateOptions): Promise<Generated[]>;
+  save(directory: string): Promise<void>;
+  saveState(directory: string): Promise<void>;
+  loadState(directory: string): Promise<void>;
+  memory(): Memory;
+  close(): void;
+}
+
+export interface NativeEngine {
+  open(options: OpenOptions): Promise<NativeModel>;
+  devices(): Device[];
+}
+
+const addonPath = join('build', 'native', 'sft-lab-engine.node');
+
+/** Looks upwards from this file, so that it is found from the sources and from the bundle alike. */
+function findAddon(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  for (;;) {
+    const candidate = join(folder, addonPath);
+    if (existsSync(candidate)) return candidate;
+    const parent = dirname(folder);
+    if (parent === folder) {
+      throw new LabError(`the engine is not built: ${addonPath} is missing`, { advice: 'Run `npm run setup`.' });
+    }
+    folder = parent;
+  }
+}
+
+let loaded: NativeEngine | undefined;
+
+export function loadAddon(): NativeEngine {
+  if (loaded === undefined) {
+    const file = findAddon();
+    try {
+      loaded = createRequire(import.meta.url)(file) as NativeEngine;
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new LabError(`the engine cannot be loaded: ${reason}`, {
+        place: { file },
+        advice: 'Run `npm run setup`; it installs what the engine needs and builds it for this machine.',
+        cause,
+      });
+    }
+  }
+  return loaded;
+}
+
+interface EngineFailure {
+  readonly message: string;
+  readonly file?: string;
+  readonly field?: string;
+  readonly advice?: string;
+}
+
+function isEngineFailure(error: unknown): error is EngineFailure {
+  return error instanceof Error && 'engine' in error && error.engine === true;
+}
+
+/** Awaits the addon; what it says of a user's file or request becomes a LabError with the same place. */
+export async function translated<T>(promise: Promise<T>): Promise<T> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (!isEngineFailure(error)) throw error;
+    const place = { ...(error.file ? { file: error.file } : {}), ...(error.field ? { field: error.field } : {}) };
+    throw new LabError(error.message, { place, ...(error.advice ? { advice: error.advice } : {}), cause: error });
+  }
+}
