@@ -2,7 +2,7 @@
 
 import type { BodyOf, EventOf, RunEvent } from '../core/events.js';
 import type { Phase } from '../train/trainer.js';
-import { oneLine, type Piece, printable, type Terminal } from './terminal.js';
+import { lineEnd, oneLine, type Piece, printable, type Terminal } from './terminal.js';
 
 const redrawMs = 100;
 /** Rows of the table that stay, over the whole run. */
@@ -134,7 +134,8 @@ export class RunDisplay {
   private sample(event: EventOf<'sample'>): void {
     const mark: Piece = event.right === null ? ' ' : event.right ? ['green', '+'] : ['red', '-'];
     const mean = event.entropies.reduce((sum, value) => sum + value, 0) / Math.max(1, event.entropies.length);
-    const head = `    ${oneLine(event.prompt, 40)} -> ${oneLine(event.answer, 40) || '(nothing)'}`;
+    // The end of a prompt tells prompts apart: many begin with the same instruction.
+    const head = ` ${lineEnd(event.prompt, 48)} -> ${oneLine(event.answer, 40) || '(nothing)'}`;
     const wanted = event.right === true ? '' : `  [${oneLine(event.reference, 24)}]`;
     this.terminal.line('  ', mark, ['dim', `${head}${wanted}  entropy ${mean.toFixed(2)}`]);
   }

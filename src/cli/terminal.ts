@@ -161,3 +161,9 @@ export function oneLine(text: string, width: number): string {
   const plain = printable(text.trim());
   return plain.length <= width ? plain : `${plain.slice(0, Math.max(0, width - 1))}…`;
 }
+
+/** The last `width` characters of a text, on one line. */
+export function lineEnd(text: string, width: number): string {
+  const plain = printable(text.trim());
+  return plain.length <= width ? plain : `…${plain.slice(plain.length - Math.max(0, width - 1))}`;
+}

@@ -170,6 +170,8 @@ function meanThroughput(train: readonly EventOf<'train'>[] | undefined): number 
 
 interface Column {
   readonly title: string;
+  /** Where there is little room. */
+  readonly short?: string;
   readonly value: (row: ReportRow) => number | string | null;
   readonly digits?: number;
 }
@@ -181,10 +183,10 @@ const columns: readonly Column[] = [
   { title: 'Accuracy', value: ({ accuracy }) => accuracy, digits: 4 },
   { title: 'Kappa', value: ({ kappa }) => kappa, digits: 4 },
   { title: 'Mean Score', value: ({ meanScore }) => meanScore, digits: 2 },
-  { title: 'Train Time (s)', value: ({ trainSeconds }) => trainSeconds, digits: 2 },
-  { title: 'Inference (ms/sample)', value: ({ msPerSample }) => msPerSample, digits: 2 },
-  { title: 'Prompt Loss', value: ({ promptLoss }) => promptLoss, digits: 4 },
-  { title: 'Completion Loss', value: ({ completionLoss }) => completionLoss, digits: 4 },
+  { title: 'Train Time (s)', short: 'Train (s)', value: ({ trainSeconds }) => trainSeconds, digits: 2 },
+  { title: 'Inference (ms/sample)', short: 'ms/sample', value: ({ msPerSample }) => msPerSample, digits: 2 },
+  { title: 'Prompt Loss', short: 'Prompt', value: ({ promptLoss }) => promptLoss, digits: 4 },
+  { title: 'Completion Loss', short: 'Completion', value: ({ completionLoss }) => completionLoss, digits: 4 },
   { title: 'Tokens/s', value: ({ tokensPerSecond }) => tokensPerSecond, digits: 0 },
   { title: 'State', value: ({ state }) => state },
 ];
@@ -206,7 +208,7 @@ export function reportTable(report: Report): string[] {
   const body = report.rows.map((row) =>
     used.map((column, i) => (i === 0 && row.run === report.best ? `* ${cell(column, row)}` : cell(column, row))),
   );
-  const rows = [used.map(({ title }) => title), ...body];
+  const rows = [used.map(({ title, short }) => short ?? title), ...body];
   const widths = used.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   const numeric = used.map(({ title }) => title !== 'Experiment' && title !== 'State');
   const line = (row: readonly string[]): string =>

@@ -75,7 +75,7 @@ describe('buildReport', () => {
   it('prints an aligned table with the best run marked', () => {
     const lines = reportTable(report);
     expect(lines[1]).toContain('Experiment');
-    expect(lines[1]).toContain('Train Time (s)');
+    expect(lines[1]).toContain('Train (s)');
     expect(lines.find((line) => line.startsWith('* Run b'))).toContain('0.9000');
     expect(new Set([lines[0]?.length, lines[2]?.length]).size).toBe(1);
   });
