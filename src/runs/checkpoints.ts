@@ -9,6 +9,7 @@ import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { LabError } from '../core/errors.js';
 import { codeOf, makeFolder, readJson, syncPath, writeDurably, writeError } from './files.js';
 
 const manifestSchema = z.object({
@@ -44,41 +45,76 @@ export async function listCheckpoints(folder: string): Promise<Checkpoint[]> {
     .sort((a, b) => a.step - b.step);
 }
 
+/** A checkpoint that is on the disk, whole and verified, but does not count yet. */
+export interface StagedCheckpoint extends Checkpoint {
+  readonly bytes: number;
+}
+
 /**
- * Writes a checkpoint.
+ * Writes a checkpoint beside its place and reads it back.
  *
  * @param write fills the folder it is given
  * @throws LabError on a full disk or a read-only folder; what was half-written is removed and older checkpoints are untouched
  */
-export async function writeCheckpoint(
+export async function stageCheckpoint(
   folder: string,
   step: number,
   write: (directory: string) => Promise<void>,
-): Promise<{ checkpoint: Checkpoint; bytes: number }> {
-  const directory = join(folder, checkpointName(step));
-  const partial = join(folder, `.partial-${checkpointName(step)}-${randomUUID().slice(0, 8)}`);
+): Promise<StagedCheckpoint> {
+  const directory = join(folder, `.partial-${checkpointName(step)}-${randomUUID().slice(0, 8)}`);
   try {
-    await makeFolder(partial);
-    await write(partial);
+    await makeFolder(directory);
+    await write(directory);
     const files: z.infer<typeof manifestSchema>['files'] = {};
     let bytes = 0;
-    for (const name of (await readdir(partial)).sort()) {
-      const path = join(partial, name);
+    for (const name of (await readdir(directory)).sort()) {
+      const path = join(directory, name);
       await syncPath(path);
       const file = { bytes: (await stat(path)).size, sha256: await sha256(path) };
       files[name] = file;
       bytes += file.bytes;
     }
-    await writeDurably(join(partial, 'manifest.json'), `${JSON.stringify({ v: 1, step, files }, null, 2)}\n`);
-    await syncPath(partial);
-    await discard(folder, directory);
-    await rename(partial, directory);
-    await syncPath(folder);
-    return { checkpoint: { step, directory }, bytes };
+    await writeDurably(join(directory, 'manifest.json'), `${JSON.stringify({ v: 1, step, files }, null, 2)}\n`);
+    await syncPath(directory);
+    const problem = await checkpointProblem({ step, directory });
+    if (problem !== undefined) {
+      throw new LabError(`does not read back as written: ${problem}`, {
+        place: { file: directory },
+        advice: 'The disk may be failing. Older checkpoints were kept.',
+      });
+    }
+    return { step, directory, bytes };
   } catch (error) {
-    await rm(partial, { recursive: true, force: true }).catch(() => undefined);
+    await rm(directory, { recursive: true, force: true }).catch(() => undefined);
+    throw inPlace(writeError(error, directory), directory, join(folder, checkpointName(step)));
+  }
+}
+
+/** Makes a staged checkpoint count, by renaming it into its place. */
+export async function commitCheckpoint(folder: string, staged: StagedCheckpoint): Promise<Checkpoint> {
+  const directory = join(folder, checkpointName(staged.step));
+  try {
+    await discard(folder, directory);
+    await rename(staged.directory, directory);
+    await syncPath(folder);
+    return { step: staged.step, directory };
+  } catch (error) {
     throw writeError(error, directory);
   }
+}
+
+export async function dropStaged(staged: StagedCheckpoint): Promise<void> {
+  await rm(staged.directory, { recursive: true, force: true });
+}
+
+/** An error about a folder that was to become another is told about that one: the first is gone when it is read. */
+function inPlace(error: unknown, from: string, to: string): unknown {
+  if (!(error instanceof LabError) || error.place.file?.startsWith(from) !== true) return error;
+  return new LabError(error.message, {
+    place: { ...error.place, file: `${to}${error.place.file.slice(from.length)}` },
+    ...(error.advice === undefined ? {} : { advice: error.advice }),
+    cause: error,
+  });
 }
 
 /** Reads a checkpoint back against its manifest; what is wrong with it, or undefined. */

@@ -3,22 +3,14 @@
  * goes step by step to the end, evaluating, saving and logging on the way. Every fact is in the event log before it is told.
  */
 
-import { readFile, writeFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { TokenizedExample } from '../core/data.js';
 import { formatError, LabError } from '../core/errors.js';
 import type { BodyOf, EventBody, RunEvent } from '../core/events.js';
 import { foldEvents } from '../core/history.js';
 import type { TrainingData } from '../data/types.js';
 import type { Model, UpdateStats } from '../engine/types.js';
-import {
-  type Checkpoint,
-  checkpointProblem,
-  newestGoodCheckpoint,
-  pruneCheckpoints,
-  removeLeftovers,
-  writeCheckpoint,
-} from '../runs/checkpoints.js';
+import { newestGoodCheckpoint, removeLeftovers } from '../runs/checkpoints.js';
 import { EventLog, readEvents } from '../runs/event-log.js';
 import { checkInputs } from '../runs/inputs.js';
 import { acquireLock } from '../runs/lock.js';
@@ -27,12 +19,12 @@ import { toBatch } from './batching.js';
 import { evaluateSet } from './evaluate.js';
 import { StepFeed, type StepWork } from './feed.js';
 import { addStats, emptyWindow, lossFigures } from './meter.js';
-import { copyModelFiles } from './model-folder.js';
 import { isFiniteOn, nonFiniteError } from './non-finite.js';
 import { openRunData, problemEvents, setSizes } from './open-data.js';
 import { chooseDevice, openRunModel } from './open-model.js';
+import { CheckpointSaver } from './saver.js';
 import { isDue, learningRateAt, type Plan, planSteps } from './schedule.js';
-import { initialState, readState, stateFile, type TrainerState } from './state.js';
+import { initialState, readState, type TrainerState } from './state.js';
 
 export type Phase = 'loading' | 'training' | 'evaluating' | 'saving';
 
@@ -87,18 +79,19 @@ function isAbortOf(signal: AbortSignal, error: unknown): boolean {
 class Attempt {
   private state: TrainerState = initialState;
   private trainSeconds = 0;
-  /** The newest checkpoint, which holds `state` if it is of its step. */
-  private checkpoint: Checkpoint | undefined;
   private template: string | undefined;
   private probe: readonly TokenizedExample[] = [];
   private readonly timing = { steps: 0, engine: 0, data: 0, total: 0 };
+  private readonly saver: CheckpointSaver;
   private readonly owned: { close(): Promise<void> }[] = [];
 
   constructor(
     private readonly options: TrainOptions,
     private readonly log: EventLog,
     private readonly lost: AbortSignal,
-  ) {}
+  ) {
+    this.saver = this.own(new CheckpointSaver(options.run, (event) => this.emit(event)));
+  }
 
   async run(): Promise<TrainOutcome> {
     const { run, stop } = this.options;
@@ -109,7 +102,7 @@ class Attempt {
     this.options.onProgress?.('loading', 0, 0);
     const { checkpoint, bad } = await newestGoodCheckpoint(run.checkpoints);
     if (checkpoint !== undefined) this.state = await readState(checkpoint.directory);
-    this.checkpoint = checkpoint;
+    this.saver.newest = checkpoint;
     await this.announce();
     for (const { checkpoint: broken, problem } of bad) {
       this.emit({ type: 'warning', kind: 'checkpoint', message: `${broken.directory} is damaged and not used: ${problem}` });
@@ -135,7 +128,8 @@ class Attempt {
     }
     if (this.state.evaluationDue) {
       if (!(await this.evaluate(model, data, this.epoch(data)))) return this.end('interrupted');
-      await this.save(model);
+      await this.stage(model);
+      await this.saver.commit();
     }
 
     const feed = this.own(
@@ -161,6 +155,8 @@ class Attempt {
       const update = await this.step(model, work, learningRate);
       this.clock(began);
       this.lost.throwIfAborted();
+      // The gradient at the weights saved last was finite: they are good.
+      await this.saver.commit();
       const { step } = this.state;
       const epoch = this.epoch(data, work.endsEpoch);
 
@@ -176,14 +172,15 @@ class Attempt {
       }
       // An interrupted evaluation is saved as due, below.
       if (!this.state.evaluationDue && (work.last || isDue(config.save_strategy, config.save_steps, step, work))) {
-        await this.save(model);
+        await this.stage(model);
       }
       exhausted = work.last;
     }
 
-    if (exhausted && !this.state.evaluationDue) return this.end('finished');
-    if (this.state.step > 0 && this.checkpoint?.step !== this.state.step) await this.save(model);
-    return this.end('interrupted');
+    const finished = exhausted && !this.state.evaluationDue;
+    if (!finished && this.saver.lastStep !== this.state.step) await this.stage(model);
+    await this.saver.commit();
+    return this.end(finished ? 'finished' : 'interrupted');
   }
 
   /** What went wrong, into the log if it can still be written. */
@@ -257,7 +254,7 @@ class Attempt {
   }
 
   private nonFinite(model: Model, examples: readonly TokenizedExample[], step: number): Promise<LabError> {
-    return nonFiniteError(model, examples, step, this.checkpoint?.directory);
+    return nonFiniteError(model, examples, step, this.saver.newest?.directory);
   }
 
   /** Epochs done, with the fraction of this one. */
@@ -319,42 +316,11 @@ class Attempt {
     return true;
   }
 
-  private async save(model: Model): Promise<void> {
-    const { run, onProgress } = this.options;
+  private async stage(model: Model): Promise<void> {
     const { step, totalSteps } = this.state;
-    onProgress?.('saving', step, totalSteps);
-    // Broken weights show only in the next loss; look before they are saved.
+    this.options.onProgress?.('saving', step, totalSteps);
     if (this.probe.length > 0 && !(await isFiniteOn(model, this.probe))) throw await this.nonFinite(model, this.probe, step);
-    const began = performance.now();
-    const { checkpoint, bytes } = await writeCheckpoint(run.checkpoints, step, async (directory) => {
-      await model.save(directory);
-      await model.saveState(directory);
-      await copyModelFiles(run.config.model_name_or_path, directory, {
-        adapter: run.config.use_peft,
-        template: this.template,
-      });
-      await writeFile(join(directory, stateFile), `${JSON.stringify(this.state, null, 2)}\n`);
-    });
-    const problem = await checkpointProblem(checkpoint);
-    if (problem !== undefined) {
-      throw new LabError(`the checkpoint does not read back as written: ${problem}`, {
-        place: { file: checkpoint.directory },
-        advice: 'The disk may be failing. Older checkpoints were kept.',
-      });
-    }
-    this.checkpoint = checkpoint;
-    const limit = run.config.save_total_limit;
-    const deleted = limit === undefined ? [] : await pruneCheckpoints(run.checkpoints, limit);
-    this.emit({
-      type: 'checkpoint',
-      step,
-      path: relative(run.directory, checkpoint.directory),
-      bytes,
-      verified: true,
-      seconds: (performance.now() - began) / 1000,
-      deleted: deleted.map(({ directory }) => relative(run.directory, directory)),
-      trainSeconds: this.trainSeconds,
-    });
+    await this.saver.stage(model, this.state, this.template, this.trainSeconds);
   }
 
   /** `started` or `resumed`, and the training time that earlier attempts are credited with. */

@@ -2,13 +2,16 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LabError } from '../../../src/core/errors.js';
 import {
   checkpointProblem,
+  commitCheckpoint,
+  dropStaged,
   listCheckpoints,
   newestGoodCheckpoint,
   pruneCheckpoints,
   removeLeftovers,
-  writeCheckpoint,
+  stageCheckpoint,
 } from '../../../src/runs/checkpoints.js';
 
 let folder: string;
@@ -17,8 +20,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const save = (step: number, text = 'weights') =>
-  writeCheckpoint(folder, step, async (directory) => writeFileSync(join(directory, 'model.safetensors'), text));
+async function save(step: number, text = 'weights') {
+  const staged = await stageCheckpoint(folder, step, async (directory) => writeFileSync(join(directory, 'model.safetensors'), text));
+  return { checkpoint: await commitCheckpoint(folder, staged), bytes: staged.bytes };
+}
 
 describe('checkpoints', () => {
   it('are complete folders with a manifest, listed by step', async () => {
@@ -37,12 +42,27 @@ describe('checkpoints', () => {
 
   it('that fail half-way leave nothing behind and hurt no other', async () => {
     await save(1);
-    const failure = writeCheckpoint(folder, 2, async (directory) => {
+    const failure = stageCheckpoint(folder, 2, async (directory) => {
       writeFileSync(join(directory, 'model.safetensors'), 'half');
       throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
     });
     await expect(failure).rejects.toThrow('no space is left on the disk');
     expect(readdirSync(folder)).toEqual(['step-000001']);
+  });
+
+  it('that are staged do not count until they are committed', async () => {
+    await save(1);
+    const staged = await stageCheckpoint(folder, 2, async (directory) => writeFileSync(join(directory, 'a'), ''));
+    expect((await listCheckpoints(folder)).map(({ step }) => step)).toEqual([1]);
+    await dropStaged(staged);
+    expect(readdirSync(folder)).toEqual(['step-000001']);
+  });
+
+  it('name the folder they were to become in what goes wrong', async () => {
+    const failure = stageCheckpoint(folder, 2, async (directory) => {
+      throw new LabError('cannot be written', { place: { file: join(directory, 'model.safetensors') } });
+    });
+    await expect(failure).rejects.toMatchObject({ place: { file: join(folder, 'step-000002', 'model.safetensors') } });
   });
 
   it('of the same step are replaced whole', async () => {
