@@ -60,6 +60,8 @@ export function loadAddon(): NativeEngine {
   if (loaded === undefined) {
     const file = findAddon();
     try {
+      // With threads that spin for long, two programs on one machine starve each other; libgomp reads this as it is loaded.
+      process.env.GOMP_SPINCOUNT ??= '1000';
       loaded = createRequire(import.meta.url)(file) as NativeEngine;
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);

@@ -1,0 +1,232 @@
+/**
+ * The records of a JSONL file or a JSON array, one at a time and in bounded memory, each with its place.
+ *
+ * Bytes are split into records before any text is decoded, so that invalid UTF-8 and broken JSON are named by their line and the
+ * records after them are still read.
+ */
+
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { RecordPlace } from '../../core/data.js';
+import { LabError } from '../../core/errors.js';
+
+/** A record as it stands in the file, or what is wrong with it. */
+export type RawRecord =
+  | { readonly place: RecordPlace; readonly bytes: number; readonly value: unknown }
+  | { readonly place: RecordPlace; readonly bytes: number; readonly problem: string };
+
+/** No record of a fine-tuning data set is longer; a file without line ends would otherwise fill the memory. */
+const maxRecordBytes = 64 * 1024 * 1024;
+/** Far beyond any real record, far below what overflows a recursive reader's stack. */
+const maxDepth = 512;
+
+const newline = 0x0a;
+const quote = 0x22;
+const backslash = 0x5c;
+
+interface Piece {
+  readonly bytes: Buffer;
+  /** Line of its first byte. */
+  readonly line: number;
+  readonly problem?: string;
+}
+
+export async function* readRecords(file: string): AsyncGenerator<RawRecord> {
+  const bytes = await fileSize(file);
+  if (bytes === 0) throw new LabError('the data set is empty', { place: { file } });
+  const chunks = createReadStream(file, { highWaterMark: 1 << 20 });
+  let index = 0;
+  try {
+    for await (const piece of split(chunks, file)) {
+      const place: RecordPlace = { file, index: index++, line: piece.line };
+      const size = piece.bytes.length;
+      if (piece.problem !== undefined) yield { place, bytes: size, problem: piece.problem };
+      else yield { place, bytes: size, ...parse(piece.bytes) };
+    }
+  } catch (error) {
+    if (error instanceof LabError) throw error;
+    throw new LabError(`cannot be read: ${error instanceof Error ? error.message : String(error)}`, {
+      place: { file },
+      cause: error,
+    });
+  } finally {
+    chunks.destroy();
+  }
+  if (index === 0) throw new LabError('the data set has no records', { place: { file } });
+}
+
+export async function fileSize(file: string): Promise<number> {
+  try {
+    const status = await stat(file);
+    if (status.isFile()) return status.size;
+  } catch (error) {
+    throw new LabError('cannot be opened', {
+      place: { file },
+      advice: error instanceof Error ? error.message : String(error),
+      cause: error,
+    });
+  }
+  throw new LabError('is not a file', { place: { file } });
+}
+
+/** A byte order mark is dropped; the first character that is not white space tells an array from lines. */
+async function* split(chunks: AsyncIterable<Buffer>, file: string): AsyncGenerator<Piece> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  let head = Buffer.alloc(0);
+  let array: boolean | undefined;
+  while (array === undefined) {
+    const next = await iterator.next();
+    if (next.done === true) break;
+    head = Buffer.concat([head, next.value]);
+    if (head.length < 3) continue;
+    if (head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf) head = head.subarray(3);
+    if ((head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff)) {
+      throw new LabError('is UTF-16; data sets are UTF-8', { place: { file }, advice: 'Save the file as UTF-8.' });
+    }
+    const first = head.findIndex((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0d && byte !== newline);
+    if (first >= 0) array = head[first] === 0x5b;
+    else if (head.length > 1 << 20) array = false;
+  }
+  const rest = async function* (): AsyncGenerator<Buffer> {
+    yield head;
+    for (;;) {
+      const next = await iterator.next();
+      if (next.done === true) return;
+      yield next.value;
+    }
+  };
+  if (array === true) yield* splitArray(rest());
+  else yield* splitLines(rest());
+}
+
+async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece> {
+  let parts: Buffer[] = [];
+  let held = 0;
+  let line = 1;
+  const take = (last: Buffer): Piece | undefined => {
+    const size = held + last.length;
+    const bytes = held > maxRecordBytes ? Buffer.alloc(0) : parts.length === 0 ? last : Buffer.concat([...parts, last]);
+    parts = [];
+    held = 0;
+    if (size > maxRecordBytes) return { bytes: Buffer.alloc(0), line, problem: tooLong(size) };
+    return isBlank(bytes) ? undefined : { bytes, line };
+  };
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (;;) {
+      const end = chunk.indexOf(newline, start);
+      if (end < 0) break;
+      const piece = take(chunk.subarray(start, end));
+      if (piece !== undefined) yield piece;
+      line++;
+      start = end + 1;
+    }
+    held += chunk.length - start;
+    if (held <= maxRecordBytes) parts.push(chunk.subarray(start));
+    else parts = [];
+  }
+  const piece = take(Buffer.alloc(0));
+  if (piece !== undefined) yield piece;
+}
+
+/** Cuts an array at its top-level commas; what stands between them is parsed whole. */
+async function* splitArray(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece> {
+  let depth = 0;
+  let inText = false;
+  let escaped = false;
+  let line = 1;
+  let startLine = 1;
+  let ended = false;
+  let parts: Buffer[] = [];
+  let held = 0;
+  const take = (last: Buffer): Piece | undefined => {
+    const bytes = Buffer.concat([...parts, last]);
+    const size = held + last.length;
+    parts = [];
+    held = 0;
+    if (size > maxRecordBytes) return { bytes: Buffer.alloc(0), line: startLine, problem: tooLong(size) };
+    return isBlank(bytes) ? undefined : { bytes, line: startLine };
+  };
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (let i = 0; i < chunk.length; i++) {
+      const byte = chunk[i];
+      if (byte === newline) line++;
+      if (inText) {
+        if (escaped) escaped = false;
+        else if (byte === backslash) escaped = true;
+        else if (byte === quote) inText = false;
+        continue;
+      }
+      if (byte === quote) inText = true;
+      else if (byte === 0x5b || byte === 0x7b) {
+        if (++depth === 1) start = i + 1;
+        else if (depth === 2) startLine = line;
+      } else if (byte === 0x5d || byte === 0x7d) {
+        depth--;
+        if (depth === 0) {
+          const piece = take(chunk.subarray(start, i));
+          if (piece !== undefined) yield piece;
+          ended = true;
+          start = i + 1;
+        }
+      } else if (byte === 0x2c && depth === 1) {
+        const piece = take(chunk.subarray(start, i));
+        if (piece !== undefined) yield piece;
+        start = i + 1;
+        startLine = line;
+      }
+    }
+    const tail = chunk.subarray(start);
+    if (ended) {
+      if (!isBlank(tail)) yield { bytes: tail, line, problem: 'there is text after the end of the array' };
+    } else {
+      held += tail.length;
+      if (held <= maxRecordBytes) parts.push(tail);
+      else parts = [];
+    }
+  }
+  if (!ended) yield { bytes: Buffer.alloc(0), line, problem: 'the file ends before the array does: a closing ] is missing' };
+}
+
+function tooLong(size: number): string {
+  return `the record has ${size} bytes; ${maxRecordBytes} are allowed`;
+}
+
+function isBlank(bytes: Buffer): boolean {
+  for (const byte of bytes) if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d && byte !== newline) return false;
+  return true;
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+function parse(bytes: Buffer): { value: unknown } | { problem: string } {
+  let text: string;
+  try {
+    text = decoder.decode(bytes);
+  } catch {
+    return { problem: 'the text is not valid UTF-8' };
+  }
+  if (tooDeep(text)) return { problem: `the record is nested more than ${maxDepth} levels deep` };
+  try {
+    return { value: JSON.parse(text) };
+  } catch (error) {
+    return { problem: `the text is not valid JSON: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
+
+function tooDeep(text: string): boolean {
+  let depth = 0;
+  let inText = false;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (inText) {
+      if (code === backslash) i++;
+      else if (code === quote) inText = false;
+    } else if (code === quote) inText = true;
+    else if (code === 0x5b || code === 0x7b) {
+      if (++depth > maxDepth) return true;
+    } else if (code === 0x5d || code === 0x7d) depth--;
+  }
+  return false;
+}

@@ -1,0 +1,163 @@
+/** A model's tokenizer: ids, and for each token the bytes of the text that it stands for. */
+
+import { join } from 'node:path';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { LabError } from '../../core/errors.js';
+import { isObject, readObject } from './files.js';
+
+export interface Encoded {
+  readonly ids: readonly number[];
+  /** End of each token in the UTF-8 bytes of the text; token i covers [ends[i - 1], ends[i]). */
+  readonly ends: readonly number[];
+}
+
+export class ModelTokenizer {
+  readonly bosToken: string | undefined;
+  readonly eosToken: string | undefined;
+  /** Special tokens by name, as templates see them (`bos_token`, `eos_token`, ...). */
+  readonly specialTokens: Readonly<Record<string, string>>;
+  /** Texts of added tokens (special ones and others): the tokenizer never splits them. */
+  readonly addedTokens: ReadonlySet<string>;
+  private readonly inner: Tokenizer;
+  private readonly normalizesNfc: boolean;
+  /** Text of each token seen so far, as it stands in a text. */
+  private readonly pieces = new Map<number, Buffer>();
+  private readonly addedIds: ReadonlySet<number>;
+  private readonly byteLevel: boolean;
+
+  constructor(directory: string) {
+    const json = readObject(directory, 'tokenizer.json');
+    if (json === undefined) {
+      throw new LabError('has no tokenizer.json', {
+        place: { file: directory },
+        advice: 'Save the tokenizer in the fast format: AutoTokenizer.from_pretrained(...).save_pretrained(folder).',
+      });
+    }
+    const config = readObject(directory, 'tokenizer_config.json') ?? {};
+    try {
+      this.inner = new Tokenizer(json, config);
+    } catch (cause) {
+      throw new LabError(`cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, {
+        place: { file: join(directory, 'tokenizer.json') },
+        cause,
+      });
+    }
+    const added = this.inner.get_added_tokens_decoder();
+    this.addedIds = new Set(added.keys());
+    this.addedTokens = new Set([...added.values()].map(({ content }) => content));
+    this.specialTokens = Object.fromEntries(
+      Object.entries(config).flatMap(([name, value]): [string, string][] => {
+        if (!name.endsWith('_token')) return [];
+        if (typeof value === 'string') return [[name, value]];
+        return isObject(value) && typeof value.content === 'string' ? [[name, value.content]] : [];
+      }),
+    );
+    this.bosToken = this.specialTokens.bos_token;
+    this.eosToken = this.specialTokens.eos_token;
+    this.normalizesNfc = hasType(json.normalizer, 'NFC');
+    this.byteLevel = hasType(json.pre_tokenizer, 'ByteLevel') || hasType(json.decoder, 'ByteLevel');
+  }
+
+  id(token: string): number | undefined {
+    return this.inner.token_to_id(token);
+  }
+
+  /** Tokens that the tokenizer itself puts before every text (a BOS, if any). */
+  prefix(): readonly number[] {
+    const text = 'a';
+    const plain = this.inner.encode(text, { add_special_tokens: false }).ids;
+    const full = this.inner.encode(text, { add_special_tokens: true }).ids;
+    const first = plain[0];
+    const start = first === undefined ? 0 : full.indexOf(first);
+    return start > 0 ? full.slice(0, start) : [];
+  }
+
+  /** The text as the tokenizer normalises it, so that places in it are places in what is tokenised. */
+  normalize(text: string): string {
+    return this.normalizesNfc ? text.normalize('NFC') : text;
+  }
+
+  decode(ids: readonly number[], skipSpecial: boolean): string {
+    return ids.length === 0
+      ? ''
+      : this.inner.decode([...ids], { skip_special_tokens: skipSpecial, clean_up_tokenization_spaces: false });
+  }
+
+  /**
+   * Encodes a normalised text without adding special tokens.
+   *
+   * @throws LabError where tokens cannot be laid along the text, because the tokenizer changes it
+   */
+  encode(text: string): Encoded {
+    const ids = text === '' ? [] : this.inner.encode(text, { add_special_tokens: false }).ids;
+    const bytes = Buffer.from(text, 'utf8');
+    const ends: number[] = [];
+    let at = 0;
+    for (const id of ids) {
+      at = this.follow(bytes, at, id);
+      ends.push(at);
+    }
+    return { ids, ends };
+  }
+
+  /** Where the token `id` ends that begins at or after byte `at`. */
+  private follow(bytes: Buffer, at: number, id: number): number {
+    const piece = this.piece(id);
+    // A tokenizer may put a space before a text that has none (Llama 2), and added tokens may swallow the space around them.
+    const bare = piece[0] === 0x20 ? piece.subarray(1) : undefined;
+    for (let start = at; start <= bytes.length; start++) {
+      if (bytes.subarray(start, start + piece.length).equals(piece)) return start + piece.length;
+      if (bare !== undefined && start === at && bytes.subarray(at, at + bare.length).equals(bare)) return at + bare.length;
+      const byte = bytes[start];
+      if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) break;
+    }
+    const context = bytes.subarray(at, at + 24).toString('utf8');
+    throw new LabError(
+      `the tokenizer changes the text: token ${id} ${JSON.stringify(piece.toString('utf8'))} does not stand at ${JSON.stringify(context)}`,
+      { advice: 'Which tokens are trained on cannot be told for such a tokenizer (an unknown token, or a lossy normalizer).' },
+    );
+  }
+
+  private piece(id: number): Buffer {
+    const known = this.pieces.get(id);
+    if (known !== undefined) return known;
+    const token = this.inner.id_to_token(id) ?? '';
+    const piece = this.addedIds.has(id) ? Buffer.from(token, 'utf8') : this.byteLevel ? fromByteLevel(token) : fromMetaspace(token);
+    this.pieces.set(id, piece);
+    return piece;
+  }
+}
+
+/** Whether a part of tokenizer.json (or one of those it is a sequence of) has the type. */
+function hasType(part: unknown, type: string): boolean {
+  if (Array.isArray(part)) return part.some((one) => hasType(one, type));
+  if (!isObject(part)) return false;
+  return part.type === type || hasType(part.normalizers ?? part.pretokenizers ?? part.decoders, type);
+}
+
+/** GPT-2's alphabet: printable bytes stand for themselves, the others for characters from U+0100 on. */
+const byteOfChar: ReadonlyMap<string, number> = (() => {
+  const map = new Map<string, number>();
+  let shifted = 0;
+  for (let byte = 0; byte < 256; byte++) {
+    const printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+    map.set(String.fromCodePoint(printable ? byte : 0x100 + shifted++), byte);
+  }
+  return map;
+})();
+
+function fromByteLevel(token: string): Buffer {
+  const bytes: number[] = [];
+  for (const char of token) {
+    const byte = byteOfChar.get(char);
+    if (byte === undefined) return Buffer.from(token, 'utf8');
+    bytes.push(byte);
+  }
+  return Buffer.from(bytes);
+}
+
+/** SentencePiece's writing: U+2581 for a space, `<0x41>` for a byte. */
+function fromMetaspace(token: string): Buffer {
+  const byte = /^<0x([0-9A-F]{2})>$/.exec(token);
+  return byte?.[1] === undefined ? Buffer.from(token.replaceAll('\u2581', ' '), 'utf8') : Buffer.from([Number.parseInt(byte[1], 16)]);
+}
