@@ -12,7 +12,10 @@ interface ChildOptions {
 }
 
 /** @returns the exit code; 128 + n for signal n */
-export async function runInChild(args: readonly string[], { toErrorStream, stop, onKill }: ChildOptions): Promise<number> {
+export async function runInChild(
+  args: readonly string[],
+  { toErrorStream, stop, onKill }: ChildOptions,
+): Promise<number> {
   const script = process.argv[1];
   if (script === undefined) throw new Error('the program does not know its own file');
   // A process group of its own: Ctrl+C reaches the child through us, once, and not from the terminal as well. The channel
@@ -40,6 +43,14 @@ export async function runInChild(args: readonly string[], { toErrorStream, stop,
 }
 
 function signalNumber(signal: NodeJS.Signals | null): number {
-  const numbers: Partial<Record<NodeJS.Signals, number>> = { SIGILL: 4, SIGABRT: 6, SIGBUS: 7, SIGFPE: 8, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
+  const numbers: Partial<Record<NodeJS.Signals, number>> = {
+    SIGILL: 4,
+    SIGABRT: 6,
+    SIGBUS: 7,
+    SIGFPE: 8,
+    SIGKILL: 9,
+    SIGSEGV: 11,
+    SIGTERM: 15,
+  };
   return signal === null ? 0 : (numbers[signal] ?? 0);
 }

@@ -35,19 +35,29 @@ export async function loadConfig(file: string, sets: readonly string[]): Promise
 function parseSet(set: string, directory: string): Override {
   const at = set.indexOf('=');
   if (at <= 0) {
-    throw new LabError(`expected key=value, got "${set}"`, { place: { file: '--set' }, advice: 'For instance: --set num_train_epochs=2' });
+    throw new LabError(`expected key=value, got "${set}"`, {
+      place: { file: '--set' },
+      advice: 'For instance: --set num_train_epochs=2',
+    });
   }
   const key = set.slice(0, at).trim();
   const value = set.slice(at + 1);
   const isPath = pathKeys.includes(key) || key.endsWith('.path') || /^eval_dataset\.[^.]+$/.test(key);
   // A model may also be a name in the Hugging Face cache, and data sets may be given as JSON.
-  const plain = isPath && !/^[[{]/.test(value) && !isAbsolute(value) && !(key === 'model_name_or_path' && !/^\.{0,2}\//.test(value));
+  const plain =
+    isPath &&
+    !/^[[{]/.test(value) &&
+    !isAbsolute(value) &&
+    !(key === 'model_name_or_path' && !/^\.{0,2}\//.test(value));
   return { key, value: plain ? relative(directory, resolve(value)) || '.' : value };
 }
 
 /** The name an experiment has unless the config gives one: that of the file. */
 export function experimentName(file: string): string {
-  const name = basename(file).replace(/(\.sft)?\.json$/i, '').replace(/[^\w .-]+/g, '-').replace(/^[^\w]+/, '');
+  const name = basename(file)
+    .replace(/(\.sft)?\.json$/i, '')
+    .replace(/[^\w .-]+/g, '-')
+    .replace(/^[^\w]+/, '');
   return name === '' ? 'experiment' : name;
 }
 

@@ -62,7 +62,10 @@ export class RunDisplay {
         this.sample(event);
         break;
       case 'checkpoint':
-        this.terminal.line(['dim', `  saved ${event.path} (${formatBytes(event.bytes)}, ${event.seconds.toFixed(1)} s)`]);
+        this.terminal.line([
+          'dim',
+          `  saved ${event.path} (${formatBytes(event.bytes)}, ${event.seconds.toFixed(1)} s)`,
+        ]);
         break;
       case 'warning':
         this.warning(event);
@@ -90,8 +93,13 @@ export class RunDisplay {
     this.totalSteps = event.totalSteps;
     this.origin = { step: this.step, at: performance.now() };
     this.nextRow = this.step;
-    const share = event.trainableParameters === event.parameters ? 'all trained' : `${formatCount(event.trainableParameters)} trained`;
-    this.terminal.line(`Model  ${event.architecture}, ${formatCount(event.parameters)} parameters (${share}) on ${event.device}`);
+    const share =
+      event.trainableParameters === event.parameters
+        ? 'all trained'
+        : `${formatCount(event.trainableParameters)} trained`;
+    this.terminal.line(
+      `Model  ${event.architecture}, ${formatCount(event.parameters)} parameters (${share}) on ${event.device}`,
+    );
     for (const [name, set] of Object.entries(event.sets)) {
       const cut = set.truncatedRecords > 0 ? `, ${grouped(set.truncatedRecords)} cut to max_length` : '';
       const skipped = set.skippedRecords > 0 ? `, ${grouped(set.skippedRecords)} skipped` : '';

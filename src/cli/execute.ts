@@ -60,9 +60,15 @@ export async function executeRun(run: Run, options: OutputOptions): Promise<Exit
   }
 }
 
-function summary({ status, step, totalSteps, trainSeconds, timing }: TrainOutcome, how: string): readonly [['green' | 'yellow', string], string] {
+function summary(
+  { status, step, totalSteps, trainSeconds, timing }: TrainOutcome,
+  how: string,
+): readonly [['green' | 'yellow', string], string] {
   if (status === 'interrupted') {
-    return [['yellow', `Interrupted at step ${step}${totalSteps > 0 ? ` of ${totalSteps}` : ''}.`], ` Continue with: ${how}`];
+    return [
+      ['yellow', `Interrupted at step ${step}${totalSteps > 0 ? ` of ${totalSteps}` : ''}.`],
+      ` Continue with: ${how}`,
+    ];
   }
   if (timing.steps === 0) return [['green', 'Finished.'], ''];
   const outside = (1 - (timing.engine + timing.data) / timing.total) * 100;

@@ -19,7 +19,8 @@ const program = new Command('sft-lab')
   .exitOverride();
 
 for (const add of [addTrain, addCompare, addResume, addGenerate, addReport, addDevices, addSchema]) add(program);
-for (const command of program.commands) command.exitOverride().showHelpAfterError(`See sft-lab ${command.name()} --help.`);
+for (const command of program.commands)
+  command.exitOverride().showHelpAfterError(`See sft-lab ${command.name()} --help.`);
 
 try {
   await program.parseAsync();

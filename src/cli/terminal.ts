@@ -142,6 +142,7 @@ function cut(pieces: readonly Piece[], width: number): Piece[] {
 }
 
 // C0 and C1 controls, soft hyphen and zero-width characters, bidirectional controls, line separators, byte order mark.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for.
 const unprintable = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 /** Text of a model or a data set, made safe to print: control characters are written out, `keep` names those that stay. */

@@ -74,7 +74,11 @@ export function checkConfig(
     fail('bf16', 'this engine computes in float32 only, for now', 'Remove the key or set it to false.');
   }
   if (config.initialize_model && config.use_peft) {
-    fail('use_peft', 'an adapter cannot be trained on random weights', 'Set either initialize_model or use_peft, not both.');
+    fail(
+      'use_peft',
+      'an adapter cannot be trained on random weights',
+      'Set either initialize_model or use_peft, not both.',
+    );
   }
   if (config.test_size > 0 && config.eval_dataset !== undefined) {
     fail('test_size', 'eval_dataset is given too, so there is nothing to split off', 'Keep one of the two keys.');
@@ -188,7 +192,8 @@ function describeIssue(issue: Issue, parent: readonly PropertyKey[], raw: unknow
   switch (issue.code) {
     case 'unrecognized_keys': {
       const key = issue.keys[0] ?? '';
-      const names = path.length === 0 ? configKeys : ['path', 'format', 'fields', 'prompt', 'completion', 'system', 'messages'];
+      const names =
+        path.length === 0 ? configKeys : ['path', 'format', 'fields', 'prompt', 'completion', 'system', 'messages'];
       const others = issue.keys.slice(1).map((other) => `"${other}"`);
       const also = others.length === 0 ? '' : ` (nor ${others.join(', ')})`;
       return { path: [...path, key], message: `no such key${also}`, advice: adviceForKey(key, names) };
@@ -197,7 +202,11 @@ function describeIssue(issue: Issue, parent: readonly PropertyKey[], raw: unknow
       const branch = likelyBranch(issue.errors);
       if (branch !== undefined) return describeIssue(branch, path, raw);
       const kinds = [...new Set(typesOf(issue.errors))].join(' or ');
-      return { path, message: got === undefined ? `missing; expected ${kinds}` : `expected ${kinds}, got ${show(got)}`, advice: undefined };
+      return {
+        path,
+        message: got === undefined ? `missing; expected ${kinds}` : `expected ${kinds}, got ${show(got)}`,
+        advice: undefined,
+      };
     }
     case 'invalid_type':
       return got === undefined
@@ -266,7 +275,8 @@ function adviceForKey(key: string, names: readonly string[]): string {
 
 function fieldOf(path: readonly PropertyKey[]): string {
   return path.reduce<string>(
-    (text, part) => (typeof part === 'number' ? `${text}[${part}]` : text === '' ? String(part) : `${text}.${String(part)}`),
+    (text, part) =>
+      typeof part === 'number' ? `${text}[${part}]` : text === '' ? String(part) : `${text}.${String(part)}`,
     '',
   );
 }

@@ -83,7 +83,12 @@ export const runConfigSchema = z.strictObject({
 
   // Length and batches
   num_train_epochs: z.number().positive().default(3).describe('Passes over the training data; may be a fraction.'),
-  max_steps: z.number().int().min(-1).default(-1).describe('Steps to train for; overrides num_train_epochs when above 0.'),
+  max_steps: z
+    .number()
+    .int()
+    .min(-1)
+    .default(-1)
+    .describe('Steps to train for; overrides num_train_epochs when above 0.'),
   per_device_train_batch_size: positive.default(8).describe('Sequences of a microbatch.'),
   per_device_eval_batch_size: positive.default(8).describe('Sequences evaluated, or answered, at a time.'),
   gradient_accumulation_steps: positive.default(1).describe('Microbatches of a step.'),
@@ -111,7 +116,9 @@ export const runConfigSchema = z.strictObject({
   lora_target_modules: z
     .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
     .default('all-linear')
-    .describe('Modules that get an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, or all-linear.'),
+    .describe(
+      'Modules that get an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, or all-linear.',
+    ),
 
   // Logging, evaluation, checkpoints
   logging_steps: positive.default(1).describe('Steps between two points of the training curves.'),
@@ -127,7 +134,9 @@ export const runConfigSchema = z.strictObject({
   save_strategy: z
     .enum(['no', 'steps', 'epoch'])
     .optional()
-    .describe('When to save a checkpoint; the last one is always saved. Left out: every save_steps if given, else each epoch.'),
+    .describe(
+      'When to save a checkpoint; the last one is always saved. Left out: every save_steps if given, else each epoch.',
+    ),
   save_steps: positive.optional().describe('Steps between checkpoints.'),
   save_total_limit: positive.optional().describe('Keep this many checkpoints, the newest. Left out: all.'),
 
@@ -135,7 +144,9 @@ export const runConfigSchema = z.strictObject({
   verifier: z
     .enum(['auto', 'label', 'number', 'exact', 'none'])
     .default('auto')
-    .describe('Decides whether an answer is right: by the set of labels, by its last number (or `#### number`), or by equal text.'),
+    .describe(
+      'Decides whether an answer is right: by the set of labels, by its last number (or `#### number`), or by equal text.',
+    ),
   score_correct: z.number().default(2).describe('Score of a right answer.'),
   score_wrong: z.number().default(-1).describe('Score of a wrong or unparsable answer.'),
   eval_generate_samples: count
@@ -143,8 +154,12 @@ export const runConfigSchema = z.strictObject({
     .describe('Records of each evaluation set that the model answers, spread evenly over the set; 0: all.'),
   eval_max_new_tokens: positive
     .optional()
-    .describe('Longest answer in tokens. Left out: the longest completion of the evaluation set and a margin, 512 at most.'),
-  num_sample_generations: count.default(4).describe('Answers shown as samples at each evaluation, with their entropies.'),
+    .describe(
+      'Longest answer in tokens. Left out: the longest completion of the evaluation set and a margin, 512 at most.',
+    ),
+  num_sample_generations: count
+    .default(4)
+    .describe('Answers shown as samples at each evaluation, with their entropies.'),
   temperature: z.number().min(0).default(0).describe('Temperature of evaluation answers; 0: the most likely token.'),
 
   // Machine
@@ -206,7 +221,11 @@ export function describeConfig(): string[] {
   for (const [key, property] of Object.entries(properties)) {
     if (key === '$schema' || typeof property === 'boolean') continue;
     const kind =
-      property.enum !== undefined ? property.enum.join('|') : typeof property.type === 'string' ? property.type : 'value';
+      property.enum !== undefined
+        ? property.enum.join('|')
+        : typeof property.type === 'string'
+          ? property.type
+          : 'value';
     const standard = property.default === undefined ? '' : ` [${JSON.stringify(property.default)}]`;
     lines.push(`  ${key} <${kind}>${standard}\n      ${property.description ?? ''}`);
   }

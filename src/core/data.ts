@@ -24,7 +24,12 @@ export interface RecordPlace {
  * In Alpaca and custom records the messages are: system (optional), user, assistant.
  */
 export type Example =
-  | { readonly kind: 'chat'; readonly place: RecordPlace; readonly messages: readonly Message[]; readonly tools?: unknown }
+  | {
+      readonly kind: 'chat';
+      readonly place: RecordPlace;
+      readonly messages: readonly Message[];
+      readonly tools?: unknown;
+    }
   | { readonly kind: 'text'; readonly place: RecordPlace; readonly text: string };
 
 /** What a token belongs to; the numbers are the engine's `groups` (0: a position that predicts nothing). */

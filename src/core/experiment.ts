@@ -30,9 +30,7 @@ export const experimentSchema = z.object({
   /** Digest of config and inputs: a comparison started again with the same continues this experiment. */
   digest: z.string(),
   axes: z.record(z.string(), z.array(z.unknown())),
-  runs: z.array(
-    z.object({ name: z.string(), label: z.string(), values: z.record(z.string(), z.unknown()) }),
-  ),
+  runs: z.array(z.object({ name: z.string(), label: z.string(), values: z.record(z.string(), z.unknown()) })),
   /** Name of the run that evaluates the untuned model. */
   baseline: z.string().nullable(),
 });

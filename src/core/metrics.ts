@@ -62,7 +62,8 @@ export function detectVerifier(references: readonly string[], labels: readonly s
 }
 
 // A sign counts only where no digit or letter stands before it: `3-2` holds 3 and 2.
-const numberPattern = /(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<=[A-Za-z_])\d+(?:\.\d+)?|[-+]?(?<!\d)\.\d+/g;
+const numberPattern =
+  /(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<=[A-Za-z_])\d+(?:\.\d+)?|[-+]?(?<!\d)\.\d+/g;
 
 /** The number after the last `####`, else the last number of the text, in canonical form (`-1200.5`); undefined without any. */
 export function finalNumber(text: string): string | undefined {
@@ -72,7 +73,10 @@ export function finalNumber(text: string): string | undefined {
 function markedNumber(text: string): string | undefined {
   const at = text.lastIndexOf('####');
   if (at === -1) return undefined;
-  const line = text.slice(at + 4).split('\n').find((part) => part.trim() !== '');
+  const line = text
+    .slice(at + 4)
+    .split('\n')
+    .find((part) => part.trim() !== '');
   return line === undefined ? undefined : canonical(matches(line)[0]);
 }
 

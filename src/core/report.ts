@@ -233,23 +233,23 @@ export function bestSentence(report: Report): string | undefined {
 
 export function reportMarkdown(report: Report): string {
   const used = usedColumns(report);
-  const escape = (text: string): string => text.replace(/[|\\`*_<>[\]]/g, '\\$&').replace(/\s+/g, ' ');
+  const plain = (text: string): string => text.replace(/[|\\`*_<>[\]]/g, '\\$&').replace(/\s+/g, ' ');
   const tableRow = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  const lines = [`# ${escape(report.experiment)}`, ''];
+  const lines = [`# ${plain(report.experiment)}`, ''];
   const best = bestSentence(report);
-  if (best !== undefined) lines.push(`**${escape(best)}**`, '');
-  if (report.set !== null) lines.push(`Evaluation set: ${escape(report.set)}. Made ${report.created}.`, '');
+  if (best !== undefined) lines.push(`**${plain(best)}**`, '');
+  if (report.set !== null) lines.push(`Evaluation set: ${plain(report.set)}. Made ${report.created}.`, '');
   lines.push(tableRow(used.map(({ title }) => title)), tableRow(used.map((_, i) => (i === 0 ? '---' : '---:'))));
   for (const row of report.rows) {
-    const cells = used.map((column) => escape(cell(column, row)));
+    const cells = used.map((column) => plain(cell(column, row)));
     lines.push(tableRow(row.run === report.best ? cells.map((text) => `**${text}**`) : cells));
   }
   const unfinished = report.rows.filter(({ state }) => state !== 'finished');
   if (unfinished.length > 0) {
     lines.push('', '## Not finished', '');
     for (const row of unfinished) {
-      const reason = row.reason === null ? '' : `: ${escape(row.reason)}`;
-      lines.push(`- ${escape(row.label)} (${row.run}): ${row.state} at step ${row.steps}${reason}`);
+      const reason = row.reason === null ? '' : `: ${plain(row.reason)}`;
+      lines.push(`- ${plain(row.label)} (${row.run}): ${row.state} at step ${row.steps}${reason}`);
     }
   }
   const confused = report.rows.filter(({ confusion }) => confusion !== null);
@@ -257,14 +257,14 @@ export function reportMarkdown(report: Report): string {
   for (const row of confused) {
     if (row.confusion === null) continue;
     const { labels, counts } = row.confusion;
-    lines.push('', `### ${escape(row.label)}`, '');
-    lines.push(tableRow(['', ...labels.map(escape), 'unparsable', 'recall']));
+    lines.push('', `### ${plain(row.label)}`, '');
+    lines.push(tableRow(['', ...labels.map(plain), 'unparsable', 'recall']));
     lines.push(tableRow(['---', ...labels.map(() => '---:'), '---:', '---:']));
     labels.forEach((label, i) => {
       const line = counts[i] ?? [];
       const total = line.reduce((sum, count) => sum + count, 0);
       const recall = total === 0 ? '–' : ((line[i] ?? 0) / total).toFixed(3);
-      lines.push(tableRow([escape(label), ...line.map(String), recall]));
+      lines.push(tableRow([plain(label), ...line.map(String), recall]));
     });
   }
   return `${lines.join('\n')}\n`;
@@ -291,6 +291,9 @@ export function reportCsv(report: Report): string {
     { title: 'Reason', value: ({ reason }) => reason },
   ];
   const all = [...columns, ...extra];
-  const lines = [all.map(({ title }) => quote(title)), ...report.rows.map((row) => all.map(({ value }) => quote(value(row))))];
+  const lines = [
+    all.map(({ title }) => quote(title)),
+    ...report.rows.map((row) => all.map(({ value }) => quote(value(row)))),
+  ];
   return `${lines.map((line) => line.join(',')).join('\r\n')}\r\n`;
 }

@@ -109,7 +109,12 @@ export function writeError(error: unknown, path: string): unknown {
       cause: error,
     });
   }
-  if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM' || /read-only file system|permission denied/i.test(message)) {
+  if (
+    code === 'EROFS' ||
+    code === 'EACCES' ||
+    code === 'EPERM' ||
+    /read-only file system|permission denied/i.test(message)
+  ) {
     return new LabError('cannot be written: the folder is read-only for you', {
       place,
       advice: 'Choose another output_dir, or change the permissions.',

@@ -48,7 +48,9 @@ export async function runsByActivity(outputDirectory: string): Promise<string[]>
       found.push({ directory, time: Math.max(...times) });
     }
   }
-  return found.sort((a, b) => b.time - a.time || b.directory.localeCompare(a.directory)).map(({ directory }) => directory);
+  return found
+    .sort((a, b) => b.time - a.time || b.directory.localeCompare(a.directory))
+    .map(({ directory }) => directory);
 }
 
 /** The run to resume when a person says `latest`: the one active last that is neither finished nor being trained. */

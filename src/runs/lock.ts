@@ -4,7 +4,17 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, readlinkSync, statSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { link, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -49,10 +59,13 @@ export async function acquireLock(runDirectory: string): Promise<RunLock> {
     if (lock !== undefined) return lock;
     const holder = readLock(path);
     if (holder !== undefined && (await holds(path, holder))) {
-      throw new LabError(`process ${holder.pid}${holder.host === hostname() ? '' : ` on ${holder.host}`} is training this run`, {
-        place: { file: runDirectory },
-        advice: 'Wait for it, or stop it first (Ctrl+C in its terminal).',
-      });
+      throw new LabError(
+        `process ${holder.pid}${holder.host === hostname() ? '' : ` on ${holder.host}`} is training this run`,
+        {
+          place: { file: runDirectory },
+          advice: 'Wait for it, or stop it first (Ctrl+C in its terminal).',
+        },
+      );
     }
     await removeStale(path, holder?.token);
   }
@@ -259,4 +272,3 @@ export async function waitForRelease(runDirectory: string, timeoutMs: number, si
   }
   return lockHolder(runDirectory) === undefined;
 }
-

@@ -37,7 +37,9 @@ export async function answerPrompts(context: EvaluationContext, set: EvaluationS
     kind === 'none'
       ? samples
       : [...new Set([...spread(set.prompts.length, config.eval_generate_samples || set.prompts.length), ...samples])];
-  const counted = new Set(kind === 'none' ? [] : spread(set.prompts.length, config.eval_generate_samples || set.prompts.length));
+  const counted = new Set(
+    kind === 'none' ? [] : spread(set.prompts.length, config.eval_generate_samples || set.prompts.length),
+  );
   const verify = kind === 'none' ? undefined : createVerifier(kind, labelsOf(set));
   const maxNewTokens = config.eval_max_new_tokens ?? answerLimit(set);
   const verdicts: Verdict[] = [];
@@ -98,7 +100,14 @@ export async function answerPrompts(context: EvaluationContext, set: EvaluationS
         ? []
         : await model.generate(
             fitting.map(({ prompt }) => prompt),
-            { maxNewTokens: maxTokens, temperature: config.temperature, topK: 0, topP: 1, seed, stopTokens: data.stopTokens },
+            {
+              maxNewTokens: maxTokens,
+              temperature: config.temperature,
+              topK: 0,
+              topP: 1,
+              seed,
+              stopTokens: data.stopTokens,
+            },
           );
     const byPrompt = new Map(fitting.map((prompt, i) => [prompt, generated[i]]));
     return batch.map((prompt) => byPrompt.get(prompt) ?? noAnswer);

@@ -29,7 +29,8 @@ export function toBatch(examples: readonly TokenizedExample[], measure: Measure)
       const trained = example.mask[i] === 1;
       const group = example.groups[i] ?? TokenGroup.none;
       weights[start + i - 1] = trained ? 1 : 0;
-      groups[start + i - 1] = trained || measure === 'everything' || group === TokenGroup.completion ? group : TokenGroup.none;
+      groups[start + i - 1] =
+        trained || measure === 'everything' || group === TokenGroup.completion ? group : TokenGroup.none;
     }
     start += length;
     offsets[sequence + 1] = start;

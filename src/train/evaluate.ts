@@ -1,9 +1,9 @@
 /** Evaluation: the loss of every example of a set, then the model's own answers, checked by the verifier. */
 
-import type { BodyOf } from '../core/events.js';
 import type { ResolvedConfig } from '../core/config.js';
-import { LabError } from '../core/errors.js';
 import { TokenGroup, type TokenizedExample } from '../core/data.js';
+import { LabError } from '../core/errors.js';
+import type { BodyOf } from '../core/events.js';
 import type { EvaluationSet, TrainingData } from '../data/types.js';
 import type { GroupStats, Model, TokenStats } from '../engine/types.js';
 import { answerPrompts, type SetAnswers } from './answers.js';

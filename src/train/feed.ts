@@ -67,7 +67,11 @@ export class StepFeed {
     this.following = this.read();
     // Whoever asks for that step hears of its error; until then nobody waits for it.
     this.following.catch(() => undefined);
-    return { ...work, endsEpoch: following === undefined || following.epoch > work.epoch, last: following === undefined };
+    return {
+      ...work,
+      endsEpoch: following === undefined || following.epoch > work.epoch,
+      last: following === undefined,
+    };
   }
 
   /** Lets a reading that is under way come to its end. */

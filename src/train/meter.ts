@@ -39,10 +39,7 @@ export function addGroup(a: GroupStats, b: GroupStats): GroupStats {
   };
 }
 
-export type LossFigures = Pick<
-  BodyOf<'train'>,
-  'promptLoss' | 'completionLoss' | 'tokenAccuracy' | 'entropy'
->;
+export type LossFigures = Pick<BodyOf<'train'>, 'promptLoss' | 'completionLoss' | 'tokenAccuracy' | 'entropy'>;
 
 /** Means of two groups' sums; accuracy and entropy over completions, over all where there are none. */
 export function lossFigures(prompt: GroupStats, completion: GroupStats): LossFigures {

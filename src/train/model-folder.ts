@@ -68,7 +68,7 @@ export async function foldersOf(directory: string): Promise<ModelFolders> {
   if (!(await exists(file))) return { base: directory, adapter: undefined, tokenizer: directory };
   const parsed = adapterConfigSchema.safeParse(parseJson(await readFile(file, 'utf8'), file));
   if (!parsed.success) {
-    throw new LabError('expected the base model\'s folder', { place: { file, field: 'base_model_name_or_path' } });
+    throw new LabError("expected the base model's folder", { place: { file, field: 'base_model_name_or_path' } });
   }
   const base = await findModel(parsed.data.base_model_name_or_path, directory);
   const tokenizer = (await exists(join(directory, 'tokenizer.json'))) ? directory : base;

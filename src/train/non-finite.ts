@@ -24,7 +24,8 @@ export async function nonFiniteError(
       : broken.length === examples.length
         ? 'It is not finite on any example of the step, so the weights are broken'
         : `It is not finite on ${broken.length} of the step's ${examples.length} examples`;
-  const kept = lastCheckpoint === undefined ? 'No checkpoint had been written.' : `The last good checkpoint is ${lastCheckpoint}.`;
+  const kept =
+    lastCheckpoint === undefined ? 'No checkpoint had been written.' : `The last good checkpoint is ${lastCheckpoint}.`;
   return new LabError(`the loss is not finite at step ${step}`, {
     ...(first === undefined ? {} : { place: { file: first.file, line: first.line } }),
     advice: `${cause}: ${named.join(', ')}. Lower learning_rate, or look at these records. ${kept}`,

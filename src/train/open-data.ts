@@ -60,7 +60,10 @@ function problemsError(problems: readonly Problem[]): LabError {
   const first = problems[0]?.places[0];
   const lines = problems.flatMap(({ message, count, places }) => [
     `${message} (${count})`,
-    ...places.map(({ place, field, message: why }) => `  ${place.file}:${place.line}: ${field === undefined ? '' : `${field}: `}${why}`),
+    ...places.map(
+      ({ place, field, message: why }) =>
+        `  ${place.file}:${place.line}: ${field === undefined ? '' : `${field}: `}${why}`,
+    ),
   ]);
   return new LabError(problems.map(({ message }) => message).join('; '), {
     ...(first === undefined

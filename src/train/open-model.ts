@@ -11,7 +11,10 @@ export async function chooseDevice(wanted: string): Promise<string> {
   if (wanted === 'auto') return ids.find((id) => id.startsWith('cuda')) ?? 'cpu';
   const device = wanted === 'cuda' ? 'cuda:0' : wanted;
   if (ids.includes(device)) return device;
-  throw new LabError(`no device ${device} here`, { place: { field: 'device' }, advice: `There is: ${ids.join(', ')}.` });
+  throw new LabError(`no device ${device} here`, {
+    place: { field: 'device' },
+    advice: `There is: ${ids.join(', ')}.`,
+  });
 }
 
 /** @param checkpoint folder to continue from, with its optimizer state */

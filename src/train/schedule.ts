@@ -32,8 +32,11 @@ export function planSteps(config: PlanOptions, records: number, exact: boolean):
   const stepsPerEpoch = Math.max(1, Math.ceil(microbatches / config.gradient_accumulation_steps));
   const limited = config.max_steps > 0;
   // The small margin keeps 0.1 × 30 epochs from becoming 4 steps.
-  const totalSteps = limited ? config.max_steps : Math.max(1, Math.ceil(config.num_train_epochs * stepsPerEpoch - 1e-9));
-  const warmupSteps = config.warmup_steps > 0 ? config.warmup_steps : Math.ceil(totalSteps * config.warmup_ratio - 1e-9);
+  const totalSteps = limited
+    ? config.max_steps
+    : Math.max(1, Math.ceil(config.num_train_epochs * stepsPerEpoch - 1e-9));
+  const warmupSteps =
+    config.warmup_steps > 0 ? config.warmup_steps : Math.ceil(totalSteps * config.warmup_ratio - 1e-9);
   return {
     stepsPerEpoch,
     totalSteps,

@@ -105,7 +105,11 @@ class Attempt {
     this.saver.newest = checkpoint;
     await this.announce();
     for (const { checkpoint: broken, problem } of bad) {
-      this.emit({ type: 'warning', kind: 'checkpoint', message: `${broken.directory} is damaged and not used: ${problem}` });
+      this.emit({
+        type: 'warning',
+        kind: 'checkpoint',
+        message: `${broken.directory} is damaged and not used: ${problem}`,
+      });
     }
 
     // Data and model, the same as at the start, or the result would not be.
@@ -319,7 +323,8 @@ class Attempt {
   private async stage(model: Model): Promise<void> {
     const { step, totalSteps } = this.state;
     this.options.onProgress?.('saving', step, totalSteps);
-    if (this.probe.length > 0 && !(await isFiniteOn(model, this.probe))) throw await this.nonFinite(model, this.probe, step);
+    if (this.probe.length > 0 && !(await isFiniteOn(model, this.probe)))
+      throw await this.nonFinite(model, this.probe, step);
     await this.saver.stage(model, this.state, this.template, this.trainSeconds);
   }
 

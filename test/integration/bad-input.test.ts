@@ -1,8 +1,28 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { digests, history, makeWorkspace, run, start, tinyModel, until, type Workspace, writeModel } from './support.js';
+import {
+  digests,
+  history,
+  makeWorkspace,
+  run,
+  start,
+  tinyModel,
+  until,
+  type Workspace,
+  writeModel,
+} from './support.js';
 
 let workspace: Workspace;
 beforeAll(async () => {
@@ -14,7 +34,13 @@ afterAll(() => workspace.remove());
 
 /** Trains with some keys changed; the run must end with an error that a person can use. */
 async function refused(keys: Record<string, unknown>, code = 1): Promise<string> {
-  workspace.config('bad.sft.json', { max_steps: 2, run_name: 'bad', eval_dataset: undefined, eval_steps: undefined, ...keys });
+  workspace.config('bad.sft.json', {
+    max_steps: 2,
+    run_name: 'bad',
+    eval_dataset: undefined,
+    eval_steps: undefined,
+    ...keys,
+  });
   const ended = await run(workspace, 'train', 'bad.sft.json');
   expect(ended).toMatchObject({ code, signal: null });
   expect(ended.stderr).not.toContain('This is a defect');
@@ -104,7 +130,13 @@ describe('data', () => {
   });
 
   it('on_bad_record skip: counted, named, and trained without', async () => {
-    workspace.config('skip.sft.json', { max_steps: 2, train_dataset: 'bad.jsonl', on_bad_record: 'skip', eval_dataset: undefined, eval_steps: undefined });
+    workspace.config('skip.sft.json', {
+      max_steps: 2,
+      train_dataset: 'bad.jsonl',
+      on_bad_record: 'skip',
+      eval_dataset: undefined,
+      eval_steps: undefined,
+    });
     const { code, stderr } = await run(workspace, 'train', 'skip.sft.json');
     expect(code).toBe(0);
     expect(stderr).toContain('Warning');
@@ -116,7 +148,15 @@ describe('data', () => {
 
 describe('a loss that is not finite', () => {
   it('stops the run, names step and examples, and keeps the last good checkpoint', async () => {
-    workspace.config('diverges.sft.json', { learning_rate: 1e30, save_steps: 1, max_steps: 6, warmup_steps: 3, run_name: 'run', eval_dataset: undefined, eval_steps: undefined });
+    workspace.config('diverges.sft.json', {
+      learning_rate: 1e30,
+      save_steps: 1,
+      max_steps: 6,
+      warmup_steps: 3,
+      run_name: 'run',
+      eval_dataset: undefined,
+      eval_steps: undefined,
+    });
     const { code, stderr } = await run(workspace, 'train', 'diverges.sft.json');
     expect(code).toBe(1);
     expect(stderr).toMatch(/train\.jsonl:\d+: the loss is not finite at step \d/);
@@ -161,29 +201,42 @@ describe('disks', () => {
     rmSync(small, { recursive: true, force: true });
   });
 
-  it.skipIf(!mounted)('that are full end the run with a clear error; earlier checkpoints are intact (needs to mount a tmpfs)', async () => {
-    workspace.config('full.sft.json', { output_dir: small, save_steps: 1, max_steps: 200, run_name: 'run', eval_dataset: undefined, eval_steps: undefined });
-    const { code, stderr } = await run(workspace, 'train', 'full.sft.json');
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/step-\d+.*: .*no space (is )?left on/i);
-    expect(stderr).toMatch(/free some space/i);
-    expect(stderr).not.toContain('This is a defect');
-    const folder = join(small, 'full', 'run');
-    const names = readdirSync(join(folder, 'checkpoints'));
-    expect(names.length).toBeGreaterThan(0);
-    expect(names.every((name) => name.startsWith('step-'))).toBe(true);
-    for (const name of names) {
-      const found = digests(join(folder, 'checkpoints', name));
-      const manifest = JSON.parse(readFileSync(join(folder, 'checkpoints', name, 'manifest.json'), 'utf8'));
-      for (const [file, { sha256 }] of Object.entries<{ sha256: string }>(manifest.files)) expect(found[file]).toBe(sha256);
-    }
-    // With some space again, it goes on: one checkpoint fewer, and a limit from now on.
-    execFileSync('mount', ['-o', 'remount,size=64m', small]);
-    const resumed = start(workspace, ['resume', folder, '--quiet']);
-    await until('more steps', async () => (await history(folder)).events.some((event) => event.type === 'status' && event.status === 'resumed'));
-    resumed.child.kill('SIGINT');
-    expect((await resumed.ended).code).toBe(130);
-  });
+  it.skipIf(!mounted)(
+    'that are full end the run with a clear error; earlier checkpoints are intact (needs to mount a tmpfs)',
+    async () => {
+      workspace.config('full.sft.json', {
+        output_dir: small,
+        save_steps: 1,
+        max_steps: 200,
+        run_name: 'run',
+        eval_dataset: undefined,
+        eval_steps: undefined,
+      });
+      const { code, stderr } = await run(workspace, 'train', 'full.sft.json');
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/step-\d+.*: .*no space (is )?left on/i);
+      expect(stderr).toMatch(/free some space/i);
+      expect(stderr).not.toContain('This is a defect');
+      const folder = join(small, 'full', 'run');
+      const names = readdirSync(join(folder, 'checkpoints'));
+      expect(names.length).toBeGreaterThan(0);
+      expect(names.every((name) => name.startsWith('step-'))).toBe(true);
+      for (const name of names) {
+        const found = digests(join(folder, 'checkpoints', name));
+        const manifest = JSON.parse(readFileSync(join(folder, 'checkpoints', name, 'manifest.json'), 'utf8'));
+        for (const [file, { sha256 }] of Object.entries<{ sha256: string }>(manifest.files))
+          expect(found[file]).toBe(sha256);
+      }
+      // With some space again, it goes on: one checkpoint fewer, and a limit from now on.
+      execFileSync('mount', ['-o', 'remount,size=64m', small]);
+      const resumed = start(workspace, ['resume', folder, '--quiet']);
+      await until('more steps', async () =>
+        (await history(folder)).events.some((event) => event.type === 'status' && event.status === 'resumed'),
+      );
+      resumed.child.kill('SIGINT');
+      expect((await resumed.ended).code).toBe(130);
+    },
+  );
 
   it.skipIf(!mounted)('that become read-only under a run do not break what it saved', async () => {
     const folder = join(small, 'full', 'run');

@@ -23,7 +23,14 @@ const report = (experiment: string) =>
 
 describe('sft-lab compare', () => {
   it('trains every combination and the untuned model, and reports', async () => {
-    workspace.config('six.sft.json', { ...keys, max_steps: -1, eval_steps: undefined, save_steps: undefined, max_train_samples: 16, compare: { loss_on: ['completion', 'all'], num_train_epochs: [1, 2] } });
+    workspace.config('six.sft.json', {
+      ...keys,
+      max_steps: -1,
+      eval_steps: undefined,
+      save_steps: undefined,
+      max_train_samples: 16,
+      compare: { loss_on: ['completion', 'all'], num_train_epochs: [1, 2] },
+    });
     const { code, stdout, stderr } = await run(workspace, 'compare', 'six.sft.json');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain('[1/5] Untuned');
@@ -49,7 +56,9 @@ describe('sft-lab compare', () => {
     expect(rows[1]?.trainSeconds).toBeGreaterThan(0);
     const folder = workspace.path('.sft', 'six');
     expect(existsSync(`${folder}/untuned/checkpoints/step-000000`)).toBe(false);
-    expect(readFileSync(`${folder}/report.md`, 'utf8')).toContain('| Experiment | Epochs | Accuracy | Kappa | Mean Score | Train Time (s) |');
+    expect(readFileSync(`${folder}/report.md`, 'utf8')).toContain(
+      '| Experiment | Epochs | Accuracy | Kappa | Mean Score | Train Time (s) |',
+    );
     expect(readFileSync(`${folder}/report.csv`, 'utf8').trimEnd().split('\r\n')).toHaveLength(6);
   });
 
@@ -66,7 +75,20 @@ describe('sft-lab compare', () => {
   it('with another config begins another experiment; --new does so always', async () => {
     expect((await run(workspace, 'compare', 'six.sft.json', '--set', 'compare={"seed":[1]}', '--quiet')).code).toBe(0);
     expect(report('six-2').rows.map(({ run: name }) => name)).toEqual(['untuned', 'seed-1']);
-    expect((await run(workspace, 'compare', 'six.sft.json', '--set', 'compare={"seed":[1]}', '--quiet', '--new', '--no-baseline')).code).toBe(0);
+    expect(
+      (
+        await run(
+          workspace,
+          'compare',
+          'six.sft.json',
+          '--set',
+          'compare={"seed":[1]}',
+          '--quiet',
+          '--new',
+          '--no-baseline',
+        )
+      ).code,
+    ).toBe(0);
     expect(report('six-3').rows.map(({ run: name }) => name)).toEqual(['seed-1']);
   });
 
@@ -91,21 +113,29 @@ describe('sft-lab compare', () => {
     workspace.config('killed.sft.json', { ...keys, max_steps: 60, compare: { seed: [1, 2] } });
     const { ended } = start(workspace, ['compare', 'killed.sft.json', '--no-baseline']);
     const first = workspace.path('.sft/killed/seed-1');
-    await until('a checkpoint of the first run', async () => existsSync(`${first}/events.jsonl`) && (await history(first)).history.checkpoints.length > 0);
+    await until(
+      'a checkpoint of the first run',
+      async () => existsSync(`${first}/events.jsonl`) && (await history(first)).history.checkpoints.length > 0,
+    );
     const pid = (await history(first)).history.status?.pid ?? 0;
     process.kill(pid, 'SIGKILL');
     expect((await ended).code).toBe(1);
     expect(report('killed').rows.map(({ state }) => state)).toEqual(['interrupted', 'finished']);
     expect((await run(workspace, 'compare', 'killed.sft.json', '--no-baseline', '--quiet')).code).toBe(0);
     expect(report('killed').rows.map(({ state }) => state)).toEqual(['finished', 'finished']);
-    expect((await history(first)).events.some((event) => event.type === 'status' && event.status === 'resumed')).toBe(true);
+    expect((await history(first)).events.some((event) => event.type === 'status' && event.status === 'resumed')).toBe(
+      true,
+    );
   });
 
   it('Ctrl+C ends the run that is training in order and starts no other', async () => {
     workspace.config('stopped.sft.json', { ...keys, max_steps: 400, compare: { seed: [1, 2] } });
     const { child, ended } = start(workspace, ['compare', 'stopped.sft.json', '--no-baseline']);
     const first = workspace.path('.sft/stopped/seed-1');
-    await until('the first run to train', async () => existsSync(`${first}/events.jsonl`) && (await history(first)).history.train.length > 3);
+    await until(
+      'the first run to train',
+      async () => existsSync(`${first}/events.jsonl`) && (await history(first)).history.train.length > 3,
+    );
     child.kill('SIGINT');
     const { code, stderr } = await ended;
     expect(code).toBe(130);
@@ -115,14 +145,25 @@ describe('sft-lab compare', () => {
   });
 
   it('killed itself, its run ends in order, and the comparison can go on at once', async () => {
-    const { child, ended } = start(workspace, ['compare', 'stopped.sft.json', '--no-baseline', '--set', 'max_steps=60']);
+    const { child, ended } = start(workspace, [
+      'compare',
+      'stopped.sft.json',
+      '--no-baseline',
+      '--set',
+      'max_steps=60',
+    ]);
     const first = workspace.path('.sft/stopped-2/seed-1');
-    await until('the first run to train', async () => existsSync(`${first}/events.jsonl`) && (await history(first)).history.train.length > 3);
+    await until(
+      'the first run to train',
+      async () => existsSync(`${first}/events.jsonl`) && (await history(first)).history.train.length > 3,
+    );
     child.kill('SIGKILL');
     // The run holds the pipes open until it has saved.
     await ended;
     expect(['interrupted', 'finished']).toContain((await history(first)).history.status?.status);
-    expect((await run(workspace, 'compare', 'stopped.sft.json', '--no-baseline', '--set', 'max_steps=60', '--quiet')).code).toBe(0);
+    expect(
+      (await run(workspace, 'compare', 'stopped.sft.json', '--no-baseline', '--set', 'max_steps=60', '--quiet')).code,
+    ).toBe(0);
     expect(report('stopped-2').rows.map(({ state }) => state)).toEqual(['finished', 'finished']);
   });
 
@@ -131,7 +172,10 @@ describe('sft-lab compare', () => {
     expect(code).toBe(0);
     expect(reportSchema.parse(JSON.parse(stdout)).rows).toHaveLength(5);
     expect((await run(workspace, 'report', '.sft/base')).stdout).toContain('run');
-    expect((await run(workspace, 'report', 'nothing'))).toMatchObject({ code: 2, stderr: expect.stringContaining('no experiment nothing') });
+    expect(await run(workspace, 'report', 'nothing')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('no experiment nothing'),
+    });
   });
 
   it('names a mistake in an axis before anything begins', async () => {
@@ -140,7 +184,13 @@ describe('sft-lab compare', () => {
     expect(code).toBe(2);
     expect(stderr).toContain('compare.lr_scheduler_type: expected one of');
     expect(existsSync(workspace.path('.sft', 'bad'))).toBe(false);
-    expect(await run(workspace, 'compare', 'base.sft.json')).toMatchObject({ code: 2, stderr: expect.stringContaining('nothing to compare') });
-    expect(await run(workspace, 'train', 'six.sft.json')).toMatchObject({ code: 2, stderr: expect.stringContaining('sft-lab compare six.sft.json') });
+    expect(await run(workspace, 'compare', 'base.sft.json')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('nothing to compare'),
+    });
+    expect(await run(workspace, 'train', 'six.sft.json')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('sft-lab compare six.sft.json'),
+    });
   });
 });

@@ -36,7 +36,10 @@ async function expectSame(name: string, reference: string): Promise<void> {
 }
 
 /** Kills a run at `moments`, resuming after each, and lets the last attempt end. */
-async function trainThroughKills(name: string, moments: readonly ((folder: string, tried: number) => Promise<void>)[]): Promise<number> {
+async function trainThroughKills(
+  name: string,
+  moments: readonly ((folder: string, tried: number) => Promise<void>)[],
+): Promise<number> {
   const folder = folderOf(name);
   let killed = 0;
   for (const [i, moment] of moments.entries()) {
@@ -55,7 +58,8 @@ async function trainThroughKills(name: string, moments: readonly ((folder: strin
 }
 
 const size = (path: string) => (existsSync(path) ? readFileSync(path).length : 0);
-const checkpoints = (folder: string) => (existsSync(`${folder}/checkpoints`) ? readdirSync(`${folder}/checkpoints`) : []);
+const checkpoints = (folder: string) =>
+  existsSync(`${folder}/checkpoints`) ? readdirSync(`${folder}/checkpoints`) : [];
 
 /** After a random number of bytes of events: anywhere between two facts. */
 const afterMoreEvents = (bytes: number) => async (folder: string) => {
@@ -103,7 +107,10 @@ describe.each(Object.keys(methods) as (keyof typeof methods)[])('resume, %s', (m
       until('a checkpoint in the making', () => checkpoints(folder).some((entry) => entry.startsWith('.partial')));
     const renamed = async (folder: string) => {
       const before = checkpoints(folder).filter((entry) => entry.startsWith('step')).length;
-      await until('a new checkpoint', () => checkpoints(folder).filter((entry) => entry.startsWith('step')).length > before);
+      await until(
+        'a new checkpoint',
+        () => checkpoints(folder).filter((entry) => entry.startsWith('step')).length > before,
+      );
     };
     const killed = await trainThroughKills(name, [partial, renamed, partial, partial, renamed]);
     expect(killed).toBeGreaterThanOrEqual(3);
@@ -144,7 +151,9 @@ describe('resume', () => {
     child.kill('SIGKILL');
     await ended;
     const second = start(workspace, ['resume', 'latest']);
-    await until('the run to go on', async () => (await history(folderOf('latest'))).events.some((event) => event.type === 'status' && event.seq > 0));
+    await until('the run to go on', async () =>
+      (await history(folderOf('latest'))).events.some((event) => event.type === 'status' && event.seq > 0),
+    );
     second.child.kill('SIGINT');
     const { code, stdout } = await second.ended;
     expect(code).toBe(130);
@@ -190,7 +199,10 @@ describe('resume', () => {
     await until('two checkpoints', () => checkpoints(folder).filter((name) => name.startsWith('step')).length >= 2);
     child.kill('SIGKILL');
     await ended;
-    const newest = checkpoints(folder).filter((name) => name.startsWith('step')).sort().at(-1);
+    const newest = checkpoints(folder)
+      .filter((name) => name.startsWith('step'))
+      .sort()
+      .at(-1);
     const weights = `${folder}/checkpoints/${newest}/model.safetensors`;
     const bytes = readFileSync(weights);
     bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1;

@@ -193,11 +193,18 @@ export function digests(directory: string): Record<string, string> {
   return Object.fromEntries(
     readdirSync(directory)
       .sort()
-      .map((name) => [name, createHash('sha256').update(readFileSync(join(directory, name))).digest('hex')]),
+      .map((name) => [
+        name,
+        createHash('sha256')
+          .update(readFileSync(join(directory, name)))
+          .digest('hex'),
+      ]),
   );
 }
 
-export async function history(directory: string): Promise<{ history: RunHistory; events: RunEvent[]; skipped: number }> {
+export async function history(
+  directory: string,
+): Promise<{ history: RunHistory; events: RunEvent[]; skipped: number }> {
   const { events, skipped } = await readEvents(join(directory, 'events.jsonl'));
   return { history: foldEvents(events), events, skipped };
 }
@@ -206,11 +213,42 @@ export async function history(directory: string): Promise<{ history: RunHistory;
 export async function facts(directory: string): Promise<object> {
   const { history: folded } = await history(directory);
   return {
-    train: folded.train.map(({ step, epoch, tokens, lossTokens, loss, promptLoss, completionLoss, tokenAccuracy, entropy, learningRate, gradNorm }) => ({
-      step, epoch, tokens, lossTokens, loss, promptLoss, completionLoss, tokenAccuracy, entropy, learningRate, gradNorm,
-    })),
+    train: folded.train.map(
+      ({
+        step,
+        epoch,
+        tokens,
+        lossTokens,
+        loss,
+        promptLoss,
+        completionLoss,
+        tokenAccuracy,
+        entropy,
+        learningRate,
+        gradNorm,
+      }) => ({
+        step,
+        epoch,
+        tokens,
+        lossTokens,
+        loss,
+        promptLoss,
+        completionLoss,
+        tokenAccuracy,
+        entropy,
+        learningRate,
+        gradNorm,
+      }),
+    ),
     evals: folded.evals.map(({ set, step, epoch, loss, promptLoss, completionLoss, entropy, answers }) => ({
-      set, step, epoch, loss, promptLoss, completionLoss, entropy, answers: answers === null ? null : { ...answers, msPerSample: 0 },
+      set,
+      step,
+      epoch,
+      loss,
+      promptLoss,
+      completionLoss,
+      entropy,
+      answers: answers === null ? null : { ...answers, msPerSample: 0 },
     })),
     samples: folded.samples.map(({ set, step, answer, right, entropies }) => ({ set, step, answer, right, entropies })),
     examples: folded.examples.map(({ set, step, items }) => ({ set, step, items })),

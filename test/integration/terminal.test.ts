@@ -13,7 +13,12 @@ afterAll(() => workspace.remove());
 const environment = { ...process.env, TERM: 'xterm-256color', LANG: 'C.UTF-8', NO_COLOR: '' };
 
 function inTerminal(...args: string[]) {
-  const pty = spawnPty(process.execPath, [program, ...args], { cwd: workspace.directory, cols: 120, rows: 30, env: environment });
+  const pty = spawnPty(process.execPath, [program, ...args], {
+    cwd: workspace.directory,
+    cols: 120,
+    rows: 30,
+    env: environment,
+  });
   let text = '';
   pty.onData((data) => {
     text += data;
@@ -40,7 +45,10 @@ describe('in a terminal', () => {
   it('respects NO_COLOR', async () => {
     workspace.config('b.sft.json', { run_name: 'run', max_steps: 2 });
     const pty = spawnPty(process.execPath, [program, 'train', 'b.sft.json'], {
-      cwd: workspace.directory, cols: 120, rows: 30, env: { ...environment, NO_COLOR: '1' },
+      cwd: workspace.directory,
+      cols: 120,
+      rows: 30,
+      env: { ...environment, NO_COLOR: '1' },
     });
     let text = '';
     pty.onData((data) => {
@@ -87,7 +95,10 @@ describe('in a terminal', () => {
   it('a pipe that is closed does not stop the run', async () => {
     workspace.config('f.sft.json', { run_name: 'run', max_steps: 60 });
     const folder = workspace.path('.sft', 'f', 'run');
-    const child = spawn(process.execPath, [program, 'train', 'f.sft.json'], { cwd: workspace.directory, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [program, 'train', 'f.sft.json'], {
+      cwd: workspace.directory,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     await new Promise((resolve) => child.stdout.once('data', resolve));
     child.stdout.destroy();
     child.stderr.destroy();

@@ -11,7 +11,13 @@ afterAll(() => workspace.remove());
 
 describe('sft-lab train', () => {
   it('trains to the end and leaves a run folder as promised', async () => {
-    workspace.config('full.sft.json', { num_train_epochs: 3, max_steps: -1, eval_strategy: 'epoch', eval_on_start: true, warmup_steps: 3 });
+    workspace.config('full.sft.json', {
+      num_train_epochs: 3,
+      max_steps: -1,
+      eval_strategy: 'epoch',
+      eval_on_start: true,
+      warmup_steps: 3,
+    });
     const { code, stdout, stderr } = await run(workspace, 'train', 'full.sft.json');
     expect(stderr).toBe('');
     expect(code).toBe(0);
@@ -34,7 +40,11 @@ describe('sft-lab train', () => {
     expect(last?.loss).toBeCloseTo(last?.completionLoss ?? Number.NaN, 10);
     expect(last?.promptLoss).toBeGreaterThan(0);
     expect(first?.entropy).toBeGreaterThan(4);
-    expect(folded.setup).toMatchObject({ totalSteps: 48, stepsPerEpoch: 16, sets: { train: { records: 64 }, eval: { records: 9 } } });
+    expect(folded.setup).toMatchObject({
+      totalSteps: 48,
+      stepsPerEpoch: 16,
+      sets: { train: { records: 64 }, eval: { records: 9 } },
+    });
   });
 
   it('writes checkpoints that are whole Hugging Face folders', async () => {
@@ -43,12 +53,21 @@ describe('sft-lab train', () => {
     expect(names).toContain('step-000048');
     expect(readdirSync(`${folder}/step-000048`).sort()).toEqual(
       expect.arrayContaining([
-        'config.json', 'generation_config.json', 'manifest.json', 'model.safetensors', 'optimizer.safetensors', 'tokenizer.json',
-        'tokenizer_config.json', 'trainer_state.json',
+        'config.json',
+        'generation_config.json',
+        'manifest.json',
+        'model.safetensors',
+        'optimizer.safetensors',
+        'tokenizer.json',
+        'tokenizer_config.json',
+        'trainer_state.json',
       ]),
     );
     // Weights are float32, whatever the model came in.
-    expect(JSON.parse(readFileSync(`${folder}/step-000048/config.json`, 'utf8'))).toMatchObject({ dtype: 'float32', model_type: 'qwen3' });
+    expect(JSON.parse(readFileSync(`${folder}/step-000048/config.json`, 'utf8'))).toMatchObject({
+      dtype: 'float32',
+      model_type: 'qwen3',
+    });
   });
 
   it('evaluates answers: labels, kappa, confusion, samples with entropies', async () => {
@@ -62,16 +81,36 @@ describe('sft-lab train', () => {
     const examples = folded.examples.at(-1);
     expect(examples?.items).toHaveLength(9);
     expect(examples?.items[4]).toMatchObject({ index: 4, line: 5 });
-    expect(examples?.items.every(({ loss, right }) => typeof loss === 'number' && typeof right === 'boolean')).toBe(true);
+    expect(examples?.items.every(({ loss, right }) => typeof loss === 'number' && typeof right === 'boolean')).toBe(
+      true,
+    );
   });
 
   it('--json writes the events and nothing else; names are never taken twice', async () => {
-    const { code, stdout } = await run(workspace, 'train', 'full.sft.json', '--set', 'max_steps=3', '--set', 'loss_on=all', '--json');
+    const { code, stdout } = await run(
+      workspace,
+      'train',
+      'full.sft.json',
+      '--set',
+      'max_steps=3',
+      '--set',
+      'loss_on=all',
+      '--json',
+    );
     expect(code).toBe(0);
     const events = stdout.trimEnd().split('\n').map(parseEvent);
     expect(events.every((event) => event !== undefined)).toBe(true);
     expect(events.at(-1)).toMatchObject({ type: 'status', status: 'finished', step: 3 });
-    const again = await run(workspace, 'train', 'full.sft.json', '--set', 'max_steps=2', '--set', 'loss_on=all', '--quiet');
+    const again = await run(
+      workspace,
+      'train',
+      'full.sft.json',
+      '--set',
+      'max_steps=2',
+      '--set',
+      'loss_on=all',
+      '--quiet',
+    );
     expect(again).toMatchObject({ code: 0, stdout: '', stderr: '' });
     expect(existsSync(workspace.path('.sft', 'full', 'full-sequence-2'))).toBe(true);
   });
@@ -96,15 +135,21 @@ describe('sft-lab train', () => {
       workspace.config('split.sft.json', { ...keys, max_steps: 6, run_name: name(n) });
       expect((await run(workspace, 'train', 'split.sft.json', '--quiet')).code).toBe(0);
     }
-    const losses = async (n: number) => (await history(workspace.path('.sft', 'split', name(n)))).history.train.map(({ loss }) => loss);
+    const losses = async (n: number) =>
+      (await history(workspace.path('.sft', 'split', name(n)))).history.train.map(({ loss }) => loss);
     const whole = await losses(1);
-    for (const n of [2, 3]) (await losses(n)).forEach((loss, i) => expect(loss).toBeCloseTo(whole[i] ?? Number.NaN, 3));
+    for (const n of [2, 3]) {
+      for (const [i, loss] of (await losses(n)).entries()) expect(loss).toBeCloseTo(whole[i] ?? Number.NaN, 3);
+    }
   });
 
   it('keeps save_total_limit checkpoints, the newest', async () => {
     workspace.config('limit.sft.json', { max_steps: 8, save_steps: 2, save_total_limit: 2 });
     expect((await run(workspace, 'train', 'limit.sft.json', '--quiet')).code).toBe(0);
-    expect(readdirSync(workspace.path('.sft', 'limit', 'completion', 'checkpoints')).sort()).toEqual(['step-000006', 'step-000008']);
+    expect(readdirSync(workspace.path('.sft', 'limit', 'completion', 'checkpoints')).sort()).toEqual([
+      'step-000006',
+      'step-000008',
+    ]);
     const { history: folded } = await history(workspace.path('.sft', 'limit', 'completion'));
     expect(folded.checkpoints.map(({ path }) => path)).toEqual(['checkpoints/step-000006', 'checkpoints/step-000008']);
   });
@@ -117,7 +162,11 @@ describe('sft-lab train', () => {
   });
 
   it('gives several evaluation sets a curve each', async () => {
-    workspace.config('sets.sft.json', { max_steps: 4, eval_steps: 2, eval_dataset: { one: 'eval.jsonl', two: { path: 'train.jsonl' } } });
+    workspace.config('sets.sft.json', {
+      max_steps: 4,
+      eval_steps: 2,
+      eval_dataset: { one: 'eval.jsonl', two: { path: 'train.jsonl' } },
+    });
     const { code, stderr } = await run(workspace, 'train', 'sets.sft.json', '--quiet');
     expect(code).toBe(0);
     // The second set is the training data: warned of, and counted.
@@ -128,17 +177,42 @@ describe('sft-lab train', () => {
 
   it('trains an adapter and leaves a PEFT folder; generate answers with it', async () => {
     const model = workspace.path('.sft', 'full', 'completion', 'checkpoints', 'step-000048');
-    workspace.config('lora.sft.json', { model_name_or_path: model, initialize_model: false, use_peft: true, lora_r: 4, max_steps: 4 });
+    workspace.config('lora.sft.json', {
+      model_name_or_path: model,
+      initialize_model: false,
+      use_peft: true,
+      lora_r: 4,
+      max_steps: 4,
+    });
     const { code, stderr } = await run(workspace, 'train', 'lora.sft.json', '--quiet');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const folder = workspace.path('.sft', 'lora', 'completion-lora', 'checkpoints', 'step-000004');
     const names = readdirSync(folder);
-    expect(names).toEqual(expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors', 'tokenizer.json']));
+    expect(names).toEqual(
+      expect.arrayContaining(['adapter_config.json', 'adapter_model.safetensors', 'tokenizer.json']),
+    );
     expect(names).not.toContain('model.safetensors');
-    expect(JSON.parse(readFileSync(`${folder}/adapter_config.json`, 'utf8'))).toMatchObject({ base_model_name_or_path: model, r: 4 });
-    const answer = await run(workspace, 'generate', folder, '--prompt', 'Word 5: cat', '--prompt', 'Word 6: owl', '--max-new-tokens', '5', '--json');
+    expect(JSON.parse(readFileSync(`${folder}/adapter_config.json`, 'utf8'))).toMatchObject({
+      base_model_name_or_path: model,
+      r: 4,
+    });
+    const answer = await run(
+      workspace,
+      'generate',
+      folder,
+      '--prompt',
+      'Word 5: cat',
+      '--prompt',
+      'Word 6: owl',
+      '--max-new-tokens',
+      '5',
+      '--json',
+    );
     expect(answer.stderr).toBe('');
-    const records = answer.stdout.trimEnd().split('\n').map((line) => JSON.parse(line));
+    const records = answer.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     expect(records.map(({ prompt }) => prompt)).toEqual(['Word 5: cat', 'Word 6: owl']);
     for (const { tokens, entropies } of records) {
       expect(tokens.length).toBeLessThanOrEqual(5);
@@ -147,11 +221,26 @@ describe('sft-lab train', () => {
   });
 
   it('generate answers a data set, with a run as its model', async () => {
-    const { code, stdout } = await run(workspace, 'generate', '.sft/full/completion', '--dataset', 'eval.jsonl', '--max-samples', '3', '--max-new-tokens', '4', '--json');
+    const { code, stdout } = await run(
+      workspace,
+      'generate',
+      '.sft/full/completion',
+      '--dataset',
+      'eval.jsonl',
+      '--max-samples',
+      '3',
+      '--max-new-tokens',
+      '4',
+      '--json',
+    );
     expect(code).toBe(0);
-    const records = stdout.trimEnd().split('\n').map((line) => JSON.parse(line));
+    const records = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     expect(records).toHaveLength(3);
-    for (const { reference, answer } of records) expect([reference, typeof answer]).toEqual([expect.stringMatching(/^(yes|no)$/), 'string']);
+    for (const { reference, answer } of records)
+      expect([reference, typeof answer]).toEqual([expect.stringMatching(/^(yes|no)$/), 'string']);
   });
 
   it('lists devices', async () => {

@@ -160,13 +160,19 @@ async function plan(
 }
 
 /** A mistake in an axis is named as such. */
-function checkVariant(base: Readonly<Record<string, unknown>>, { values, label }: Variant, file: string): ReturnType<typeof checkConfig> {
+function checkVariant(
+  base: Readonly<Record<string, unknown>>,
+  { values, label }: Variant,
+  file: string,
+): ReturnType<typeof checkConfig> {
   try {
     return checkConfig({ ...base, ...values });
   } catch (error) {
     if (!(error instanceof LabError)) throw error;
     const field = error.place.field ?? '';
-    const axis = Object.keys(values).find((key) => field === key || field.startsWith(`${key}.`) || field.startsWith(`${key}[`));
+    const axis = Object.keys(values).find(
+      (key) => field === key || field.startsWith(`${key}.`) || field.startsWith(`${key}[`),
+    );
     throw new LabError(axis === undefined ? `${label}: ${error.message}` : error.message, {
       place: { file, field: axis === undefined ? field : `compare.${field}` },
       ...(error.advice === undefined ? {} : { advice: error.advice }),
@@ -194,9 +200,12 @@ async function placeExperiment(
       terminal.line(`Continuing ${relative(process.cwd(), directory)}`);
       return directory;
     }
-    if (experiment === undefined && (!(await exists(directory)) || (await runNames(directory)).length === 0)) free = directory;
+    if (experiment === undefined && (!(await exists(directory)) || (await runNames(directory)).length === 0))
+      free = directory;
   }
-  const runs = planned.filter(({ kind }) => kind === 'train').map(({ variant }) => ({ ...variant, values: { ...variant.values } }));
+  const runs = planned
+    .filter(({ kind }) => kind === 'train')
+    .map(({ variant }) => ({ ...variant, values: { ...variant.values } }));
   const experiment: Experiment = {
     v: 1,
     name: basename(free),

@@ -17,7 +17,12 @@ export function addDevices(program: Command): void {
         process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
       } else {
         for (const { id, name, memory, cores, features } of found) {
-          const facts = [name, formatBytes(memory), ...(cores === undefined ? [] : [`${cores} cores`]), ...(features ?? [])];
+          const facts = [
+            name,
+            formatBytes(memory),
+            ...(cores === undefined ? [] : [`${cores} cores`]),
+            ...(features ?? []),
+          ];
           process.stdout.write(flags.quiet === true ? `${id}\n` : `${id.padEnd(8)}${facts.join(', ')}\n`);
         }
       }

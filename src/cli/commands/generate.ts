@@ -43,7 +43,8 @@ interface GenerateFlags {
 
 const whole = (least: number) => (value: string) => {
   const number = Number(value);
-  if (!Number.isInteger(number) || number < least) throw new InvalidArgumentError(`expected a whole number from ${least} on.`);
+  if (!Number.isInteger(number) || number < least)
+    throw new InvalidArgumentError(`expected a whole number from ${least} on.`);
   return number;
 };
 
@@ -73,7 +74,10 @@ export function addGenerate(program: Command): void {
     .option('--threads <n>', 'threads of the CPU; 0: one for each core', whole(0), 0)
     .option('--chat-template <file>', "a Jinja template that replaces the model's own")
     .option('--prompt-prefix <text>', "text before a prompt, without a chat template; standard: the run's")
-    .option('--instruction-response-separator <text>', "text after a prompt, without a chat template; standard: the run's")
+    .option(
+      '--instruction-response-separator <text>',
+      "text after a prompt, without a chat template; standard: the run's",
+    )
     .option('--output-dir <folder>', 'where `latest` looks', '.sft')
     .option('--json', 'print one JSON object a prompt, with tokens and entropies')
     .option('--quiet', 'print answers only')
@@ -120,7 +124,8 @@ async function generate(name: string, flags: GenerateFlags): Promise<void> {
         );
         for (const [i, prompt] of batch.entries()) {
           const answer = answers[i];
-          if (answer !== undefined) await print(data, prompt, answer, flags, prompts.length > 1 ? 'several' : 'one', terminal);
+          if (answer !== undefined)
+            await print(data, prompt, answer, flags, prompts.length > 1 ? 'several' : 'one', terminal);
         }
       }
     } finally {
@@ -142,7 +147,8 @@ async function findFolder(name: string, outputDirectory: string): Promise<{ dire
   if (await exists(join(folder, 'run.json'))) {
     const run = await openRun(folder);
     const { checkpoint } = await newestGoodCheckpoint(run.checkpoints);
-    if (checkpoint === undefined) throw new LabError('this run has no checkpoint yet', { place: { file: run.directory } });
+    if (checkpoint === undefined)
+      throw new LabError('this run has no checkpoint yet', { place: { file: run.directory } });
     return { directory: checkpoint.directory, run };
   }
   const directory = await findModel(folder, process.cwd());
@@ -185,7 +191,9 @@ async function readPrompts(data: TrainingData, flags: GenerateFlags): Promise<re
   if (flags.dataset !== undefined) return data.evaluation.flatMap(({ prompts }) => prompts);
   if (flags.prompt.length > 0) return data.encodePrompts(flags.prompt);
   if (process.stdin.isTTY === true) {
-    throw new LabError('no prompt', { advice: 'Give --prompt TEXT or --dataset FILE, or write the prompt to standard input.' });
+    throw new LabError('no prompt', {
+      advice: 'Give --prompt TEXT or --dataset FILE, or write the prompt to standard input.',
+    });
   }
   return data.encodePrompts([(await readAll(process.stdin)).replace(/\r?\n$/, '')]);
 }

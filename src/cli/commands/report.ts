@@ -21,7 +21,10 @@ export function addReport(program: Command): void {
   program
     .command('report')
     .description('Compares the runs of an experiment and writes report.json, report.md and report.csv.')
-    .argument('[experiment]', 'folder of the experiment, or its name in the output folder; left out: the one active last')
+    .argument(
+      '[experiment]',
+      'folder of the experiment, or its name in the output folder; left out: the one active last',
+    )
     .option('--output-dir <folder>', 'folder of all experiments', '.sft')
     .option('--json', 'print the report as JSON')
     .option('--quiet', 'write the files, print nothing')

@@ -23,11 +23,14 @@ function screen(tty: boolean): { stream: NodeJS.WriteStream; text: () => string 
   const stream = new PassThrough();
   stream.on('data', (chunk) => chunks.push(String(chunk)));
   const facts = tty ? { isTTY: true, columns: 60 } : { isTTY: false };
-  return { stream: Object.assign(Object.create(WriteStream.prototype), stream, facts, {
-    write: (text: string) => chunks.push(text) > 0,
-    on: () => undefined,
-    getWindowSize: () => [60, 20],
-  }), text: () => chunks.join('') };
+  return {
+    stream: Object.assign(Object.create(WriteStream.prototype), stream, facts, {
+      write: (text: string) => chunks.push(text) > 0,
+      on: () => undefined,
+      getWindowSize: () => [60, 20],
+    }),
+    text: () => chunks.join(''),
+  };
 }
 
 function make(tty: boolean, quiet = false) {

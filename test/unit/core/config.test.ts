@@ -59,7 +59,11 @@ describe('parseConfig', () => {
     [{ ...least, streaming: 'yes' }, 'streaming', 'expected a boolean or auto, got "yes"'],
     [{ ...least, device: 'gpu' }, 'device', 'expected `auto`, `cpu` or `cuda:0`, got "gpu"'],
     [{ model_name_or_path: 'm' }, 'train_dataset', 'missing; expected a string or an object or an array'],
-    [{ ...least, train_dataset: { path: 'a', format: 'alpacca' } }, 'train_dataset.format', 'expected one of auto, alpaca'],
+    [
+      { ...least, train_dataset: { path: 'a', format: 'alpacca' } },
+      'train_dataset.format',
+      'expected one of auto, alpaca',
+    ],
     [{ ...least, train_dataset: ['a', { path: 3 }] }, 'train_dataset[1].path', 'expected a string, got 3'],
     [{ ...least, train_dataset: { path: 'a', fields: { promt: 'q' } } }, 'train_dataset.fields.promt', 'no such key'],
     [{ ...least, eval_dataset: { valid: { path: 'a', frmat: 'x' } } }, 'eval_dataset.valid.frmat', 'no such key'],
@@ -124,15 +128,23 @@ describe('parseConfig', () => {
   });
 
   it('does not touch prototypes', () => {
-    expect(() => parseConfig(`{"__proto__": {"polluted": 1}, "model_name_or_path": "m", "train_dataset": "t"}`, 'a')).toThrow();
-    expect(() => parseConfig(JSON.stringify(least), 'a', [{ key: '__proto__.polluted', value: '1' }])).toThrow(LabError);
+    expect(() =>
+      parseConfig(`{"__proto__": {"polluted": 1}, "model_name_or_path": "m", "train_dataset": "t"}`, 'a'),
+    ).toThrow();
+    expect(() => parseConfig(JSON.stringify(least), 'a', [{ key: '__proto__.polluted', value: '1' }])).toThrow(
+      LabError,
+    );
     expect('polluted' in {}).toBe(false);
   });
 });
 
 describe('resolveConfig', () => {
   it('resolves paths against the file and writes out what may be left out', () => {
-    const config = resolveConfig(checkConfig({ ...least, eval_dataset: ['a', { path: '/b' }], eval_steps: 5 }), '/configs', 'demo');
+    const config = resolveConfig(
+      checkConfig({ ...least, eval_dataset: ['a', { path: '/b' }], eval_steps: 5 }),
+      '/configs',
+      'demo',
+    );
     expect(config.train_dataset).toEqual([{ path: '/configs/train.jsonl', format: 'auto' }]);
     expect(config.eval_dataset).toEqual({
       eval: [
@@ -140,11 +152,20 @@ describe('resolveConfig', () => {
         { path: '/b', format: 'auto' },
       ],
     });
-    expect(config).toMatchObject({ output_dir: '/configs/.sft', experiment: 'demo', eval_strategy: 'steps', save_strategy: 'epoch' });
+    expect(config).toMatchObject({
+      output_dir: '/configs/.sft',
+      experiment: 'demo',
+      eval_strategy: 'steps',
+      save_strategy: 'epoch',
+    });
   });
 
   it('keeps several evaluation sets apart by name', () => {
-    const config = resolveConfig(checkConfig({ ...least, eval_dataset: { one: 'a', two: { path: 'b', format: 'alpaca' } } }), '/c', 'x');
+    const config = resolveConfig(
+      checkConfig({ ...least, eval_dataset: { one: 'a', two: { path: 'b', format: 'alpaca' } } }),
+      '/c',
+      'x',
+    );
     expect(Object.keys(config.eval_dataset)).toEqual(['one', 'two']);
     expect(config.eval_dataset.two?.[0]).toEqual({ path: '/c/b', format: 'alpaca' });
   });

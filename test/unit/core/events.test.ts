@@ -42,7 +42,16 @@ const evaluation = (step: number, loss: number, set = 'eval'): RunEvent =>
     answers: null,
   });
 const checkpoint = (step: number, deleted: string[] = []): RunEvent =>
-  event({ type: 'checkpoint', step, path: `checkpoints/step-${step}`, bytes: 1, verified: true, seconds: 1, deleted, trainSeconds: step });
+  event({
+    type: 'checkpoint',
+    step,
+    path: `checkpoints/step-${step}`,
+    bytes: 1,
+    verified: true,
+    seconds: 1,
+    deleted,
+    trainSeconds: step,
+  });
 
 describe('events on the wire', () => {
   it('come back as they were written, one line each', () => {
@@ -68,12 +77,15 @@ describe('events on the wire', () => {
     expect(written).toMatchObject({ v: 1, seq: 7, time: '2026-01-02T03:04:05.678Z' });
   });
 
-  it.each(['', '{', 'null', '{"v":1}', '{"v":2,"seq":0,"time":"2026-01-02T03:04:05.678Z","type":"warning","kind":"a","message":"b"}'])(
-    '%j is no event',
-    (line) => {
-      expect(parseEvent(line)).toBeUndefined();
-    },
-  );
+  it.each([
+    '',
+    '{',
+    'null',
+    '{"v":1}',
+    '{"v":2,"seq":0,"time":"2026-01-02T03:04:05.678Z","type":"warning","kind":"a","message":"b"}',
+  ])('%j is no event', (line) => {
+    expect(parseEvent(line)).toBeUndefined();
+  });
 
   it('has no place for losses that are no numbers', () => {
     const { line } = formatEvent({ ...train(1), type: 'train' } as EventBody, 0, time);
@@ -84,11 +96,27 @@ describe('events on the wire', () => {
 describe('history', () => {
   it('shows the overlap of attempts once, the later one', () => {
     const events = [
-      status('started', 0), train(1), train(2), checkpoint(2), train(3, 9), evaluation(3, 9), checkpoint(3), train(4, 9),
-      status('resumed', 2), train(3), train(4), evaluation(4, 1), status('finished', 4),
+      status('started', 0),
+      train(1),
+      train(2),
+      checkpoint(2),
+      train(3, 9),
+      evaluation(3, 9),
+      checkpoint(3),
+      train(4, 9),
+      status('resumed', 2),
+      train(3),
+      train(4),
+      evaluation(4, 1),
+      status('finished', 4),
     ];
     const history = foldEvents(events);
-    expect(history.train.map(({ step, loss }) => [step, loss])).toEqual([[1, 1], [2, 1], [3, 1], [4, 1]]);
+    expect(history.train.map(({ step, loss }) => [step, loss])).toEqual([
+      [1, 1],
+      [2, 1],
+      [3, 1],
+      [4, 1],
+    ]);
     expect(history.evals.map(({ step }) => step)).toEqual([4]);
     expect(history.checkpoints.map(({ step }) => step)).toEqual([2]);
     expect(history.status?.status).toBe('finished');
@@ -102,10 +130,18 @@ describe('history', () => {
 
   it('keeps evaluations of the step that a run resumes at, and replaces those done again', () => {
     const history = foldEvents([
-      status('started', 0), train(1), evaluation(1, 5), status('interrupted', 1),
-      status('resumed', 1), evaluation(1, 4), evaluation(1, 6, 'other'),
+      status('started', 0),
+      train(1),
+      evaluation(1, 5),
+      status('interrupted', 1),
+      status('resumed', 1),
+      evaluation(1, 4),
+      evaluation(1, 6, 'other'),
     ]);
-    expect(history.evals.map(({ set, loss }) => [set, loss])).toEqual([['eval', 4], ['other', 6]]);
+    expect(history.evals.map(({ set, loss }) => [set, loss])).toEqual([
+      ['eval', 4],
+      ['other', 6],
+    ]);
   });
 
   it('forgets deleted checkpoints', () => {

@@ -3,11 +3,22 @@ import type { AnswerStats, EventBody } from '../../../src/core/events.js';
 import { formatEvent } from '../../../src/core/events.js';
 import { labelOf, slugOf, variantsOf } from '../../../src/core/experiment.js';
 import { foldEvents, type RunHistory } from '../../../src/core/history.js';
-import { bestSentence, buildReport, reportCsv, reportMarkdown, reportSchema, reportTable } from '../../../src/core/report.js';
+import {
+  bestSentence,
+  buildReport,
+  reportCsv,
+  reportMarkdown,
+  reportSchema,
+  reportTable,
+} from '../../../src/core/report.js';
 
 const time = new Date('2026-01-02T03:04:05Z');
 
-function history(accuracy: number | null, completionLoss: number, status: 'finished' | 'failed' = 'finished'): RunHistory {
+function history(
+  accuracy: number | null,
+  completionLoss: number,
+  status: 'finished' | 'failed' = 'finished',
+): RunHistory {
   const answers: AnswerStats | null =
     accuracy === null
       ? null
@@ -20,30 +31,93 @@ function history(accuracy: number | null, completionLoss: number, status: 'finis
           unparsable: 1,
           msPerSample: 4,
           entropy: 0.2,
-          confusion: { labels: ['a', 'b|c'], counts: [[4, 1, 0], [0, 4, 1]] },
+          confusion: {
+            labels: ['a', 'b|c'],
+            counts: [
+              [4, 1, 0],
+              [0, 4, 1],
+            ],
+          },
         };
   const bodies: EventBody[] = [
     { type: 'status', status: 'started', step: 0, totalSteps: 4, trainSeconds: 0 },
     {
-      type: 'train', step: 4, epoch: 2, tokens: 400, lossTokens: 40, loss: 1, promptLoss: 2, completionLoss, tokenAccuracy: 0.5,
-      entropy: 1, learningRate: 0, gradNorm: 1, tokensPerSecond: 100, memory: { current: 0, peak: 0, process: 0 }, trainSeconds: 4,
+      type: 'train',
+      step: 4,
+      epoch: 2,
+      tokens: 400,
+      lossTokens: 40,
+      loss: 1,
+      promptLoss: 2,
+      completionLoss,
+      tokenAccuracy: 0.5,
+      entropy: 1,
+      learningRate: 0,
+      gradNorm: 1,
+      tokensPerSecond: 100,
+      memory: { current: 0, peak: 0, process: 0 },
+      trainSeconds: 4,
     },
-    { type: 'eval', set: 'eval', step: 4, epoch: 2, examples: 10, loss: completionLoss, promptLoss: 2, completionLoss,
-      tokenAccuracy: 0.5, entropy: 1, seconds: 1, answers },
-    { type: 'checkpoint', step: 4, path: 'checkpoints/step-000004', bytes: 1, verified: true, seconds: 1, deleted: [], trainSeconds: 4 },
-    { type: 'status', status, step: 4, totalSteps: 4, trainSeconds: 4, ...(status === 'failed' ? { reason: 'disk | full' } : {}) },
+    {
+      type: 'eval',
+      set: 'eval',
+      step: 4,
+      epoch: 2,
+      examples: 10,
+      loss: completionLoss,
+      promptLoss: 2,
+      completionLoss,
+      tokenAccuracy: 0.5,
+      entropy: 1,
+      seconds: 1,
+      answers,
+    },
+    {
+      type: 'checkpoint',
+      step: 4,
+      path: 'checkpoints/step-000004',
+      bytes: 1,
+      verified: true,
+      seconds: 1,
+      deleted: [],
+      trainSeconds: 4,
+    },
+    {
+      type: 'status',
+      status,
+      step: 4,
+      totalSteps: 4,
+      trainSeconds: 4,
+      ...(status === 'failed' ? { reason: 'disk | full' } : {}),
+    },
   ];
   return foldEvents(bodies.map((body, seq) => formatEvent(body, seq, time).event));
 }
 
 const run = (name: string, accuracy: number | null, loss: number, state: 'finished' | 'failed' = 'finished') => ({
-  run: name, label: `Run ${name}`, kind: 'train' as const, state, values: {}, history: history(accuracy, loss, state),
+  run: name,
+  label: `Run ${name}`,
+  kind: 'train' as const,
+  state,
+  values: {},
+  history: history(accuracy, loss, state),
 });
 const untuned = { ...run('untuned', 0.1, 3), kind: 'baseline' as const, label: 'Untuned' };
-const missing = { run: 'c', label: 'Run c', kind: 'train' as const, state: 'missing' as const, values: {}, history: undefined };
+const missing = {
+  run: 'c',
+  label: 'Run c',
+  kind: 'train' as const,
+  state: 'missing' as const,
+  values: {},
+  history: undefined,
+};
 
 describe('buildReport', () => {
-  const report = buildReport('demo', [untuned, run('a', 0.8, 1), run('b', 0.9, 2), run('d', 0.95, 1, 'failed'), missing], time);
+  const report = buildReport(
+    'demo',
+    [untuned, run('a', 0.8, 1), run('b', 0.9, 2), run('d', 0.95, 1, 'failed'), missing],
+    time,
+  );
 
   it('calls out the best finished run, by accuracy, never the baseline', () => {
     expect(report).toMatchObject({ metric: 'accuracy', best: 'b', set: 'eval' });
@@ -52,8 +126,17 @@ describe('buildReport', () => {
 
   it('holds what was measured, and nothing that was not', () => {
     expect(report.rows[1]).toMatchObject({
-      run: 'a', epochs: 2, accuracy: 0.8, kappa: 0.7000000000000001, trainSeconds: 4, msPerSample: 4, promptLoss: 2, completionLoss: 1,
-      tokensPerSecond: 100, checkpoint: 'a/checkpoints/step-000004', reason: null,
+      run: 'a',
+      epochs: 2,
+      accuracy: 0.8,
+      kappa: 0.7000000000000001,
+      trainSeconds: 4,
+      msPerSample: 4,
+      promptLoss: 2,
+      completionLoss: 1,
+      tokensPerSecond: 100,
+      checkpoint: 'a/checkpoints/step-000004',
+      reason: null,
     });
     expect(report.rows[4]).toMatchObject({ state: 'missing', accuracy: null, trainSeconds: null, checkpoint: null });
     expect(report.rows[3]).toMatchObject({ state: 'failed', reason: 'disk | full' });
@@ -68,7 +151,10 @@ describe('buildReport', () => {
   });
 
   it('goes by the loss where nothing is answered, and by nothing where no run finished', () => {
-    expect(buildReport('x', [run('a', null, 2), run('b', null, 1)], time)).toMatchObject({ metric: 'completionLoss', best: 'b' });
+    expect(buildReport('x', [run('a', null, 2), run('b', null, 1)], time)).toMatchObject({
+      metric: 'completionLoss',
+      best: 'b',
+    });
     expect(buildReport('x', [missing], time)).toMatchObject({ metric: null, best: null, rows: [{ run: 'c' }] });
   });
 
@@ -104,14 +190,23 @@ describe('variants', () => {
   it('are every combination, named for people and for folders', () => {
     const variants = variantsOf({ loss_on: ['completion', 'all'], num_train_epochs: [1, 2, 3] });
     expect(variants.map(({ label }) => label)).toEqual([
-      'Completion-only, 1 epoch', 'Completion-only, 2 epochs', 'Completion-only, 3 epochs',
-      'Full sequence, 1 epoch', 'Full sequence, 2 epochs', 'Full sequence, 3 epochs',
+      'Completion-only, 1 epoch',
+      'Completion-only, 2 epochs',
+      'Completion-only, 3 epochs',
+      'Full sequence, 1 epoch',
+      'Full sequence, 2 epochs',
+      'Full sequence, 3 epochs',
     ]);
-    expect(variants[4]).toMatchObject({ name: 'full-sequence-2-epochs', values: { loss_on: 'all', num_train_epochs: 2 } });
+    expect(variants[4]).toMatchObject({
+      name: 'full-sequence-2-epochs',
+      values: { loss_on: 'all', num_train_epochs: 2 },
+    });
   });
 
   it('have names of their own', () => {
-    const names = variantsOf({ learning_rate: [1e-4, 1e-4], model_name_or_path: ['/a/m', '/b/m'] }).map(({ name }) => name);
+    const names = variantsOf({ learning_rate: [1e-4, 1e-4], model_name_or_path: ['/a/m', '/b/m'] }).map(
+      ({ name }) => name,
+    );
     expect(new Set(names).size).toBe(4);
   });
 

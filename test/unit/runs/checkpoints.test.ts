@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -21,7 +30,9 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 async function save(step: number, text = 'weights') {
-  const staged = await stageCheckpoint(folder, step, async (directory) => writeFileSync(join(directory, 'model.safetensors'), text));
+  const staged = await stageCheckpoint(folder, step, async (directory) =>
+    writeFileSync(join(directory, 'model.safetensors'), text),
+  );
   return { checkpoint: await commitCheckpoint(folder, staged), bytes: staged.bytes };
 }
 
@@ -80,7 +91,8 @@ describe('checkpoints', () => {
     ['no manifest', (path: string) => rmSync(join(path, '..', 'manifest.json')), 'manifest.json'],
     [
       'a manifest that names files elsewhere',
-      (path: string) => writeFileSync(join(path, '..', 'manifest.json'), '{"v":1,"step":2,"files":{"../x":{"bytes":1,"sha256":""}}}'),
+      (path: string) =>
+        writeFileSync(join(path, '..', 'manifest.json'), '{"v":1,"step":2,"files":{"../x":{"bytes":1,"sha256":""}}}'),
       'not a file name',
     ],
   ])('with %s are not used', async (_, damage, problem) => {

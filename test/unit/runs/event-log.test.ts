@@ -22,7 +22,8 @@ async function write(...messages: string[]): Promise<void> {
   log.close();
 }
 
-const messages = (events: readonly RunEvent[]) => events.map((event) => (event.type === 'warning' ? event.message : event.type));
+const messages = (events: readonly RunEvent[]) =>
+  events.map((event) => (event.type === 'warning' ? event.message : event.type));
 
 describe('the event log', () => {
   it('numbers events on from where an earlier process stopped', async () => {

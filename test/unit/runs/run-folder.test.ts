@@ -119,7 +119,12 @@ describe('inputs', () => {
     }
     const config = { ...newRun('a').config, chat_template_path: join(folder, 'chat') };
     const inputs = await inputsOf(config, join(folder, 'm'));
-    expect(inputs.map(({ path }) => path.slice(folder.length + 1))).toEqual(['t', 'chat', 'm/config.json', 'm/model.safetensors']);
+    expect(inputs.map(({ path }) => path.slice(folder.length + 1))).toEqual([
+      't',
+      'chat',
+      'm/config.json',
+      'm/model.safetensors',
+    ]);
   });
 });
 
@@ -145,7 +150,11 @@ describe('reports', () => {
       ['extra', 'extra', 'created'],
     ]);
     const files = await writeReport(experiment(), report);
-    expect(files.map((file) => file.slice(experiment().length + 1))).toEqual(['report.json', 'report.md', 'report.csv']);
+    expect(files.map((file) => file.slice(experiment().length + 1))).toEqual([
+      'report.json',
+      'report.md',
+      'report.csv',
+    ]);
     for (const file of files) expect(readFileSync(file, 'utf8').length).toBeGreaterThan(0);
   });
 });

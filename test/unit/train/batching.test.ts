@@ -48,12 +48,18 @@ describe('toBatch', () => {
     fc.assert(
       fc.property(fc.array(fc.array(token, { minLength: 1, maxLength: 9 }), { minLength: 1 }), (sequences) => {
         const batch = toBatch(
-          sequences.map((tokens) => example(tokens.map((t) => t.token), tokens.map((t) => t.group), tokens.map((t) => t.mask))),
+          sequences.map((tokens) =>
+            example(
+              tokens.map((t) => t.token),
+              tokens.map((t) => t.group),
+              tokens.map((t) => t.mask),
+            ),
+          ),
           'completions',
         );
         const masked = sequences.flatMap((tokens) => tokens.slice(1)).filter(({ mask }) => mask === 1).length;
         expect(batch.weights.reduce((sum, weight) => sum + weight, 0)).toBe(masked);
-        batch.weights.forEach((weight, i) => expect(weight === 0 || (batch.groups[i] ?? 0) > 0).toBe(true));
+        expect(batch.weights.every((weight, i) => weight === 0 || (batch.groups[i] ?? 0) > 0)).toBe(true);
       }),
     );
   });
@@ -106,7 +112,8 @@ describe('answers', () => {
 
   it('give each token the text it adds, characters of several tokens to the last', async () => {
     const bytes = [[0x61], [0x20, 0x62], [0xc3], [0xbc], [0xc3]];
-    const decode = async (tokens: Int32Array) => Buffer.from([...tokens].flatMap((token) => bytes[token] ?? [])).toString('utf8');
+    const decode = async (tokens: Int32Array) =>
+      Buffer.from([...tokens].flatMap((token) => bytes[token] ?? [])).toString('utf8');
     expect(await tokenTexts({ decode }, Int32Array.of(0, 1, 2, 3, 0))).toEqual(['a', ' b', '', 'ü', 'a']);
     expect((await tokenTexts({ decode }, Int32Array.of(0, 4))).join('')).toBe('a\uFFFD');
   });

@@ -13,7 +13,13 @@ function source(records: number, breakAt = Number.POSITIVE_INFINITY): TrainingDa
         if (position.epoch * records + position.index >= breakAt) throw new Error('bad record');
         const { epoch, index } = position;
         const tokens = Int32Array.of(epoch, index);
-        examples.push({ place: { file: 'f', index, line: index + 1 }, tokens, groups: new Uint8Array(2), mask: new Uint8Array(2), truncated: 0 });
+        examples.push({
+          place: { file: 'f', index, line: index + 1 },
+          tokens,
+          groups: new Uint8Array(2),
+          mask: new Uint8Array(2),
+          truncated: 0,
+        });
       }
       return examples;
     },
@@ -46,9 +52,15 @@ describe('StepFeed', () => {
   it('gives microbatches a step at a time; what is left of an epoch is a step too', async () => {
     const works = await collect(await open(7, { epochs: 2 }));
     expect(works.map(seen)).toEqual([
-      [['0:0', '0:1'], ['0:2', '0:3']],
+      [
+        ['0:0', '0:1'],
+        ['0:2', '0:3'],
+      ],
       [['0:4', '0:5'], ['0:6']],
-      [['1:0', '1:1'], ['1:2', '1:3']],
+      [
+        ['1:0', '1:1'],
+        ['1:2', '1:3'],
+      ],
       [['1:4', '1:5'], ['1:6']],
     ]);
     expect(works.map(({ endsEpoch }) => endsEpoch)).toEqual([false, true, false, true]);
@@ -58,7 +70,11 @@ describe('StepFeed', () => {
 
   it('knows the end of an epoch that is a whole number of steps', async () => {
     const works = await collect(await open(8, { steps: 3 }));
-    expect(works.map(({ endsEpoch, last }) => [endsEpoch, last])).toEqual([[false, false], [true, false], [true, true]]);
+    expect(works.map(({ endsEpoch, last }) => [endsEpoch, last])).toEqual([
+      [false, false],
+      [true, false],
+      [true, true],
+    ]);
   });
 
   it('goes on from any position exactly as if it had not stopped', async () => {
@@ -78,7 +94,11 @@ describe('StepFeed', () => {
 
   it('passes on an error of the data, once the steps before are done', async () => {
     const feed = await StepFeed.open(source(100, 9), {
-      batchSize: 2, accumulation: 1, steps: 50, epochs: 1, start: { epoch: 0, index: 0 },
+      batchSize: 2,
+      accumulation: 1,
+      steps: 50,
+      epochs: 1,
+      start: { epoch: 0, index: 0 },
     });
     await feed.next();
     await expect(collect(feed)).rejects.toThrow('bad record');

@@ -30,7 +30,11 @@ describe('planSteps', () => {
 
   it('lets max_steps win', () => {
     expect(planSteps({ ...config, max_steps: 5 }, 1000, true)).toMatchObject({ totalSteps: 5, exact: true });
-    expect(planSteps({ ...config, max_steps: 5 }, 1000, false)).toMatchObject({ totalSteps: 5, exact: true, epochs: Infinity });
+    expect(planSteps({ ...config, max_steps: 5 }, 1000, false)).toMatchObject({
+      totalSteps: 5,
+      exact: true,
+      epochs: Infinity,
+    });
   });
 
   it('ends by epochs while the number of records is an estimate', () => {
@@ -51,14 +55,19 @@ describe('learningRateAt', () => {
 
   it('is what transformers.get_scheduler gives', () => {
     // get_scheduler(type, optimizer, num_warmup_steps=2 or 0, num_training_steps=10), rate at each optimizer.step().
-    const close = (got: number[], wanted: number[]) => got.forEach((rate, i) => expect(rate).toBeCloseTo(wanted[i] ?? Number.NaN, 12));
+    const close = (got: number[], wanted: number[]) => {
+      for (const [i, rate] of got.entries()) expect(rate).toBeCloseTo(wanted[i] ?? Number.NaN, 12);
+    };
     close(rates('constant', 2), [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
     close(rates('constant_with_warmup', 2), [0, 0.5, 1, 1, 1, 1, 1, 1, 1, 1]);
     close(rates('linear', 2), [0, 0.5, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]);
     close(rates('linear', 0), [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]);
     close(
       rates('cosine', 2),
-      [0, 0.5, 1, 0.9619397662556434, 0.8535533905932737, 0.6913417161825449, 0.5, 0.3086582838174552, 0.14644660940672627, 0.03806023374435663],
+      [
+        0, 0.5, 1, 0.9619397662556434, 0.8535533905932737, 0.6913417161825449, 0.5, 0.3086582838174552,
+        0.14644660940672627, 0.03806023374435663,
+      ],
     );
   });
 
