@@ -1,0 +1,279 @@
+// The engine against transformers, peft and torch: logits, every gradient, and 20 steps of AdamW for each family of models, by
+// the tensors that test/reference/make_fixtures.py stored. Bounds are relative: norm of the difference over norm.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "cpu/cpu_backend.h"
+#include "io/safetensors.h"
+#include "model/model.h"
+
+namespace sftlab {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kBound = 1e-4;
+
+std::vector<std::string> families() {
+  std::vector<std::string> names;
+  const fs::path root = fs::path(SFT_LAB_FIXTURES) / "reference";
+  if (fs::exists(root)) {
+    for (const auto& entry : fs::directory_iterator(root)) {
+      if (fs::exists(entry.path() / "reference.safetensors")) names.push_back(entry.path().filename());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+double relative(const std::vector<float>& actual, const std::vector<float>& expected) {
+  EXPECT_EQ(actual.size(), expected.size());
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    difference += std::pow(static_cast<double>(actual[i]) - expected[i], 2);
+    norm += std::pow(static_cast<double>(expected[i]), 2);
+  }
+  return norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
+}
+
+/// A stored batch, with the storage behind it.
+struct StoredBatch {
+  std::vector<int32_t> tokens, offsets, targets;
+  std::vector<float> weights;
+  std::vector<uint8_t> groups;
+
+  Batch view() const {
+    Batch batch;
+    batch.tokens = tokens.data();
+    batch.targets = targets.data();
+    batch.weights = weights.data();
+    batch.groups = groups.data();
+    batch.size = static_cast<int32_t>(tokens.size());
+    batch.offsets = offsets.data();
+    batch.sequences = static_cast<int32_t>(offsets.size()) - 1;
+    return batch;
+  }
+};
+
+class Parity : public testing::TestWithParam<std::string> {
+ protected:
+  Parity() : folder_(fs::path(SFT_LAB_FIXTURES) / "reference" / GetParam()), files_(TensorFiles::open(folder_ / "reference.safetensors")) {}
+
+  std::vector<float> reference(const std::string& name) const {
+    const auto found = files_.tensors().find(name);
+    if (found == files_.tensors().end()) throw std::runtime_error("the fixture lacks " + name);
+    std::vector<float> values(static_cast<size_t>(found->second.elements()));
+    toFloat(found->second, 0, found->second.elements(), values.data());
+    return values;
+  }
+  template <typename T>
+  std::vector<T> integers(const std::string& name) const {
+    const std::vector<float> values = reference(name);
+    return std::vector<T>(values.begin(), values.end());
+  }
+  StoredBatch batch(int index, const std::string& kind) const {
+    const std::string prefix = "batch." + std::to_string(index) + ".";
+    StoredBatch stored{integers<int32_t>(prefix + "tokens"), integers<int32_t>(prefix + "offsets"),
+                       integers<int32_t>(prefix + "targets"), reference(prefix + kind), {}};
+    // Everything that predicts something is measured, whatever is trained on.
+    for (float weight : reference(prefix + "all")) stored.groups.push_back(weight > 0 ? 2 : 0);
+    return stored;
+  }
+  std::unique_ptr<Model> open(bool train, bool adapter, int threads = 2) const {
+    OpenOptions options;
+    options.directory = folder_;
+    options.train = train;
+    if (adapter) options.adapter = folder_ / "adapter";
+    return Model::open(options, makeCpuBackend(threads));
+  }
+
+  void checkGradients(bool adapter) const {
+    const auto model = open(true, adapter);
+    const StoredBatch stored = batch(3, "mixed");
+    model->accumulate(stored.view());
+    const auto gradients = model->gradients();
+    const std::string prefix = adapter ? "lora.gradient." : "gradient.";
+    size_t compared = 0;
+    for (const auto& [name, tensor] : files_.tensors()) {
+      if (!name.starts_with(prefix)) continue;
+      const auto found = gradients.find(name.substr(prefix.size()));
+      ASSERT_NE(found, gradients.end()) << name;
+      EXPECT_LT(relative(found->second, reference(name)), kBound) << name;
+      ++compared;
+    }
+    EXPECT_EQ(compared, gradients.size());
+  }
+
+  struct Trajectory {
+    std::vector<float> losses, norms;
+    std::map<std::string, std::vector<float>> finals;
+  };
+  Trajectory train(const std::string& kind, bool adapter, bool accumulate, int threads = 2) const {
+    const auto model = open(true, adapter, threads);
+    Trajectory result;
+    const std::vector<float> rates = reference("learning_rates");
+    for (size_t step = 0; step < rates.size(); ++step) {
+      double loss = 0, weight = 0;
+      for (int i = 0; i < 4; ++i) {
+        if (!accumulate && i != static_cast<int>(step % 4)) continue;
+        const StoredBatch stored = batch(i, kind);
+        const BatchStats stats = model->accumulate(stored.view());
+        loss += stats.weightedLoss;
+        weight += stats.weight;
+      }
+      UpdateOptions options;
+      options.learningRate = rates[step];
+      options.maxGradNorm = 1;
+      options.weightDecay = 0.01;
+      const UpdateStats update = model->update(options);
+      EXPECT_TRUE(update.finite);
+      result.losses.push_back(static_cast<float>(loss / weight));
+      result.norms.push_back(static_cast<float>(update.gradientNorm));
+    }
+    result.finals = model->trainedTensors();
+    return result;
+  }
+  void checkTrajectory(const std::string& label, const std::string& kind, bool adapter, bool accumulate,
+                       const std::string& finals) const {
+    const Trajectory actual = train(kind, adapter, accumulate);
+    const std::vector<float> losses = reference(label + ".losses"), norms = reference(label + ".norms");
+    ASSERT_EQ(actual.losses.size(), losses.size());
+    for (size_t step = 0; step < losses.size(); ++step) {
+      EXPECT_NEAR(actual.losses[step], losses[step], kBound) << label << " step " << step;
+      EXPECT_NEAR(actual.norms[step], norms[step], 1e-3 * norms[step]) << label << " step " << step;
+    }
+    if (finals.empty()) return;
+    for (const auto& [name, values] : actual.finals) {
+      // Adam divides by the root of tiny second moments, so rounding shows more in weights than in losses.
+      EXPECT_LT(relative(values, reference(finals + name)), 1e-3) << name;
+    }
+  }
+
+  fs::path folder_;
+  TensorFiles files_;
+};
+
+TEST_P(Parity, Logits) {
+  const StoredBatch stored = batch(3, "all");
+  EXPECT_LT(relative(open(false, false)->logits(stored.view()), reference("logits")), kBound);
+}
+
+TEST_P(Parity, TokenFigures) {
+  const auto model = open(false, false);
+  for (int i = 0; i < 4; ++i) {
+    const StoredBatch stored = batch(i, "all");
+    const TokenStats stats = model->evaluate(stored.view());
+    const std::string prefix = "batch." + std::to_string(i) + ".";
+    const auto loss = reference(prefix + "loss"), entropy = reference(prefix + "entropy"), correct = reference(prefix + "correct");
+    for (size_t t = 0; t < loss.size(); ++t) {
+      if (stored.groups[t] == 0) continue;
+      EXPECT_NEAR(stats.loss[t], loss[t], kBound) << t;
+      EXPECT_NEAR(stats.entropy[t], entropy[t], kBound) << t;
+      EXPECT_EQ(stats.correct[t], correct[t]) << t;
+    }
+  }
+}
+
+TEST_P(Parity, Gradients) { checkGradients(false); }
+TEST_P(Parity, AdapterGradients) { checkGradients(true); }
+TEST_P(Parity, FullTrajectory) { checkTrajectory("all", "all", false, false, "final."); }
+TEST_P(Parity, CompletionTrajectory) { checkTrajectory("completion", "completion", false, false, ""); }
+TEST_P(Parity, AccumulatedTrajectory) { checkTrajectory("accumulate", "all", false, true, ""); }
+TEST_P(Parity, AdapterTrajectory) { checkTrajectory("lora", "completion", true, false, "lora.final."); }
+
+TEST_P(Parity, RepeatsBitwise) {
+  for (const bool adapter : {false, true}) {
+    const Trajectory first = train("all", adapter, false), second = train("all", adapter, false);
+    EXPECT_EQ(std::memcmp(first.losses.data(), second.losses.data(), first.losses.size() * sizeof(float)), 0);
+    EXPECT_EQ(first.finals, second.finals);
+  }
+}
+
+TEST_P(Parity, ThreadsChangeOnlyRounding) {
+  const Trajectory one = train("all", false, false, 1), two = train("all", false, false, 2);
+  for (size_t step = 0; step < one.losses.size(); ++step) EXPECT_NEAR(one.losses[step], two.losses[step], kBound);
+}
+
+TEST_P(Parity, SplittingABatchChangesOnlyRounding) {
+  const auto whole = open(true, false), parts = open(true, false);
+  const StoredBatch stored = batch(3, "mixed");
+  whole->accumulate(stored.view());
+  for (size_t s = 0; s + 1 < stored.offsets.size(); ++s) {
+    const auto first = static_cast<size_t>(stored.offsets[s]);
+    const int32_t length = stored.offsets[s + 1] - stored.offsets[s];
+    const std::vector<int32_t> offsets{0, length};
+    Batch part = stored.view();
+    part.tokens += first;
+    part.targets += first;
+    part.weights += first;
+    part.groups += first;
+    part.size = length;
+    part.offsets = offsets.data();
+    part.sequences = 1;
+    parts->accumulate(part);
+  }
+  const auto expected = whole->gradients();
+  for (const auto& [name, values] : parts->gradients()) EXPECT_LT(relative(values, expected.at(name)), 1e-5) << name;
+}
+
+TEST_P(Parity, SavedModelOpensTheSame) {
+  const fs::path saved = fs::temp_directory_path() / ("sft-lab-parity-" + GetParam());
+  fs::remove_all(saved);
+  fs::create_directories(saved);
+  open(false, false)->save(saved);
+  fs::copy_file(folder_ / "config.json", saved / "config.json");
+  OpenOptions options;
+  options.directory = saved;
+  const StoredBatch stored = batch(3, "all");
+  EXPECT_EQ(Model::open(options, makeCpuBackend(2))->logits(stored.view()), open(false, false)->logits(stored.view()));
+  fs::remove_all(saved);
+}
+
+/// The most likely next token, by logits over the whole sequence: what greedy generation with a cache must give.
+TEST_P(Parity, GenerationWithCacheEqualsWithout) {
+  for (const bool adapter : {false, true}) {
+    const auto model = open(false, adapter);
+    const std::vector<std::vector<int32_t>> prompts = {{3, 5, 7, 11, 13, 17, 19}, {90}, {4, 8, 15, 16, 23, 42, 4, 8, 15}};
+    GenerateOptions options;
+    options.maxNewTokens = 12;
+    const auto generated = model->generate(prompts, options);
+    ASSERT_EQ(generated.size(), prompts.size());
+    for (size_t p = 0; p < prompts.size(); ++p) {
+      std::vector<int32_t> tokens = prompts[p];
+      for (size_t step = 0; step < generated[p].tokens.size(); ++step) {
+        const std::vector<int32_t> offsets{0, static_cast<int32_t>(tokens.size())};
+        Batch batch;
+        batch.tokens = tokens.data();
+        batch.size = static_cast<int32_t>(tokens.size());
+        batch.offsets = offsets.data();
+        batch.sequences = 1;
+        const std::vector<float> logits = model->logits(batch);
+        const auto vocabulary = static_cast<std::ptrdiff_t>(model->info().vocabularySize);
+        const auto row = logits.end() - vocabulary;
+        const auto best = std::max_element(row, logits.end());
+        EXPECT_EQ(generated[p].tokens[step], best - row);
+        double sum = 0;
+        for (auto it = row; it != logits.end(); ++it) sum += std::exp(static_cast<double>(*it) - *best);
+        EXPECT_NEAR(generated[p].logProbabilities[step], -std::log(sum), 1e-4);
+        tokens.push_back(generated[p].tokens[step]);
+      }
+      EXPECT_EQ(generated[p].tokens.size(), 12u);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Parity, testing::ValuesIn(families()), [](const auto& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+TEST(ParityFixtures, AreThere) { EXPECT_GE(families().size(), 9u); }
+
+}  // namespace
+}  // namespace sftlab
