@@ -7,6 +7,8 @@ import { lineEnd, oneLine, type Piece, printable, type Terminal } from './termin
 const redrawMs = 100;
 /** Rows of the table that stay, over the whole run. */
 const rowsOfRun = 20;
+/** Places of a warning; the event log has ten. */
+const shownPlaces = 3;
 
 interface Column {
   readonly title: string;
@@ -149,10 +151,14 @@ export class RunDisplay {
   }
 
   private warning(event: BodyOf<'warning'>): void {
-    this.terminal.alert(['yellow', `Warning: ${printable(event.message)}`]);
-    for (const { place, message } of event.places ?? []) {
+    const places = event.places ?? [];
+    const count = event.count === undefined ? '' : ` (${grouped(event.count)} ${event.count === 1 ? 'record' : 'records'})`;
+    this.terminal.alert(['yellow', `Warning: ${printable(event.message)}${count}`]);
+    for (const { place, message } of places.slice(0, shownPlaces)) {
       this.terminal.alert(['dim', `  ${place.file}:${place.line}: ${printable(message)}`]);
     }
+    const more = Math.max(places.length, event.count ?? 0) - shownPlaces;
+    if (places.length > 0 && more > 0) this.terminal.alert(['dim', `  and ${grouped(more)} more`]);
   }
 
   private draw(): void {

@@ -6,12 +6,19 @@ import type { BodyOf } from '../core/events.js';
 import { openTrainingData } from '../data/index.js';
 import type { DataReport, DataSource, Problem, SetReport, TrainingData } from '../data/types.js';
 
-/** @throws LabError where records are bad and the config says to stop */
+/**
+ * @param stop gives up the opening; once data is open it goes on, for a run that is asked to stop still has to end in order
+ * @throws LabError where records are bad and the config says to stop
+ */
 export async function openRunData(
   config: ResolvedConfig,
   chatTemplate: string | undefined,
-  signal: AbortSignal,
+  stop: AbortSignal,
 ): Promise<TrainingData> {
+  const opening = new AbortController();
+  const giveUp = (): void => opening.abort(stop.reason);
+  if (stop.aborted) giveUp();
+  stop.addEventListener('abort', giveUp);
   const data = await openTrainingData(
     {
       modelDirectory: config.model_name_or_path,
@@ -33,9 +40,11 @@ export async function openRunData(
       maxTrainSamples: config.max_train_samples,
       maxEvalSamples: config.max_eval_samples,
     },
-    signal,
+    opening.signal,
+  ).finally(() => stop.removeEventListener('abort', giveUp));
+  const errors = data.report.problems.filter(
+    ({ kind, severity }) => severity === 'error' && !(kind === 'bad-record' && config.on_bad_record === 'skip'),
   );
-  const errors = data.report.problems.filter(({ severity }) => severity === 'error');
   if (errors.length === 0) return data;
   await data.close();
   throw problemsError(errors);

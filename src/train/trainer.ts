@@ -220,14 +220,26 @@ class Attempt {
     const step = this.state.step + 1;
     const promptsDue = config.prompt_loss_steps > 0 && (step - 1) % config.prompt_loss_steps === 0;
     let { window, tokens } = this.state;
+    let weight = 0;
     for (const examples of work.microbatches) {
       const batch = toBatch(examples, promptsDue ? 'everything' : 'completions');
       const stats = await this.inEngine(() => model.accumulate(batch));
       if (!Number.isFinite(stats.weightedLoss)) throw await this.nonFinite(model, examples, step);
       window = addStats(window, stats);
       tokens += batch.tokens.length;
+      weight += stats.weight;
     }
-    const update = await this.inEngine(() =>
+    // Streamed records may turn out to have nothing to train on; a step of such records changes nothing.
+    const update = weight > 0 ? await this.update(model, learningRate) : { gradientNorm: 0, finite: true };
+    if (!update.finite) throw await this.nonFinite(model, work.microbatches.flat(), step);
+    this.state = { ...this.state, step, position: work.after, tokens, window };
+    this.probe = work.microbatches[0]?.slice(0, 1) ?? [];
+    return update;
+  }
+
+  private update(model: Model, learningRate: number): Promise<UpdateStats> {
+    const { config } = this.options.run;
+    return this.inEngine(() =>
       model.update({
         learningRate,
         maxGradNorm: config.max_grad_norm,
@@ -237,10 +249,6 @@ class Attempt {
         epsilon: config.adam_epsilon,
       }),
     );
-    if (!update.finite) throw await this.nonFinite(model, work.microbatches.flat(), step);
-    this.state = { ...this.state, step, position: work.after, tokens, window };
-    this.probe = work.microbatches[0]?.slice(0, 1) ?? [];
-    return update;
   }
 
   private async inEngine<T>(work: () => Promise<T>): Promise<T> {

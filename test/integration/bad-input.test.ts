@@ -122,7 +122,7 @@ describe('data', () => {
     expect(await refused({ train_dataset: 'empty.jsonl' })).toContain('empty.jsonl');
     expect(await refused({ train_dataset: 'missing.jsonl' }, 2)).toContain('missing.jsonl: no such file');
     writeFileSync(workspace.path('bad.jsonl'), readFileSync(workspace.path('train.jsonl')));
-    appendFileSync(workspace.path('bad.jsonl'), '{"instruction": "x", "output": 3}\n{"instruction": \n');
+    appendFileSync(workspace.path('bad.jsonl'), '{"instruction": "x"}\n{"instruction": \n');
     const text = await refused({ train_dataset: 'bad.jsonl' });
     expect(text).toContain('bad.jsonl:65');
     expect(text).toContain('bad.jsonl:66');
@@ -138,8 +138,7 @@ describe('data', () => {
       eval_steps: undefined,
     });
     const { code, stderr } = await run(workspace, 'train', 'skip.sft.json');
-    expect(code).toBe(0);
-    expect(stderr).toContain('Warning');
+    expect({ code, stderr }).toMatchObject({ code: 0, stderr: expect.stringContaining('Warning') });
     expect(stderr).toContain('bad.jsonl:65');
     const { history: folded } = await history(workspace.path('.sft', 'skip', 'completion'));
     expect(folded.setup?.sets.train).toMatchObject({ records: 64, skippedRecords: 2 });

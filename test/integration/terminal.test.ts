@@ -88,8 +88,9 @@ describe('in a terminal', () => {
     // Hangs up: SIGHUP to the program, and errors for all it writes.
     pty.kill('SIGHUP');
     Reflect.get(pty, 'destroy').call(pty);
-    await until('the end of the run', async () => (await history(folder)).history.status?.status === 'finished');
-    expect(readFileSync(`${folder}/console.log`, 'utf8')).toContain('Finished. 150 steps');
+    const log = () => readFileSync(`${folder}/console.log`, 'utf8');
+    await until('the end of the run', () => log().includes('Finished. 150 steps'));
+    expect((await history(folder)).history.status?.status).toBe('finished');
   });
 
   it('a pipe that is closed does not stop the run', async () => {

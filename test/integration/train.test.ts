@@ -170,7 +170,8 @@ describe('sft-lab train', () => {
     const { code, stderr } = await run(workspace, 'train', 'sets.sft.json', '--quiet');
     expect(code).toBe(0);
     // The second set is the training data: warned of, and counted.
-    expect(stderr).toMatch(/Warning: .*64/);
+    expect(stderr).toMatch(/Warning: .*\(64 records\)/);
+    expect(stderr).toContain('and 61 more');
     const { history: folded } = await history(workspace.path('.sft', 'sets', 'completion'));
     expect(folded.evals.map(({ set, step }) => `${set}@${step}`)).toEqual(['one@2', 'two@2', 'one@4', 'two@4']);
   });

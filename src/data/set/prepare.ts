@@ -51,7 +51,8 @@ export async function prepare(options: TrainingDataOptions, tokenizer: ExampleTo
     train: usable,
     evaluation: evaluation.map(({ set }) => set),
     report: {
-      train: report(chosen, tokenized, skippedTrain, problems),
+      // What an epoch holds: the trainer counts its steps by this.
+      train: { ...report(chosen, tokenized, skippedTrain, problems), records: usable.length },
       evaluation: Object.fromEntries(
         evaluation.map(({ set, records, skipped }) => [set.name, report(records, set.examples, skipped, problems)]),
       ),
