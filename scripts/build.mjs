@@ -8,9 +8,17 @@ import { context } from 'esbuild';
 const root = new URL('..', import.meta.url).pathname;
 
 /** Bundled CommonJS packages call `require`, which modules do not have. */
-const requireBanner = "import { createRequire as labRequire } from 'node:module'; const require = labRequire(import.meta.url);";
+const requireBanner =
+  "import { createRequire as labRequire } from 'node:module'; const require = labRequire(import.meta.url);";
 
-const shared = { absWorkingDir: root, bundle: true, platform: 'node', target: 'node20', sourcemap: true, logLevel: 'warning' };
+const shared = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  sourcemap: true,
+  logLevel: 'warning',
+};
 
 const bundles = [
   {

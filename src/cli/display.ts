@@ -152,7 +152,8 @@ export class RunDisplay {
 
   private warning(event: BodyOf<'warning'>): void {
     const places = event.places ?? [];
-    const count = event.count === undefined ? '' : ` (${grouped(event.count)} ${event.count === 1 ? 'record' : 'records'})`;
+    const count =
+      event.count === undefined ? '' : ` (${grouped(event.count)} ${event.count === 1 ? 'record' : 'records'})`;
     this.terminal.alert(['yellow', `Warning: ${printable(event.message)}${count}`]);
     for (const { place, message } of places.slice(0, shownPlaces)) {
       this.terminal.alert(['dim', `  ${place.file}:${place.line}: ${printable(message)}`]);

@@ -109,7 +109,9 @@ class Client {
       return;
     }
     const { lab, message, place, advice, stack } = reply.failure;
-    const error = lab ? new LabError(message, { place, ...(advice === undefined ? {} : { advice }) }) : new Error(message);
+    const error = lab
+      ? new LabError(message, { place, ...(advice === undefined ? {} : { advice }) })
+      : new Error(message);
     if (!lab && stack !== undefined) error.stack = stack;
     waiting.reject(error);
   }
@@ -126,7 +128,8 @@ class Client {
     this.fail(
       new LabError(`this takes longer than ${stallSeconds} s and was stopped`, {
         place: this.place(),
-        advice: 'A regular expression of the tokenizer, the chat template, or the record itself does not come to an end.',
+        advice:
+          'A regular expression of the tokenizer, the chat template, or the record itself does not come to an end.',
       }),
     );
   }

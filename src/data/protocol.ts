@@ -24,7 +24,9 @@ export interface Opened {
 }
 
 export type Method = keyof Requests;
-export type Request = { [M in Method]: { readonly id: number; readonly method: M; readonly argument: Requests[M]['in'] } }[Method];
+export type Request = {
+  [M in Method]: { readonly id: number; readonly method: M; readonly argument: Requests[M]['in'] };
+}[Method];
 
 export type Reply =
   | { readonly id: number; readonly ok: true; readonly value: unknown }

@@ -40,13 +40,23 @@ function checkAdapter(adapter: AdapterOptions | string): void {
 }
 
 export function checkOpen(options: OpenOptions): void {
-  checkKeys('options', options, ['directory', 'device', 'precision', 'threads', 'seed', 'mode', 'adapter', 'initialize']);
+  checkKeys('options', options, [
+    'directory',
+    'device',
+    'precision',
+    'threads',
+    'seed',
+    'mode',
+    'adapter',
+    'initialize',
+  ]);
   checkText('directory', options.directory);
   checkText('device', options.device);
   if (options.precision !== 'fp32') fail('precision', `must be fp32, not ${String(options.precision)}`);
   checkNumber('threads', options.threads, 0, 1024, true);
   checkNumber('seed', options.seed, 0, Number.MAX_SAFE_INTEGER, true);
-  if (options.mode !== 'train' && options.mode !== 'infer') fail('mode', `must be train or infer, not ${String(options.mode)}`);
+  if (options.mode !== 'train' && options.mode !== 'infer')
+    fail('mode', `must be train or infer, not ${String(options.mode)}`);
   if (options.adapter !== undefined) checkAdapter(options.adapter);
 }
 
@@ -86,7 +96,8 @@ export function checkBatch(batch: Batch, info: ModelInfo): void {
   checkTokens('batch.targets', targets, info.vocabularySize);
   for (let i = 0; i < size; i++) {
     const weight = weights[i] as number;
-    if (!(weight >= 0 && weight < Infinity)) fail(`batch.weights[${i}]`, `must be finite and not negative, not ${weight}`);
+    if (!(weight >= 0 && weight < Infinity))
+      fail(`batch.weights[${i}]`, `must be finite and not negative, not ${weight}`);
     if ((groups[i] as number) > 2) fail(`batch.groups[${i}]`, `must be 0, 1 or 2, not ${groups[i]}`);
   }
 }

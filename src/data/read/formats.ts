@@ -173,7 +173,9 @@ function openAiMessage(item: Fields, field: string): Message | RecordProblem {
     return new RecordProblem(`${field}.role`, `must be system, user, assistant or tool, not ${shown(role)}`);
   }
   const extra = Object.fromEntries(
-    Object.entries(item).filter(([key]) => !['role', 'content', 'reasoning_content', 'thinking', '__proto__'].includes(key)),
+    Object.entries(item).filter(
+      ([key]) => !['role', 'content', 'reasoning_content', 'thinking', '__proto__'].includes(key),
+    ),
   );
   const content = contentOf(item, field, Object.hasOwn(extra, 'tool_calls'));
   if (content instanceof RecordProblem) return content;
@@ -198,7 +200,10 @@ function contentOf(item: Fields, field: string, mayBeEmpty: boolean): string | R
   const texts: string[] = [];
   for (const [i, part] of content.entries()) {
     if (!isFields(part) || own(part, 'type') !== 'text' || typeof own(part, 'text') !== 'string') {
-      return new RecordProblem(`${field}.content[${i}]`, 'must be a part of type text; images and audio cannot be trained on');
+      return new RecordProblem(
+        `${field}.content[${i}]`,
+        'must be a part of type text; images and audio cannot be trained on',
+      );
     }
     texts.push(String(own(part, 'text')));
   }
@@ -211,7 +216,10 @@ function textOf(record: Fields, key: string, parent?: string): string | RecordPr
   const value = own(record, key);
   if (typeof value === 'string') return value;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  return new RecordProblem(field, value === undefined ? 'is missing: a text is expected' : `must be a text, not ${kindOf(value)}`);
+  return new RecordProblem(
+    field,
+    value === undefined ? 'is missing: a text is expected' : `must be a text, not ${kindOf(value)}`,
+  );
 }
 
 function optionalText(record: Fields, key: string): string | RecordProblem {

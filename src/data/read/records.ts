@@ -186,7 +186,8 @@ async function* splitArray(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece>
       else parts = [];
     }
   }
-  if (!ended) yield { bytes: Buffer.alloc(0), line, problem: 'the file ends before the array does: a closing ] is missing' };
+  if (!ended)
+    yield { bytes: Buffer.alloc(0), line, problem: 'the file ends before the array does: a closing ] is missing' };
 }
 
 function tooLong(size: number): string {

@@ -35,7 +35,9 @@ export class MemoryFeed implements Feed {
   async seek(epoch: number, index: number): Promise<void> {
     const { seed, shuffle } = this.options;
     const count = this.examples.length;
-    this.order = shuffle ? permutation(count, new Random(seed, epoch)) : Uint32Array.from({ length: count }, (_, i) => i);
+    this.order = shuffle
+      ? permutation(count, new Random(seed, epoch))
+      : Uint32Array.from({ length: count }, (_, i) => i);
     this.at = Math.min(index, count);
   }
 }
@@ -121,7 +123,10 @@ export class StreamFeed implements Feed {
 }
 
 /** Whether a streamed record belongs to the evaluation set that is split off. */
-export function heldOut(record: LoadedRecord, options: Pick<TrainingDataOptions, 'evaluation' | 'testSize' | 'seed'>): boolean {
+export function heldOut(
+  record: LoadedRecord,
+  options: Pick<TrainingDataOptions, 'evaluation' | 'testSize' | 'seed'>,
+): boolean {
   if (options.testSize === 0 || Object.keys(options.evaluation).length > 0) return false;
   return splitPoint(options.seed, promptKey(record.example)) < options.testSize;
 }

@@ -23,7 +23,11 @@ async function totalBytes(options: TrainingDataOptions): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-export async function prepareStream(options: TrainingDataOptions, tokenizer: ExampleTokenizer, progress: Progress): Promise<Prepared> {
+export async function prepareStream(
+  options: TrainingDataOptions,
+  tokenizer: ExampleTokenizer,
+  progress: Progress,
+): Promise<Prepared> {
   const splits = options.testSize > 0 && Object.keys(options.evaluation).length === 0;
   if (splits && options.testSize >= 1) {
     throw new LabError('a streamed data set is split by a fraction, not by a number of records', {

@@ -19,7 +19,11 @@ export interface Prepared {
 const trainSubset = 2 ** 40;
 const evalSubset = 2 ** 40 + 1;
 
-export async function prepare(options: TrainingDataOptions, tokenizer: ExampleTokenizer, progress: Progress): Promise<Prepared> {
+export async function prepare(
+  options: TrainingDataOptions,
+  tokenizer: ExampleTokenizer,
+  progress: Progress,
+): Promise<Prepared> {
   const problems = new Problems();
   let train = await loadAll(options.train, problems, progress);
   const skippedTrain = problems.count('bad-record');
@@ -62,7 +66,11 @@ export async function prepare(options: TrainingDataOptions, tokenizer: ExampleTo
   };
 }
 
-async function loadAll(sources: readonly DataSource[], problems: Problems, progress: Progress): Promise<LoadedRecord[]> {
+async function loadAll(
+  sources: readonly DataSource[],
+  problems: Problems,
+  progress: Progress,
+): Promise<LoadedRecord[]> {
   const records: LoadedRecord[] = [];
   for await (const record of loadRecords(sources, problems, progress)) records.push(record);
   return records;
@@ -123,17 +131,29 @@ export function findLost(
   for (const { place, tokens, mask, truncated } of examples) {
     if (truncated > 0) {
       const message = `${tokens.length} of ${tokens.length + truncated} tokens are kept`;
-      problems.add({ kind: 'truncated', severity: 'warning', message: `records are cut off at max_length ${options.maxLength}` }, place, message);
+      problems.add(
+        { kind: 'truncated', severity: 'warning', message: `records are cut off at max_length ${options.maxLength}` },
+        place,
+        message,
+      );
     }
     if (!mask.includes(1)) {
       const why = truncated > 0 ? 'max_length cuts it off before the completion' : 'it has no completion';
-      problems.add({ kind: 'no-loss-token', severity: 'warning', message: 'records have no token to train on and are left out' }, place, why);
+      problems.add(
+        { kind: 'no-loss-token', severity: 'warning', message: 'records have no token to train on and are left out' },
+        place,
+        why,
+      );
       continue;
     }
     trained++;
     if (truncated === 0 && !tokens.some((token, i) => mask[i] === 1 && stops.has(token))) {
       problems.add(
-        { kind: 'untrained-stop-token', severity: 'warning', message: 'records never train a stop token: the model will not learn to stop' },
+        {
+          kind: 'untrained-stop-token',
+          severity: 'warning',
+          message: 'records never train a stop token: the model will not learn to stop',
+        },
         place,
         stops.size === 0 ? 'tokenizer and template name no stop token' : 'no stop token is among the tokens trained on',
       );
@@ -162,12 +182,21 @@ function findMissingTokens(options: TrainingDataOptions, tokenizer: ExampleToken
   );
 }
 
-function report(records: readonly LoadedRecord[], examples: readonly TokenizedExample[], skipped: number, problems: Problems): SetReport {
+function report(
+  records: readonly LoadedRecord[],
+  examples: readonly TokenizedExample[],
+  skipped: number,
+  problems: Problems,
+): SetReport {
   const formats: Partial<Record<RecordFormat, number>> = {};
   for (const { format } of records) formats[format] = (formats[format] ?? 0) + 1;
   const names = Object.keys(formats);
   if (names.length > 1) {
-    problems.add({ kind: 'mixed-formats', severity: 'warning', message: `records have several formats: ${names.join(', ')}` }, undefined, '');
+    problems.add(
+      { kind: 'mixed-formats', severity: 'warning', message: `records have several formats: ${names.join(', ')}` },
+      undefined,
+      '',
+    );
   }
   const cut = examples.filter(({ truncated }) => truncated > 0);
   return {

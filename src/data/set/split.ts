@@ -13,7 +13,11 @@ export function splitPoint(seed: number, key: string): number {
 }
 
 /** @param size below 1 a fraction, from 1 on a number of records; the nearest that whole groups of equal prompts allow */
-export function split<T extends { example: Example }>(records: readonly T[], size: number, seed: number): { train: T[]; held: T[] } {
+export function split<T extends { example: Example }>(
+  records: readonly T[],
+  size: number,
+  seed: number,
+): { train: T[]; held: T[] } {
   const wanted = size < 1 ? Math.round(size * records.length) : size;
   const groups = new Map<string, { point: number; members: T[] }>();
   for (const record of records) {

@@ -112,7 +112,9 @@ export class ExampleTokenizer {
       return assistantTurns(this.template, messages, example.tools, this.turnEnd ?? { text: '', token: undefined });
     }
     if (messages.some(({ content }) => holdsMarks(content))) {
-      throw new LabError('the text holds characters of the private plane 15 (U+F5F00, U+F5F01), which mark completions here');
+      throw new LabError(
+        'the text holds characters of the private plane 15 (U+F5F00, U+F5F01), which mark completions here',
+      );
     }
     return this.template.renderMarked(messages, example.tools);
   }

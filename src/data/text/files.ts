@@ -25,7 +25,10 @@ export function readObject(directory: string, name: string): Readonly<Record<str
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new LabError(`is not valid JSON: ${cause instanceof Error ? cause.message : String(cause)}`, { place: { file }, cause });
+    throw new LabError(`is not valid JSON: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      place: { file },
+      cause,
+    });
   }
   if (!isObject(value)) throw new LabError('is not a JSON object', { place: { file } });
   return value;

@@ -71,16 +71,17 @@ export class ChatTemplate {
         add_generation_prompt: options.prompt,
         tools: options.tools ?? null,
         documents: null,
-        raise_exception: (message: unknown) => {
-          throw new Error(String(message));
-        },
       });
     } catch (cause) {
-      throw new LabError(`the chat template refuses the conversation: ${cause instanceof Error ? cause.message : String(cause)}`, {
-        cause,
-      });
+      throw new LabError(
+        `the chat template refuses the conversation: ${cause instanceof Error ? cause.message : String(cause)}`,
+        {
+          cause,
+        },
+      );
     }
-    if (text.length > maxRenderedLength) throw new LabError('the chat template renders more than 64 million characters');
+    if (text.length > maxRenderedLength)
+      throw new LabError('the chat template renders more than 64 million characters');
     return text;
   }
 }
@@ -89,7 +90,10 @@ function compile(source: string): Template {
   try {
     return new Template(source);
   } catch (cause) {
-    throw new LabError(`the chat template cannot be parsed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new LabError(
+      `the chat template cannot be parsed: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    );
   }
 }
 
@@ -103,7 +107,11 @@ export function holdsMarks(text: string): boolean {
 }
 
 /** The model's own template: `chat_template.jinja`, else `chat_template` of tokenizer_config.json (of several, `default`). */
-export function modelTemplate(directory: string, tokenizer: ModelTokenizer, override: string | undefined): ChatTemplate | undefined {
+export function modelTemplate(
+  directory: string,
+  tokenizer: ModelTokenizer,
+  override: string | undefined,
+): ChatTemplate | undefined {
   const source = override ?? readText(directory, 'chat_template.jinja') ?? configTemplate(directory);
   return source === undefined ? undefined : new ChatTemplate(source, tokenizer.specialTokens);
 }

@@ -107,14 +107,18 @@ export class ModelTokenizer {
     const bare = piece[0] === 0x20 ? piece.subarray(1) : undefined;
     for (let start = at; start <= bytes.length; start++) {
       if (bytes.subarray(start, start + piece.length).equals(piece)) return start + piece.length;
-      if (bare !== undefined && start === at && bytes.subarray(at, at + bare.length).equals(bare)) return at + bare.length;
+      if (bare !== undefined && start === at && bytes.subarray(at, at + bare.length).equals(bare))
+        return at + bare.length;
       const byte = bytes[start];
       if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) break;
     }
     const context = bytes.subarray(at, at + 24).toString('utf8');
     throw new LabError(
       `the tokenizer changes the text: token ${id} ${JSON.stringify(piece.toString('utf8'))} does not stand at ${JSON.stringify(context)}`,
-      { advice: 'Which tokens are trained on cannot be told for such a tokenizer (an unknown token, or a lossy normalizer).' },
+      {
+        advice:
+          'Which tokens are trained on cannot be told for such a tokenizer (an unknown token, or a lossy normalizer).',
+      },
     );
   }
 
@@ -122,7 +126,11 @@ export class ModelTokenizer {
     const known = this.pieces.get(id);
     if (known !== undefined) return known;
     const token = this.inner.id_to_token(id) ?? '';
-    const piece = this.addedIds.has(id) ? Buffer.from(token, 'utf8') : this.byteLevel ? fromByteLevel(token) : fromMetaspace(token);
+    const piece = this.addedIds.has(id)
+      ? Buffer.from(token, 'utf8')
+      : this.byteLevel
+        ? fromByteLevel(token)
+        : fromMetaspace(token);
     this.pieces.set(id, piece);
     return piece;
   }
@@ -159,5 +167,7 @@ function fromByteLevel(token: string): Buffer {
 /** SentencePiece's writing: U+2581 for a space, `<0x41>` for a byte. */
 function fromMetaspace(token: string): Buffer {
   const byte = /^<0x([0-9A-F]{2})>$/.exec(token);
-  return byte?.[1] === undefined ? Buffer.from(token.replaceAll('\u2581', ' '), 'utf8') : Buffer.from([Number.parseInt(byte[1], 16)]);
+  return byte?.[1] === undefined
+    ? Buffer.from(token.replaceAll('\u2581', ' '), 'utf8')
+    : Buffer.from([Number.parseInt(byte[1], 16)]);
 }

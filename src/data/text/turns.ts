@@ -45,7 +45,9 @@ export function learnTurnEnd(template: ChatTemplate, specialTokens: ReadonlySet<
       first = { start, token };
     }
   }
-  return first === undefined ? { text: '', token: undefined } : { text: rest.slice(0, first.start + first.token.length), token: first.token };
+  return first === undefined
+    ? { text: '', token: undefined }
+    : { text: rest.slice(0, first.start + first.token.length), token: first.token };
 }
 
 /** The assistant's spans in the rendering of `messages`, with that rendering. */
@@ -95,7 +97,12 @@ function turnStart(
   return rendered !== undefined && at >= 0 && text.startsWith(rendered.slice(0, at)) ? at : undefined;
 }
 
-function tryRender(template: ChatTemplate, messages: readonly Message[], tools: unknown, prompt: boolean): string | undefined {
+function tryRender(
+  template: ChatTemplate,
+  messages: readonly Message[],
+  tools: unknown,
+  prompt: boolean,
+): string | undefined {
   if (messages.length === 0) return undefined;
   try {
     return template.render(messages, { prompt, tools });
@@ -121,7 +128,9 @@ function turnEnd(text: string, start: number, limit: number, message: Message, e
 
 /** The forms in which a template may write an answer. */
 function contentForms(content: string): string[] {
-  const answer = content.slice(content.lastIndexOf('</think>') + (content.includes('</think>') ? '</think>'.length : 0));
+  const answer = content.slice(
+    content.lastIndexOf('</think>') + (content.includes('</think>') ? '</think>'.length : 0),
+  );
   const forms = [content, content.trim(), answer, answer.replace(/^\n+/, ''), answer.trim()];
   return [...new Set(forms)].filter((form) => form !== '').concat('');
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Shows that a checkpoint loads in transformers (full models) or PEFT (adapters), and answers as the engine does.
 
-    python scripts/check-checkpoint.py CHECKPOINT ["a prompt" ...]
+    python test/reference/check_checkpoint.py CHECKPOINT ["a prompt" ...]
 
 Needs `torch`, `transformers` and `peft` (any virtual environment), and the built program (`dist/cli.js`, or the file that
 SFT_LAB_PROGRAM names). Lets `sft-lab generate --json` answer the prompts greedily, then has the Python libraries compute the log
@@ -34,7 +34,7 @@ def load(folder: pathlib.Path):
 def main() -> int:
     folder = pathlib.Path(sys.argv[1])
     prompts = sys.argv[2:] or ["Hello, who are you?", "What is 2 + 2?"]
-    root = pathlib.Path(__file__).resolve().parent.parent
+    root = pathlib.Path(__file__).resolve().parents[2]
     program = os.environ.get("SFT_LAB_PROGRAM", str(root / "dist" / "cli.js"))
     arguments = [part for prompt in prompts for part in ("--prompt", prompt)]
     answered = subprocess.run(

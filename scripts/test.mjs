@@ -1,0 +1,14 @@
+/** `npm test`: every check that needs nothing but Node, npm's registry and Debian's packages. */
+
+import { join } from 'node:path';
+import { root, runSuites } from './suites.mjs';
+
+const bin = (name) => join(root, 'node_modules', '.bin', name);
+
+runSuites([
+  ['import order', process.execPath, ['scripts/import-rules.mjs', '--check']],
+  ['lint and format', bin('biome'), ['ci', '--error-on-warnings', '--colors=off']],
+  ['types', bin('tsc'), ['-p', '.']],
+  ['engine', 'ctest', ['--test-dir', 'build/native', '--output-on-failure']],
+  ['unit and integration', bin('vitest'), ['run']],
+]);
