@@ -83,6 +83,15 @@ function parseJson(text: string, file: string): unknown {
   }
 }
 
+const positionsSchema = z.looseObject({ max_position_embeddings: z.number().int().positive() });
+
+/** Longest sequence the model can take, as its config.json says; undefined where it does not (the engine will say what is wrong). */
+export async function maxPositionsOf(directory: string): Promise<number | undefined> {
+  const file = join(directory, 'config.json');
+  const parsed = positionsSchema.safeParse(parseJson(await readFile(file, 'utf8'), file));
+  return parsed.success ? parsed.data.max_position_embeddings : undefined;
+}
+
 const tokenizerFiles = [
   'tokenizer.json',
   'tokenizer_config.json',

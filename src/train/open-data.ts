@@ -5,6 +5,7 @@ import { LabError } from '../core/errors.js';
 import type { BodyOf } from '../core/events.js';
 import { openTrainingData } from '../data/index.js';
 import type { DataReport, DataSource, Problem, SetReport, TrainingData } from '../data/types.js';
+import { maxPositionsOf } from './model-folder.js';
 
 /**
  * @param stop gives up the opening; once data is open it goes on, for a run that is asked to stop still has to end in order
@@ -15,6 +16,8 @@ export async function openRunData(
   chatTemplate: string | undefined,
   stop: AbortSignal,
 ): Promise<TrainingData> {
+  // A sequence longer than the model's context could not be trained on; it is cut and counted like any that is too long.
+  const positions = (await maxPositionsOf(config.model_name_or_path)) ?? config.max_length;
   const opening = new AbortController();
   const giveUp = (): void => opening.abort(stop.reason);
   if (stop.aborted) giveUp();
@@ -31,7 +34,7 @@ export async function openRunData(
       ),
       testSize: config.test_size,
       lossOn: config.loss_on,
-      maxLength: config.max_length,
+      maxLength: Math.min(config.max_length, positions),
       onBadRecord: config.on_bad_record,
       streaming: config.streaming,
       shuffle: config.shuffle,

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseEvent } from '../../src/core/events.js';
 import { history, makeWorkspace, run, type Workspace } from './support.js';
@@ -152,6 +152,20 @@ describe('sft-lab train', () => {
     ]);
     const { history: folded } = await history(workspace.path('.sft', 'limit', 'completion'));
     expect(folded.checkpoints.map(({ path }) => path)).toEqual(['checkpoints/step-000006', 'checkpoints/step-000008']);
+  });
+
+  it('cuts what is longer than max_length or than the model can take, and says so', async () => {
+    const long = JSON.stringify({ instruction: 'a'.repeat(200), output: 'b'.repeat(100) });
+    writeFileSync(workspace.path('long.jsonl'), `${readFileSync(workspace.path('train.jsonl'), 'utf8')}${long}\n`);
+    // The model has 256 positions; max_length stays at its standard, 1024.
+    workspace.config('long.sft.json', { max_steps: 20, train_dataset: 'long.jsonl' });
+    const { code, stderr } = await run(workspace, 'train', 'long.sft.json');
+    expect(code).toBe(0);
+    expect(stderr).toContain('cut off at max_length 256 (1 record)');
+    expect(stderr).toContain('long.jsonl:65');
+    const { history: folded } = await history(workspace.path('.sft', 'long', 'completion'));
+    expect(folded.setup?.sets.train).toMatchObject({ truncatedRecords: 1 });
+    expect(folded.train.at(-1)?.epoch).toBeGreaterThan(1);
   });
 
   it('measures prompt losses every prompt_loss_steps only', async () => {

@@ -4,7 +4,6 @@ import type { Command } from 'commander';
 import type { ResolvedConfig } from '../../core/config.js';
 import { describeConfig } from '../../core/config.js';
 import { LabError } from '../../core/errors.js';
-import { slugOf } from '../../core/experiment.js';
 import { inputsOf } from '../../runs/inputs.js';
 import { createRun, experimentFolder } from '../../runs/run-folder.js';
 import { loadConfig, readyConfig } from '../config-file.js';
@@ -48,7 +47,7 @@ async function train(file: string, flags: TrainFlags): Promise<number> {
   }).then(({ loaded, config, inputs }) => {
     const label = config.run_name ?? defaultName(config);
     return createRun(experimentFolder(config.output_dir, config.experiment ?? 'experiment'), {
-      name: slugOf(label),
+      name: label,
       kind: 'train',
       label,
       version,
