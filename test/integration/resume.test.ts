@@ -24,7 +24,7 @@ const keys = {
 
 const methods = {
   full: keys,
-  streaming: { ...keys, streaming: true, shuffle_buffer_size: 16 },
+  streaming: { ...keys, streaming: true, shuffle_buffer_size: 16, threads: 2 },
   lora: { ...keys, initialize_model: false, model_name_or_path: 'base', use_peft: true, lora_r: 4, lora_dropout: 0.1 },
 };
 

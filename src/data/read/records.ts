@@ -149,9 +149,11 @@ async function* splitArray(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece>
   };
   for await (const chunk of chunks) {
     let start = 0;
-    for (let i = 0; i < chunk.length; i++) {
+    for (let i = 0; i < chunk.length && !ended; i++) {
       const byte = chunk[i];
       if (byte === newline) line++;
+      // A record begins on the line of its first character after the comma.
+      if (startLine === 0 && byte !== 0x20 && byte !== 0x09 && byte !== 0x0d && byte !== newline) startLine = line;
       if (inText) {
         if (escaped) escaped = false;
         else if (byte === backslash) escaped = true;
@@ -160,8 +162,10 @@ async function* splitArray(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece>
       }
       if (byte === quote) inText = true;
       else if (byte === 0x5b || byte === 0x7b) {
-        if (++depth === 1) start = i + 1;
-        else if (depth === 2) startLine = line;
+        if (++depth === 1) {
+          start = i + 1;
+          startLine = 0;
+        }
       } else if (byte === 0x5d || byte === 0x7d) {
         depth--;
         if (depth === 0) {
@@ -174,7 +178,7 @@ async function* splitArray(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece>
         const piece = take(chunk.subarray(start, i));
         if (piece !== undefined) yield piece;
         start = i + 1;
-        startLine = line;
+        startLine = 0;
       }
     }
     const tail = chunk.subarray(start);

@@ -9,7 +9,8 @@ import { ExampleTokenizer } from '../../../src/data/text/examples.js';
 import { ModelTokenizer } from '../../../src/data/text/tokenizer.js';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/data/', import.meta.url));
-const read = <T>(file: string, schema: z.ZodType<T>): T => schema.parse(JSON.parse(readFileSync(`${fixtures}${file}`, 'utf8')));
+const read = <T>(file: string, schema: z.ZodType<T>): T =>
+  schema.parse(JSON.parse(readFileSync(`${fixtures}${file}`, 'utf8')));
 
 const messageSchema = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() });
 const { templates, cases } = read(
@@ -74,10 +75,13 @@ describe.each(['marked', 'plain'] as const)('%s templates', (form) => {
     },
   );
 
-  test.each(cases.filter(({ refused }) => refused === true))('$template, $conversation: the refusal is an error', (item) => {
-    const tokenizer = tokenizerOf(item.template, form);
-    expect(() => tokenizer.tokenize(chat(item.messages), 'completion', 100)).toThrow(/chat template refuses/);
-  });
+  test.each(cases.filter(({ refused }) => refused === true))(
+    '$template, $conversation: the refusal is an error',
+    (item) => {
+      const tokenizer = tokenizerOf(item.template, form);
+      expect(() => tokenizer.tokenize(chat(item.messages), 'completion', 100)).toThrow(/chat template refuses/);
+    },
+  );
 
   test('every completion ends with the stop token, and no header is trained on', () => {
     for (const { template, messages, refused } of cases) {
@@ -125,7 +129,12 @@ describe('without a template', () => {
 
   test('the completion and the end of text are trained on, nothing else', () => {
     const { tokens, mask } = tokenizer.tokenize(example, 'completion', 100);
-    expect(tokenizer.tokenizer.decode([...tokens].filter((_, i) => mask[i] === 1), false)).toBe('Blue.<|end_of_text|>');
+    expect(
+      tokenizer.tokenizer.decode(
+        [...tokens].filter((_, i) => mask[i] === 1),
+        false,
+      ),
+    ).toBe('Blue.<|end_of_text|>');
   });
 
   test('loss on all leaves out the first token alone', () => {

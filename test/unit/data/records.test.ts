@@ -1,0 +1,256 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RecordProblem, toExample } from '../../../src/data/read/formats.js';
+import { type RawRecord, readRecords } from '../../../src/data/read/records.js';
+import type { FieldMapping } from '../../../src/data/types.js';
+
+let folder: string;
+let count = 0;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sft-lab-records-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function read(content: string | Uint8Array): Promise<RawRecord[]> {
+  const file = join(folder, `${count++}.jsonl`);
+  writeFileSync(file, content);
+  const records: RawRecord[] = [];
+  for await (const record of readRecords(file)) records.push(record);
+  return records;
+}
+
+const brief = (records: readonly RawRecord[]): unknown[] =>
+  records.map((record) => ['problem' in record ? record.problem : record.value, record.place.index, record.place.line]);
+
+describe('files', () => {
+  test.each([
+    ['lines', '{"a":1}\n{"a":2}\n'],
+    ['no final line end', '{"a":1}\n{"a":2}'],
+    ['CRLF', '{"a":1}\r\n{"a":2}\r\n'],
+    ['a byte order mark', '\ufeff{"a":1}\n{"a":2}\n'],
+  ])('%s', async (_name, content) => {
+    expect(brief(await read(content))).toEqual([
+      [{ a: 1 }, 0, 1],
+      [{ a: 2 }, 1, 2],
+    ]);
+  });
+
+  test('blank lines count as lines, not as records', async () => {
+    expect(brief(await read('\n{"a":1}\n\n  \n{"a":2}\n'))).toEqual([
+      [{ a: 1 }, 0, 2],
+      [{ a: 2 }, 1, 5],
+    ]);
+  });
+
+  test('an array, with the lines its elements begin on, brackets and quotes inside texts', async () => {
+    const content = '[\n  {"a": "[}\\"]"},\n\n  {"a":\n    [1, {"b": 2}]},\n  3 ]\n';
+    expect(brief(await read(content))).toEqual([
+      [{ a: '[}"]' }, 0, 2],
+      [{ a: [1, { b: 2 }] }, 1, 4],
+      [3, 2, 6],
+    ]);
+  });
+
+  test('a broken line is named and the next one read', async () => {
+    const records = await read('{"a":1}\n{"a":\n{"a":3}\n');
+    expect(records.map((record) => 'problem' in record)).toEqual([false, true, false]);
+    expect(records[1]).toMatchObject({ place: { line: 2 }, problem: expect.stringMatching(/not valid JSON/) });
+  });
+
+  test('invalid UTF-8 is named by its line', async () => {
+    const bytes = Buffer.concat([Buffer.from('{"a":1}\n{"a":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}\n')]);
+    expect(brief(await read(bytes))[1]).toEqual(['the text is not valid UTF-8', 1, 2]);
+  });
+
+  test('an array that does not end says so', async () => {
+    expect(brief(await read('[{"a":1},\n{"a":2}')).at(-1)).toEqual([expect.stringMatching(/closing \]/), 1, 2]);
+  });
+
+  test('text after an array says so', async () => {
+    expect(
+      brief(await read('[{"a":1}] {"a":2}'))
+        .at(-1)
+        ?.at(0),
+    ).toMatch(/after the end/);
+  });
+
+  test('deep nesting is refused, not followed', async () => {
+    expect(brief(await read(`${'['.repeat(5000)}${']'.repeat(5000)}`))[0]).toEqual([
+      expect.stringMatching(/nested/),
+      0,
+      1,
+    ]);
+  });
+
+  test.each(['', '\n\n  \n'])('nothing in the file is an error', async (content) => {
+    await expect(read(content)).rejects.toThrow(/empty|no records/);
+  });
+
+  test('UTF-16 is named', async () => {
+    await expect(read(Buffer.from('\ufeff{"a":1}', 'utf16le'))).rejects.toThrow(/UTF-16/);
+  });
+
+  test('a missing file and a folder are named', async () => {
+    await expect(readRecords(join(folder, 'nowhere')).next()).rejects.toThrow(/cannot be opened/);
+    await expect(readRecords(folder).next()).rejects.toThrow(/not a file/);
+  });
+
+  test('whatever is written as lines or as an array is read back', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.dictionary(fc.string(), fc.jsonValue()), { minLength: 1 }), async (values) => {
+        const expected = values.map((value) => JSON.parse(JSON.stringify(value)) as unknown);
+        for (const content of [
+          values.map((value) => JSON.stringify(value)).join('\n'),
+          JSON.stringify(values, null, 2),
+        ]) {
+          const records = await read(content);
+          expect(records.map((record) => ('value' in record ? record.value : record.problem))).toEqual(expected);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('damaged files never crash the reader', async () => {
+    const whole = Buffer.from(
+      '[{"instruction":"a","output":"b"},{"messages":[{"role":"user","content":"\u00e9"}]}]\n'.repeat(3),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { minLength: 1, maxLength: 20 }),
+        async (edits) => {
+          const bytes = Buffer.from(whole);
+          for (const [at, byte] of edits) bytes[at] = byte;
+          try {
+            for (const record of await read(bytes)) {
+              if ('value' in record) toExample(record.value, 'auto', undefined, record.place);
+            }
+          } catch (error) {
+            expect((error as Error).name).toBe('LabError');
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});
+
+const place = { file: 'x.jsonl', index: 0, line: 1 };
+const convert = (value: unknown, format: Parameters<typeof toExample>[1] = 'auto', fields?: FieldMapping) =>
+  toExample(value, format, fields, place);
+const user = (content: string) => ({ role: 'user', content });
+const assistant = (content: string) => ({ role: 'assistant', content });
+
+describe('formats', () => {
+  test.each([
+    ['alpaca', { instruction: 'Add.', input: '1 2', output: '3' }, [user('Add.\n\n1 2'), assistant('3')]],
+    [
+      'alpaca',
+      { instruction: 'Hi', input: '', output: 'Yo', system: 'Be kind' },
+      [{ role: 'system', content: 'Be kind' }, user('Hi'), assistant('Yo')],
+    ],
+    [
+      'sharegpt',
+      {
+        conversations: [
+          { from: 'human', value: 'a' },
+          { from: 'gpt', value: 'b' },
+        ],
+      },
+      [user('a'), assistant('b')],
+    ],
+    [
+      'sharegpt',
+      {
+        conversations: [
+          { from: 'system', value: 's' },
+          { from: 'user', value: 'a' },
+          { from: 'assistant', value: 'b' },
+          { from: 'tool', value: 't' },
+        ],
+      },
+      [{ role: 'system', content: 's' }, user('a'), assistant('b'), { role: 'tool', content: 't' }],
+    ],
+    ['messages', { messages: [user('a'), assistant('b')] }, [user('a'), assistant('b')]],
+    [
+      'messages',
+      {
+        messages: [
+          {
+            role: 'user',
+            content: [
+              { type: 'text', text: 'a' },
+              { type: 'text', text: 'b' },
+            ],
+          },
+          assistant('c'),
+        ],
+      },
+      [user('ab'), assistant('c')],
+    ],
+    [
+      'messages',
+      { messages: [user('a'), { role: 'assistant', content: 'b', reasoning_content: 'why' }] },
+      [user('a'), { ...assistant('b'), reasoning: 'why' }],
+    ],
+    ['custom', { question: 'a', answer: 'b' }, [user('a'), assistant('b')]],
+    ['custom', { prompt: 'a', completion: 7 }, [user('a'), assistant('7')]],
+    [
+      'custom',
+      { prompt: 'a', response: 'b', system: 's' },
+      [{ role: 'system', content: 's' }, user('a'), assistant('b')],
+    ],
+  ])('%s: %j', (format, record, messages) => {
+    const result = convert(record);
+    expect(result).toMatchObject({ format, example: { kind: 'chat' } });
+    expect(result instanceof RecordProblem ? undefined : result.example).toHaveProperty('messages', messages);
+  });
+
+  test('raw text', () => {
+    expect(convert({ text: 'abc' })).toMatchObject({ format: 'text', example: { kind: 'text', text: 'abc' } });
+  });
+
+  test('mapped fields', () => {
+    const result = convert({ q: 'a', a: 'b', ctx: 's' }, 'auto', { prompt: 'q', completion: 'a', system: 'ctx' });
+    expect(result).toMatchObject({
+      format: 'custom',
+      example: { messages: [{ role: 'system' }, user('a'), assistant('b')] },
+    });
+  });
+
+  test('the format can be overridden', () => {
+    expect(convert({ instruction: 'a', output: 'b', text: 'c' }, 'text')).toMatchObject({ example: { text: 'c' } });
+  });
+
+  test.each([
+    [{ instruction: 'a', output: null }, 'alpaca', 'output', /must be a text/],
+    [{ instruction: 'a' }, 'alpaca', 'output', /is missing/],
+    [{ messages: [{ role: 'robot', content: 'a' }] }, 'auto', 'messages[0].role', /must be system, user/],
+    [{ messages: [user('a'), { role: 'assistant' }] }, 'auto', 'messages[1].content', /is missing/],
+    [
+      { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] },
+      'auto',
+      'messages[0].content[0]',
+      /part of type text/,
+    ],
+    [{ messages: [] }, 'messages', 'messages', /is empty/],
+    [{ conversations: [{ from: 'alien', value: 'a' }] }, 'sharegpt', 'conversations[0].from', /must be human/],
+    [{ foo: 1 }, 'auto', undefined, /no known format/],
+    [[1], 'auto', undefined, /must be an object/],
+    ['text', 'auto', undefined, /must be an object/],
+    [{ prompt: 'a', completion: { b: 1 } }, 'auto', 'completion', /must be a text/],
+  ] as const)('%j as %s is named at %s', (record, format, field, message) => {
+    const result = convert(record, format);
+    expect(result).toBeInstanceOf(RecordProblem);
+    expect(result).toMatchObject({ field, message: expect.stringMatching(message) });
+  });
+
+  test('prototype keys are keys like any other', () => {
+    const record: unknown = JSON.parse('{"__proto__": {"instruction": "a", "output": "b"}, "constructor": 1}');
+    expect(convert(record)).toBeInstanceOf(RecordProblem);
+    expect(convert(JSON.parse('{"conversations":[{"from":"constructor","value":"x"}]}'))).toBeInstanceOf(RecordProblem);
+  });
+});
