@@ -1,14 +1,22 @@
-// Attention by blocks with an online softmax (Dao et al. 2022): no S x S matrix is ever held, and nothing is computed across
-// the borders of sequences. The backward pass makes each block's probabilities again from the log-sum-exp that the forward kept:
+// Attention by blocks with an online softmax (Dao et al. 2022): no S x S matrix is ever held, and nothing is computed
+// across the borders of sequences. The backward pass makes each block's probabilities again from the log-sum-exp that
+// the forward kept:
 //   P = exp(scale * Q K^T - lse),  dV = P^T dO,  dS = scale * P * (dO V^T - rowsum(dO * O)),  dQ = dS K,  dK = dS^T Q.
 //
-// Forward work is cut into (sequence, head, block of queries), backward into (sequence, key-value head). Each piece is computed
-// whole by one thread in a fixed order and writes what no other piece writes, so the result does not depend on who takes which.
-// Keys and values of a block are transposed once into scratch, where columns beyond the block are zero.
+// Forward pieces are (sequence, head, block of queries). Their scores are held transposed, (keys, queries): then the
+// block's queries are transposed once for all its keys, and maxima and sums over keys go down the lanes of vectors,
+// with nothing to reduce across them.
+//
+// Backward pieces are (sequence, key-value head, part), a part being every `parts`-th block of keys. A piece owns the
+// gradients of its keys and values, and adds them up over the heads of its group and the blocks of queries in that
+// order. Its share of dQ goes into dQ itself for the first part and into a buffer for each other one; the buffers are
+// added in order at the end. The number of parts follows from the shape alone, as the pieces do, so no bit of the
+// result depends on the threads.
+//
+// On the diagonal of a causal block, strips of 16 queries or keys skip what no query of theirs sees: short sequences
+// are all diagonal.
 
-#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "cpu/block_gemm.h"
@@ -19,15 +27,30 @@ namespace sftlab {
 namespace {
 
 constexpr int kBlock = 64;  ///< queries and keys of a block: its scores fill half a first-level cache
+constexpr int kStrip = 16;
 constexpr float kMasked = -std::numeric_limits<float>::infinity();
 
-/// out (cols, kBlock) = x (rows, cols) transposed, zero beyond `rows`.
+int roundUp(int value, int unit) { return (value + unit - 1) / unit * unit; }
+
+/// out (cols, kBlock) = x (rows, cols) transposed, zero beyond `rows` up to whole strips.
 void transposeBlock(float* out, const float* x, int64_t stride, int rows, int cols) {
-  for (int r = 0; r < rows; ++r) {
-    for (int c = 0; c < cols; ++c) out[c * kBlock + r] = x[r * stride + c];
+  const int padded = roundUp(rows, kStrip);
+  for (int first = 0; first < padded; first += kStrip) {
+    const int count = std::min(kStrip, rows - first);
+    const float* const from = x + first * stride;
+    if (count == kStrip) {
+      for (int c = 0; c < cols; ++c) {
+        float* const to = out + c * kBlock + first;
+        for (int r = 0; r < kStrip; ++r) to[r] = from[r * stride + c];
+      }
+    } else {
+      for (int c = 0; c < cols; ++c) {
+        float* const to = out + c * kBlock + first;
+        for (int r = 0; r < count; ++r) to[r] = from[r * stride + c];
+        std::fill(to + count, to + kStrip, 0.0f);
+      }
+    }
   }
-  if (rows == kBlock) return;
-  for (int c = 0; c < cols; ++c) std::fill(out + c * kBlock + rows, out + (c + 1) * kBlock, 0.0f);
 }
 
 /// Keys that query `position` sees are [first, end).
@@ -40,205 +63,228 @@ Visible visible(const AttentionShape& shape, int position, int length) {
   return {shape.window > 0 ? std::max(0, position - shape.window + 1) : 0, position + 1};
 }
 
-/// Sets the scores of unseen keys to minus infinity and scales the others. scores (queries, kBlock).
-void scaleAndMask(float* scores, const AttentionShape& shape, int query, int queries, int key, int keys, int length) {
-  for (int i = 0; i < queries; ++i) {
-    float* const row = scores + i * kBlock;
-    const Visible seen = visible(shape, query + i, length);
-    const int first = std::clamp(seen.first - key, 0, keys), end = std::clamp(seen.end - key, first, keys);
-    std::fill(row, row + first, kMasked);
-#pragma omp simd
-    for (int j = first; j < end; ++j) row[j] *= shape.scale;
-    std::fill(row + end, row + kBlock, kMasked);
+/// Whether every query of a block sees every key of a block.
+bool allVisible(const AttentionShape& shape, int query, int queries, int key, int keys, int length) {
+  return visible(shape, query, length).end >= key + keys && visible(shape, query + queries - 1, length).first <= key;
+}
+
+/// Queries of a block, [first, end) of [0, queries), that see `key`. Counted from the block's first query.
+Visible seenBy(const AttentionShape& shape, int query, int queries, int key) {
+  if (!shape.causal) return {0, queries};
+  const int end = shape.window > 0 ? key + shape.window : query + queries;
+  const int first = std::clamp(key - query, 0, queries);
+  return {first, std::clamp(end - query, first, queries)};
+}
+
+/// Sums of a block of queries on their way over the keys: a lane for each query.
+struct OnlineSoftmax {
+  float high[kBlock], sum[kBlock], keep[kBlock];
+};
+
+/// scores (keys, kBlock) become e^(scale * score - high) with `high` raised to the new maximum; `keep` is what sums so
+/// far shrink by.
+void softmaxBlock(OnlineSoftmax& state, float* scores, int keys, int columns, float scale) {
+  for (int col = 0; col < columns; col += kLanes) {
+    const Vec before = load(state.high + col);
+    Vec high = before;
+    for (int j = 0; j < keys; ++j) {
+      const Vec scaled = load(scores + j * kBlock + col) * scale;
+      store(scores + j * kBlock + col, scaled);
+      high = scaled > high ? scaled : high;
+    }
+    // A query that has seen no key yet, as under a window, subtracts 0 from minus infinity.
+    const Vec base = high == splat(kMasked) ? Vec{} : high;
+    Vec total{};
+    for (int j = 0; j < keys; ++j) {
+      const Vec e = fastExp(load(scores + j * kBlock + col) - base);
+      store(scores + j * kBlock + col, e);
+      total += e;
+    }
+    const Vec keep = fastExp(before - base);
+    store(state.keep + col, keep);
+    store(state.sum + col, load(state.sum + col) * keep + total);
+    store(state.high + col, high);
   }
+}
+
+float dot(const float* a, const float* b, int count) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int i = 0; i < count; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+void scaleRow(float* x, int count, float by) {
+#pragma omp simd
+  for (int i = 0; i < count; ++i) x[i] *= by;
 }
 
 }  // namespace
 
 void CpuBackend::attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionShape& shape, const Sequences& sequences) {
+  requireF32(out, lse, q, k, v);
   const int size = shape.headSize, group = shape.heads / shape.kvHeads;
   const int64_t blocks = (sequences.longest + kBlock - 1) / kBlock;
-  const int64_t pieces = static_cast<int64_t>(sequences.count) * shape.heads * blocks;
-#pragma omp parallel for num_threads(threadsFor(q.size() * 64)) schedule(dynamic)
-  for (int64_t piece = 0; piece < pieces; ++piece) {
-    const int sequence = static_cast<int>(piece / (shape.heads * blocks));
-    const int head = static_cast<int>(piece / blocks % shape.heads);
-    const int query = static_cast<int>(piece % blocks) * kBlock;
+  pool_.run(sequences.count * blocks * shape.heads, [&](int64_t piece, int thread) {
+    const auto sequence = static_cast<int>(piece / (blocks * shape.heads));
+    const auto query = static_cast<int>(piece / shape.heads % blocks) * kBlock,
+               head = static_cast<int>(piece % shape.heads);
     const int begin = sequences.host[sequence], length = sequences.host[sequence + 1] - begin;
-    if (query >= length) continue;
-    const int queries = std::min(kBlock, length - query);
-    const float* const qs = q.f32() + (begin + query) * q.stride + head * size;
-    const float* const ks = k.f32() + begin * k.stride + head / group * size;
-    const float* const vs = v.f32() + begin * v.stride + head / group * size;
-    float* const o = out.f32() + (begin + query) * out.stride + head * size;
+    if (query >= length) return;
+    const int queries = std::min(kBlock, length - query), columns = roundUp(queries, kStrip);
 
-    float* const keysT = scratch().floats(static_cast<size_t>(kBlock) * (size + kBlock) + 2 * kBlock);
-    float* const scores = keysT + kBlock * size;
-    float* const high = scores + kBlock * kBlock;
-    float* const sum = high + kBlock;
-    std::fill(high, high + queries, kMasked);
-    std::fill(sum, sum + queries, 0.0f);
-    for (int i = 0; i < queries; ++i) std::fill(o + i * out.stride, o + i * out.stride + size, 0.0f);
+    float* const queriesT = scratch(thread).floats(static_cast<size_t>(kBlock) * (size + kBlock));
+    float* const scores = queriesT + kBlock * size;
+    alignas(64) OnlineSoftmax state;
+    std::fill(state.high, state.high + kBlock, kMasked);
+    std::fill(state.sum, state.sum + kBlock, 0.0f);
+    transposeBlock(queriesT, at(q, begin + query, head * size), q.stride, queries, size);
 
     const int firstKey = visible(shape, query, length).first / kBlock * kBlock;
     const int endKey = visible(shape, query + queries - 1, length).end;
     for (int key = firstKey; key < endKey; key += kBlock) {
       const int keys = std::min(kBlock, endKey - key);
-      transposeBlock(keysT, ks + key * k.stride, k.stride, keys, size);
-      blockGemm<false>(queries, kBlock, size, qs, q.stride, keysT, kBlock, scores, kBlock, false);
-      scaleAndMask(scores, shape, query, queries, key, keys, length);
-      for (int i = 0; i < queries; ++i) {
-        float* const row = scores + i * kBlock;
-        float best = high[i];
-#pragma omp simd reduction(max : best)
-        for (int j = 0; j < kBlock; ++j) best = row[j] > best ? row[j] : best;
-        if (best == kMasked) {  // a windowed query sees no key of this block
-          std::fill(row, row + kBlock, 0.0f);
-          continue;
-        }
-        float total = 0;
-#pragma omp simd reduction(+ : total)
-        for (int j = 0; j < kBlock; ++j) {
-          row[j] = fastExp(row[j] - best);
-          total += row[j];
-        }
-        const float keep = fastExp(high[i] - best);
-        sum[i] = sum[i] * keep + total;
-        high[i] = best;
-        if (keep != 1.0f) {
-          float* const to = o + i * out.stride;
-#pragma omp simd
-          for (int c = 0; c < size; ++c) to[c] *= keep;
+      const float* const ks = at(k, begin + key, head / group * size);
+      const float* const vs = at(v, begin + key, head / group * size);
+      const bool diagonal = shape.causal && key == query;
+      for (int j = 0; j < keys; j += kStrip) {
+        const int skip = diagonal ? j : 0;
+        blockGemm<false>(std::min(kStrip, keys - j), columns - skip, size, ks + j * k.stride, k.stride, queriesT + skip,
+                         kBlock, scores + j * kBlock + skip, kBlock, false);
+      }
+      if (!allVisible(shape, query, queries, key, keys, length)) {
+        for (int j = 0; j < keys; ++j) {
+          const Visible seen = seenBy(shape, query, queries, key + j);
+          std::fill(scores + j * kBlock, scores + j * kBlock + seen.first, kMasked);
+          std::fill(scores + j * kBlock + seen.end, scores + j * kBlock + columns, kMasked);
         }
       }
-      blockGemm<false>(queries, size, keys, scores, kBlock, vs + key * v.stride, v.stride, o, out.stride, true);
+      softmaxBlock(state, scores, keys, columns, shape.scale);
+      if (key > firstKey) {
+        for (int i = 0; i < queries; ++i) {
+          if (state.keep[i] != 1.0f) scaleRow(at(out, begin + query + i, head * size), size, state.keep[i]);
+        }
+      }
+      for (int i = 0; i < queries; i += kStrip) {
+        blockGemm<true>(std::min(kStrip, queries - i), size, diagonal ? std::min(keys, i + kStrip) : keys, scores + i,
+                        kBlock, vs, v.stride, at(out, begin + query + i, head * size), out.stride, key > firstKey);
+      }
     }
     for (int i = 0; i < queries; ++i) {
-      const float scale = 1.0f / sum[i];
-      float* const to = o + i * out.stride;
-#pragma omp simd
-      for (int c = 0; c < size; ++c) to[c] *= scale;
-      lse.f32()[(begin + query + i) * lse.stride + head] = high[i] + std::log(sum[i]);
+      scaleRow(at(out, begin + query + i, head * size), size, 1.0f / state.sum[i]);
+      *at(lse, begin + query + i, head) = state.high[i] + std::log(state.sum[i]);
     }
-  }
+  });
 }
 
 void CpuBackend::attentionBackward(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& dout,
                                    const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k,
                                    const Tensor& v, const AttentionShape& shape, const Sequences& sequences) {
+  requireF32(dq, dk, dv, dout, out, lse, q, k, v);
+  if (sequences.count == 0) return;
   const int size = shape.headSize, group = shape.heads / shape.kvHeads;
-  const int64_t pieces = static_cast<int64_t>(sequences.count) * shape.kvHeads;
-#pragma omp parallel for num_threads(threadsFor(q.size() * 64)) schedule(dynamic)
-  for (int64_t piece = 0; piece < pieces; ++piece) {
-    const int sequence = static_cast<int>(piece / shape.kvHeads), kvHead = static_cast<int>(piece % shape.kvHeads);
+  const int64_t tokens = q.rows, width = q.cols, keyBlocks = (sequences.longest + kBlock - 1) / kBlock;
+  // Eight pieces or more, so that a few threads are kept busy by a single sequence too.
+  const int64_t whole = static_cast<int64_t>(sequences.count) * shape.kvHeads;
+  const int64_t parts = std::clamp<int64_t>((7 + whole) / whole, 1, std::max<int64_t>(1, keyBlocks));
+  float* const deltas = shared_.floats(static_cast<size_t>(tokens * shape.heads + (parts - 1) * tokens * width));
+  float* const buffers = deltas + tokens * shape.heads;
+
+  // rowsum(dO * O), (tokens, heads); and dQ, which the pieces add to, starts from zero.
+  forRanges(tokens, width * 2, [&](int64_t first, int64_t end, int) {
+    for (int64_t row = first; row < end; ++row) {
+      for (int head = 0; head < shape.heads; ++head) {
+        deltas[row * shape.heads + head] = dot(at(dout, row, head * size), at(out, row, head * size), size);
+      }
+      std::fill(at(dq, row), at(dq, row) + width, 0.0f);
+      for (int64_t part = 1; part < parts; ++part) {
+        float* const buffer = buffers + ((part - 1) * tokens + row) * width;
+        std::fill(buffer, buffer + width, 0.0f);
+      }
+    }
+  });
+
+  pool_.run(whole * parts, [&](int64_t piece, int thread) {
+    const auto sequence = static_cast<int>(piece / (shape.kvHeads * parts));
+    const auto kvHead = static_cast<int>(piece / parts % shape.kvHeads), part = static_cast<int>(piece % parts);
     const int begin = sequences.host[sequence], length = sequences.host[sequence + 1] - begin;
-    float* const keysT = scratch().floats(static_cast<size_t>(kBlock) * (2 * size + 2 * kBlock) +
-                                          static_cast<size_t>(length) * group);
+    float* const dqs = part == 0 ? at(dq, begin) : buffers + ((part - 1) * tokens + begin) * width;
+    const int64_t dqStride = part == 0 ? dq.stride : width;
+    float* const keysT = scratch(thread).floats(static_cast<size_t>(kBlock) * (2 * size + 2 * kBlock));
     float* const valuesT = keysT + kBlock * size;
     float* const p = valuesT + kBlock * size;
     float* const ds = p + kBlock * kBlock;
-    float* const delta = ds + kBlock * kBlock;  // rowsum(dO * O), (group, length)
 
-    for (int g = 0; g < group; ++g) {
-      const int64_t at = (kvHead * group + g) * size;
-      for (int i = 0; i < length; ++i) {
-        const float* const d = dout.f32() + (begin + i) * dout.stride + at;
-        const float* const o = out.f32() + (begin + i) * out.stride + at;
-        float dot = 0;
-#pragma omp simd reduction(+ : dot)
-        for (int c = 0; c < size; ++c) dot += d[c] * o[c];
-        delta[g * length + i] = dot;
-        float* const to = dq.f32() + (begin + i) * dq.stride + at;
-        std::fill(to, to + size, 0.0f);
-      }
-    }
-    for (int key = 0; key < length; key += kBlock) {
-      const int keys = std::min(kBlock, length - key);
-      const float* const ks = k.f32() + (begin + key) * k.stride + kvHead * size;
-      const float* const vs = v.f32() + (begin + key) * v.stride + kvHead * size;
-      float* const dks = dk.f32() + (begin + key) * dk.stride + kvHead * size;
-      float* const dvs = dv.f32() + (begin + key) * dv.stride + kvHead * size;
+    for (int key = part * kBlock; key < length; key += static_cast<int>(parts) * kBlock) {
+      const int keys = std::min(kBlock, length - key), columns = roundUp(keys, kStrip);
+      const float* const ks = at(k, begin + key, kvHead * size);
+      float* const dks = at(dk, begin + key, kvHead * size);
+      float* const dvs = at(dv, begin + key, kvHead * size);
       transposeBlock(keysT, ks, k.stride, keys, size);
-      transposeBlock(valuesT, vs, v.stride, keys, size);
+      transposeBlock(valuesT, at(v, begin + key, kvHead * size), v.stride, keys, size);
       bool first = true;  // the first block of queries overwrites dk and dv
       // Queries that see a key of this block: from the block itself on if causal, up to the window's end.
       const int firstQuery = shape.causal ? key : 0;
-      const int endQuery =
-          shape.causal && shape.window > 0 ? std::min(length, key + keys - 1 + shape.window) : length;
-      for (int g = 0; g < group; ++g) {
-        const int head = kvHead * group + g;
+      const int endQuery = shape.causal && shape.window > 0
+                               ? static_cast<int>(std::min<int64_t>(length, int64_t{key} + keys - 1 + shape.window))
+                               : length;
+      for (int head = kvHead * group; head < (kvHead + 1) * group; ++head) {
         for (int query = firstQuery; query < endQuery; query += kBlock) {
           const int queries = std::min(kBlock, length - query);
-          const float* const qs = q.f32() + (begin + query) * q.stride + head * size;
-          const float* const d = dout.f32() + (begin + query) * dout.stride + head * size;
-          blockGemm<false>(queries, kBlock, size, qs, q.stride, keysT, kBlock, p, kBlock, false);
-          scaleAndMask(p, shape, query, queries, key, keys, length);
-          blockGemm<false>(queries, kBlock, size, d, dout.stride, valuesT, kBlock, ds, kBlock, false);
-          for (int i = 0; i < queries; ++i) {
-            const float total = lse.f32()[(begin + query + i) * lse.stride + head];
-            const float dot = delta[g * length + query + i];
-            float* const ps = p + i * kBlock;
-            float* const to = ds + i * kBlock;
-#pragma omp simd
-            for (int j = 0; j < kBlock; ++j) {
-              ps[j] = fastExp(ps[j] - total);
-              to[j] = shape.scale * ps[j] * (to[j] - dot);
+          const float* const qs = at(q, begin + query, head * size);
+          const float* const d = at(dout, begin + query, head * size);
+          const bool diagonal = shape.causal && key == query;
+          const bool masked = !allVisible(shape, query, queries, key, keys, length);
+          for (int i = 0; i < queries; i += kStrip) {
+            const int rows = std::min(kStrip, queries - i), cols = diagonal ? std::min(columns, i + kStrip) : columns;
+            blockGemm<false>(rows, cols, size, qs + i * q.stride, q.stride, keysT, kBlock, p + i * kBlock, kBlock,
+                             false);
+            blockGemm<false>(rows, cols, size, d + i * dout.stride, dout.stride, valuesT, kBlock, ds + i * kBlock,
+                             kBlock, false);
+            for (int r = i; r < i + rows; ++r) {
+              const float total = *at(lse, begin + query + r, head);
+              const float delta = deltas[(begin + query + r) * shape.heads + head];
+              float* const ps = p + r * kBlock;
+              float* const dss = ds + r * kBlock;
+              for (int c = 0; c < cols; c += kLanes) {
+                const Vec e = fastExp(load(ps + c) * shape.scale - total);
+                store(ps + c, e);
+                store(dss + c, shape.scale * e * (load(dss + c) - delta));
+              }
+              if (!masked) continue;
+              const Visible seen = visible(shape, query + r, length);
+              const int from = std::clamp(seen.first - key, 0, cols), end = std::clamp(seen.end - key, from, cols);
+              std::fill(ps, ps + from, 0.0f);
+              std::fill(dss, dss + from, 0.0f);
+              std::fill(ps + end, ps + cols, 0.0f);
+              std::fill(dss + end, dss + cols, 0.0f);
             }
+            blockGemm<false>(rows, size, std::min(keys, cols), ds + i * kBlock, kBlock, ks, k.stride,
+                             dqs + (query + i) * dqStride + head * size, dqStride, true);
           }
-          blockGemm<true>(keys, size, queries, p, kBlock, d, dout.stride, dvs, dv.stride, !first);
-          blockGemm<true>(keys, size, queries, ds, kBlock, qs, q.stride, dks, dk.stride, !first);
-          blockGemm<false>(queries, size, keys, ds, kBlock, ks, k.stride,
-                           dq.f32() + (begin + query) * dq.stride + head * size, dq.stride, true);
+          for (int j = 0; j < keys; j += kStrip) {
+            const int rows = std::min(kStrip, keys - j), skip = diagonal ? std::min(j, queries) : 0;
+            blockGemm<true>(rows, size, queries - skip, p + skip * kBlock + j, kBlock, d + skip * dout.stride,
+                            dout.stride, dvs + j * dv.stride, dv.stride, !first);
+            blockGemm<true>(rows, size, queries - skip, ds + skip * kBlock + j, kBlock, qs + skip * q.stride, q.stride,
+                            dks + j * dk.stride, dk.stride, !first);
+          }
           first = false;
         }
       }
     }
-  }
-}
+  });
 
-void CpuBackend::cacheStore(const KeyValueCache& cache, const Tensor& k, const Tensor& v, const int32_t* slots,
-                            const int32_t* positions) {
-  for (int64_t row = 0; row < k.rows; ++row) {
-    const int64_t at = static_cast<int64_t>(slots[row]) * cache.capacity + positions[row];
-    std::memcpy(cache.keys.slice(at, 1).data, k.slice(row, 1).data, static_cast<size_t>(k.cols) * sizeof(float));
-    std::memcpy(cache.values.slice(at, 1).data, v.slice(row, 1).data, static_cast<size_t>(v.cols) * sizeof(float));
-  }
-}
-
-void CpuBackend::attentionCached(const Tensor& out, const Tensor& q, const KeyValueCache& cache, const int32_t* slots,
-                                 const int32_t* positions, const AttentionShape& shape) {
-  const int size = shape.headSize, group = shape.heads / shape.kvHeads;
-  const int64_t pieces = q.rows * shape.heads;
-#pragma omp parallel for num_threads(threadsFor(q.size() * 64)) schedule(dynamic)
-  for (int64_t piece = 0; piece < pieces; ++piece) {
-    const int64_t row = piece / shape.heads, head = piece % shape.heads;
-    const Visible seen = visible(shape, positions[row], positions[row] + 1);
-    const int64_t base = static_cast<int64_t>(slots[row]) * cache.capacity;
-    const float* const query = q.f32() + row * q.stride + head * size;
-    const float* const ks = cache.keys.f32() + base * cache.keys.stride + head / group * size;
-    const float* const vs = cache.values.f32() + base * cache.values.stride + head / group * size;
-    float* const to = out.f32() + row * out.stride + head * size;
-    float* const scores = scratch().floats(static_cast<size_t>(seen.end));
-    float best = kMasked, total = 0;
-    for (int i = seen.first; i < seen.end; ++i) {
-      const float* const key = ks + i * cache.keys.stride;
-      float dot = 0;
-#pragma omp simd reduction(+ : dot)
-      for (int c = 0; c < size; ++c) dot += query[c] * key[c];
-      scores[i] = dot * shape.scale;
-      best = scores[i] > best ? scores[i] : best;
-    }
-    std::fill(to, to + size, 0.0f);
-    for (int i = seen.first; i < seen.end; ++i) {
-      const float weight = fastExp(scores[i] - best);
-      const float* const value = vs + i * cache.values.stride;
-      total += weight;
+  if (parts == 1) return;
+  forElements(tokens, width, dq.contiguous(), parts, [&](int64_t row, int64_t col, int64_t count) {
+    float* const to = at(dq, row, col);
+    for (int64_t part = 1; part < parts; ++part) {
+      const float* const from = buffers + ((part - 1) * tokens + row) * width + col;
 #pragma omp simd
-      for (int c = 0; c < size; ++c) to[c] += weight * value[c];
+      for (int64_t c = 0; c < count; ++c) to[c] += from[c];
     }
-    for (int c = 0; c < size; ++c) to[c] /= total;
-  }
+  });
 }
 
 }  // namespace sftlab

@@ -2,34 +2,49 @@
 
 // The class behind `makeCpuBackend`. Each operation is defined in the file of its layer, forward and backward together.
 
-#include <omp.h>
-
-#include <atomic>
+#include <algorithm>
 #include <cstdlib>
+#include <new>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/thread_pool.h"
 
 namespace sftlab {
 
 /// Memory of one thread that operations use within a call; grown once, then reused.
 class Scratch {
  public:
+  Scratch() = default;
+  Scratch(Scratch&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
   ~Scratch() { std::free(data_); }
+
+  /// 64-byte aligned; what was there before is lost.
   float* floats(size_t count) {
     const size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
     if (bytes > bytes_) {
       std::free(data_);
-      data_ = static_cast<float*>(std::aligned_alloc(64, bytes));
-      bytes_ = bytes;
+      data_ = std::aligned_alloc(64, bytes);
+      bytes_ = data_ ? bytes : 0;
+      if (!data_) throw std::bad_alloc();
     }
-    return data_;
+    return static_cast<float*>(data_);
   }
 
  private:
-  float* data_ = nullptr;
+  void* data_ = nullptr;
   size_t bytes_ = 0;
 };
+
+/// Operations are written for f32; another dtype has to be given its own path before it comes here.
+template <typename... Tensors>
+void requireF32(const Tensors&... tensors) {
+  if (((tensors && tensors.dtype != DType::f32) || ...))
+    throw std::logic_error("this CPU operation works on f32 alone");
+}
 
 class CpuBackend final : public Backend {
  public:
@@ -88,13 +103,53 @@ class CpuBackend final : public Backend {
   size_t peakBytes() const override { return peakBytes_; }
 
  private:
-  /// Threads for `work` float operations: starting a team costs a few microseconds, so small work stays on one.
-  int threadsFor(int64_t work) const { return work < 32'768 ? 1 : threads_; }
-  Scratch& scratch() { return scratch_[static_cast<size_t>(omp_get_thread_num())]; }
+  /// Float operations worth a piece of their own: some 10 us, against less than 1 us for taking a piece.
+  static constexpr int64_t kPieceWork = 65'536;
 
-  int threads_;
+  /// Items a piece holds when each costs `cost` float operations.
+  static int64_t itemsPerPiece(int64_t cost) { return std::max<int64_t>(1, kPieceWork / std::max<int64_t>(1, cost)); }
+
+  /// body(first, end, thread) over ranges of [0, count), each worth a piece.
+  template <typename Body>
+  void forRanges(int64_t count, int64_t cost, const Body& body) {
+    const int64_t items = itemsPerPiece(cost);
+    pool_.run((count + items - 1) / items,
+              [&](int64_t piece, int thread) { body(piece * items, std::min(count, (piece + 1) * items), thread); });
+  }
+
+  /// body(row, col, count) over parts of rows, for operations that treat each element alike; `cost` is an element's.
+  /// With `flat` (all tensors contiguous) the rows are taken as one, so that one long row and many short ones are
+  /// shared out alike.
+  template <typename Body>
+  void forElements(int64_t rows, int64_t cols, bool flat, int64_t cost, const Body& body) {
+    if (flat) {
+      cols *= rows;
+      rows = rows > 0 ? 1 : 0;
+    }
+    const int64_t most = std::max<int64_t>(64, itemsPerPiece(cost) / 64 * 64);
+    if (cols < most) {
+      forRanges(rows, cost * cols, [&](int64_t first, int64_t end, int) {
+        for (int64_t row = first; row < end; ++row) body(row, int64_t{0}, cols);
+      });
+      return;
+    }
+    const int64_t parts = (cols + most - 1) / most;
+    pool_.run(rows * parts, [&](int64_t piece, int) {
+      const int64_t col = piece % parts * most;
+      body(piece / parts, col, std::min(most, cols - col));
+    });
+  }
+
+  Scratch& scratch(int thread) { return scratch_[static_cast<size_t>(thread)]; }
+
+  ThreadPool pool_;
   std::vector<Scratch> scratch_;  ///< one for each thread
-  std::atomic<size_t> currentBytes_ = 0, peakBytes_ = 0;  ///< read from other threads
+  Scratch shared_;                ///< for what all threads write parts of
+  std::vector<double> sums_;      ///< of squaredNorm, a number for each piece
+  size_t currentBytes_ = 0, peakBytes_ = 0;
 };
+
+/// Where element (row, col) of an f32 tensor stands.
+inline float* at(const Tensor& x, int64_t row, int64_t col = 0) { return x.f32() + row * x.stride + col; }
 
 }  // namespace sftlab

@@ -1,7 +1,7 @@
-// Cross-entropy, entropy and token accuracy of a chunk of logits in one visit: a row is read for its maximum, overwritten by
-// exponentials while their sum and the entropy's sum are taken, and scaled into the gradient, all while it is in the cache.
-// With m the maximum and s the sum of exp(x - m): loss = log s - (x_target - m), entropy = log s - sum(exp(x - m) (x - m)) / s.
-// A row that is not finite gives a loss that is not finite: the trainer's signal to stop.
+// Cross-entropy, entropy and token accuracy of a chunk of logits in one visit: a row is read for its maximum,
+// overwritten by exponentials while their sum and the entropy's sum are taken, and scaled into the gradient, all while
+// it is in the cache. With m the maximum and s the sum of exp(x - m): loss = log s - (x_target - m), entropy = log s -
+// sum(exp(x - m) (x - m)) / s. A row that is not finite gives a loss that is not finite: the trainer's signal to stop.
 
 #include <cmath>
 #include <limits>
@@ -11,36 +11,53 @@
 
 namespace sftlab {
 
+namespace {
+
+struct RowSums {
+  float sum = 0, weighted = 0;
+};
+
+/// Sums of e^(x - best) and of e^(x - best) (x - best). With `overwrite`, x becomes e^(x - best).
+template <bool overwrite>
+RowSums exponentials(float* x, int64_t cols, float best) {
+  float sum = 0, weighted = 0;
+#pragma omp simd reduction(+ : sum, weighted)
+  for (int64_t c = 0; c < cols; ++c) {
+    const float shifted = x[c] - best, e = fastExp(shifted);
+    sum += e;
+    weighted += e > 0.0f ? e * shifted : 0.0f;  // 0 * -infinity is 0 here
+    if constexpr (overwrite) x[c] = e;
+  }
+  return {sum, weighted};
+}
+
+}  // namespace
+
 void CpuBackend::crossEntropy(const Tensor& logits, const int32_t* targets, const float* weights, float* loss,
                               float* entropy, uint8_t* correct, bool gradient) {
+  requireF32(logits);
   const int64_t cols = logits.cols;
-#pragma omp parallel for num_threads(threadsFor(logits.size() * 8)) schedule(static)
-  for (int64_t row = 0; row < logits.rows; ++row) {
-    float* const x = logits.slice(row, 1).f32();
-    float best = -std::numeric_limits<float>::infinity();
+  forRanges(logits.rows, cols * 12, [&](int64_t first, int64_t end, int) {
+    for (int64_t row = first; row < end; ++row) {
+      float* const x = at(logits, row);
+      float best = -std::numeric_limits<float>::infinity();
 #pragma omp simd reduction(max : best)
-    for (int64_t c = 0; c < cols; ++c) best = x[c] > best ? x[c] : best;
-    const float target = x[targets[row]];
-    bool right = target == best;
-    for (int64_t c = 0; right && c < targets[row]; ++c) right = x[c] < best;  // the lowest id wins ties
-    float sum = 0, weighted = 0;
-#pragma omp simd reduction(+ : sum, weighted)
-    for (int64_t c = 0; c < cols; ++c) {
-      const float shifted = x[c] - best, e = fastExp(shifted);
-      sum += e;
-      weighted += e > 0.0f ? e * shifted : 0.0f;  // 0 * -infinity is 0 here
-      x[c] = e;
-    }
-    const float logSum = std::log(sum);
-    loss[row] = logSum - (target - best);
-    entropy[row] = logSum - weighted / sum;
-    correct[row] = right;
-    if (!gradient) continue;
-    const float scale = weights[row] / sum;
+      for (int64_t c = 0; c < cols; ++c) best = x[c] > best ? x[c] : best;
+      const float target = x[targets[row]];
+      bool right = target == best;
+      for (int64_t c = 0; right && c < targets[row]; ++c) right = x[c] < best;  // the lowest id wins ties
+      const auto [sum, weighted] = gradient ? exponentials<true>(x, cols, best) : exponentials<false>(x, cols, best);
+      const float logSum = std::log(sum);
+      loss[row] = logSum - (target - best);
+      entropy[row] = logSum - weighted / sum;
+      correct[row] = right;
+      if (!gradient) continue;
+      const float scale = weights[row] / sum;
 #pragma omp simd
-    for (int64_t c = 0; c < cols; ++c) x[c] *= scale;
-    x[targets[row]] -= weights[row];
-  }
+      for (int64_t c = 0; c < cols; ++c) x[c] *= scale;
+      x[targets[row]] -= weights[row];
+    }
+  });
 }
 
 }  // namespace sftlab

@@ -1,5 +1,6 @@
 // Residual additions and SwiGLU (Shazeer 2020): out = silu(gate) * up with silu(x) = x * sigmoid(x).
-// The backward pass reads gate and up of an element before it writes that element, so their memory may take the gradients.
+// The backward pass reads gate and up of an element before it writes that element, so their memory may take the
+// gradients.
 
 #include "cpu/cpu_backend_impl.h"
 #include "cpu/vector.h"
@@ -7,42 +8,45 @@
 namespace sftlab {
 
 void CpuBackend::add(const Tensor& out, const Tensor& x) {
-#pragma omp parallel for num_threads(threadsFor(x.size())) schedule(static)
-  for (int64_t row = 0; row < x.rows; ++row) {
-    float* const to = out.slice(row, 1).f32();
-    const float* const from = x.slice(row, 1).f32();
+  requireF32(out, x);
+  const bool flat = out.contiguous() && x.contiguous();
+  forElements(x.rows, x.cols, flat, 1, [&](int64_t row, int64_t col, int64_t count) {
+    float* const to = at(out, row, col);
+    const float* const from = at(x, row, col);
 #pragma omp simd
-    for (int64_t c = 0; c < x.cols; ++c) to[c] += from[c];
-  }
+    for (int64_t c = 0; c < count; ++c) to[c] += from[c];
+  });
 }
 
 void CpuBackend::swiglu(const Tensor& out, const Tensor& gate, const Tensor& up) {
-#pragma omp parallel for num_threads(threadsFor(out.size() * 8)) schedule(static)
-  for (int64_t row = 0; row < out.rows; ++row) {
-    float* const to = out.slice(row, 1).f32();
-    const float* const g = gate.slice(row, 1).f32();
-    const float* const u = up.slice(row, 1).f32();
+  requireF32(out, gate, up);
+  const bool flat = out.contiguous() && gate.contiguous() && up.contiguous();
+  forElements(out.rows, out.cols, flat, 8, [&](int64_t row, int64_t col, int64_t count) {
+    float* const to = at(out, row, col);
+    const float* const g = at(gate, row, col);
+    const float* const u = at(up, row, col);
 #pragma omp simd
-    for (int64_t c = 0; c < out.cols; ++c) to[c] = g[c] * sigmoid(g[c]) * u[c];
-  }
+    for (int64_t c = 0; c < count; ++c) to[c] = g[c] * sigmoid(g[c]) * u[c];
+  });
 }
 
 void CpuBackend::swigluBackward(const Tensor& dgate, const Tensor& dup, const Tensor& dout, const Tensor& gate,
                                 const Tensor& up) {
-#pragma omp parallel for num_threads(threadsFor(dout.size() * 8)) schedule(static)
-  for (int64_t row = 0; row < dout.rows; ++row) {
-    float* const dg = dgate.slice(row, 1).f32();
-    float* const du = dup.slice(row, 1).f32();
-    const float* const d = dout.slice(row, 1).f32();
-    const float* const g = gate.slice(row, 1).f32();
-    const float* const u = up.slice(row, 1).f32();
+  requireF32(dgate, dup, dout, gate, up);
+  const bool flat = dgate.contiguous() && dup.contiguous() && dout.contiguous() && gate.contiguous() && up.contiguous();
+  forElements(dout.rows, dout.cols, flat, 12, [&](int64_t row, int64_t col, int64_t count) {
+    float* const dg = at(dgate, row, col);
+    float* const du = at(dup, row, col);
+    const float* const d = at(dout, row, col);
+    const float* const g = at(gate, row, col);
+    const float* const u = at(up, row, col);
 #pragma omp simd
-    for (int64_t c = 0; c < dout.cols; ++c) {
+    for (int64_t c = 0; c < count; ++c) {
       const float x = g[c], y = u[c], s = sigmoid(x);
       dg[c] = d[c] * y * s * (1.0f + x * (1.0f - s));
       du[c] = d[c] * x * s;
     }
-  }
+  });
 }
 
 }  // namespace sftlab

@@ -1,63 +1,118 @@
-// Memory, copies and fills. Every block carries its size in the 64 bytes before it, so that the figures of `currentBytes` are exact.
+// Memory, copies and fills. Every block carries its size in the 64 bytes before it, so that the figures of
+// `currentBytes` are exact.
 
 #include <sched.h>
+#include <sys/mman.h>
 
-#include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstring>
-#include <new>
+#include <fstream>
+#include <string>
 
 #include "cpu/cpu_backend_impl.h"
 
 namespace sftlab {
 
+namespace {
+
+constexpr size_t kHeader = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
+
+/// Cores' worth of time that a container's quota allows, or 0 without one. The file reads "max 100000" or "<quota>
+/// <period>".
+int quotaCores() {
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
+  return std::max(1, static_cast<int>(std::ceil(std::atof(quota.c_str()) / period)));
+}
+
+uint16_t toBf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if (value != value) return static_cast<uint16_t>(bits >> 16 | 0x40);  // stays NaN whatever its payload
+  return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+float fromBf16(uint16_t value) { return std::bit_cast<float>(static_cast<uint32_t>(value) << 16); }
+
+}  // namespace
+
 int availableCores() {
   cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+  const int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+  const int quota = quotaCores();
+  return quota > 0 ? std::min(cores, quota) : cores;
 }
 
 std::shared_ptr<Backend> makeCpuBackend(int threads) { return std::make_shared<CpuBackend>(threads); }
 
 CpuBackend::CpuBackend(int threads)
-    : threads_(threads > 0 ? threads : availableCores()), scratch_(static_cast<size_t>(threads_)) {}
+    : pool_(threads > 0 ? threads : availableCores()), scratch_(static_cast<size_t>(pool_.threads())) {}
 
 void* CpuBackend::allocate(size_t bytes) {
-  const size_t whole = 64 + (bytes + 63) / 64 * 64;
-  char* block = bytes > SIZE_MAX - 128 ? nullptr : static_cast<char*>(std::aligned_alloc(64, whole));
+  if (bytes > PTRDIFF_MAX - 2 * kHugePage) throw std::bad_alloc();
+  // Large blocks stand on huge pages where the system has them: fewer address translations to miss in matrix products.
+  const size_t alignment = bytes >= 2 * kHugePage ? kHugePage : 64;
+  const size_t whole = (kHeader + bytes + alignment - 1) / alignment * alignment;
+  char* const block = static_cast<char*>(std::aligned_alloc(alignment, whole));
   if (!block) throw std::bad_alloc();
+  if (alignment == kHugePage) madvise(block, whole, MADV_HUGEPAGE);  // advice: where it is refused, nothing is lost
   std::memcpy(block, &bytes, sizeof bytes);
   currentBytes_ += bytes;
-  peakBytes_ = std::max(peakBytes_.load(), currentBytes_.load());
-  return block + 64;
+  peakBytes_ = std::max(peakBytes_, currentBytes_);
+  return block + kHeader;
 }
 
 void CpuBackend::release(void* data) {
   if (!data) return;
-  char* block = static_cast<char*>(data) - 64;
+  char* const block = static_cast<char*>(data) - kHeader;
   size_t bytes;
   std::memcpy(&bytes, block, sizeof bytes);
   currentBytes_ -= bytes;
   std::free(block);
 }
 
-void CpuBackend::upload(void* device, const void* host, size_t bytes) { std::memcpy(device, host, bytes); }
-void CpuBackend::download(void* host, const void* device, size_t bytes) { std::memcpy(host, device, bytes); }
+void CpuBackend::upload(void* device, const void* host, size_t bytes) {
+  if (bytes > 0) std::memcpy(device, host, bytes);
+}
+
+void CpuBackend::download(void* host, const void* device, size_t bytes) {
+  if (bytes > 0) std::memcpy(host, device, bytes);
+}
 
 void CpuBackend::zero(const Tensor& x) {
-#pragma omp parallel for num_threads(threadsFor(x.size())) schedule(static)
-  for (int64_t row = 0; row < x.rows; ++row) {
-    std::memset(x.slice(row, 1).data, 0, static_cast<size_t>(x.cols) * sizeOf(x.dtype));
-  }
+  const size_t size = sizeOf(x.dtype);
+  forElements(x.rows, x.cols, x.contiguous(), 1, [&](int64_t row, int64_t col, int64_t count) {
+    std::memset(static_cast<char*>(x.data) + static_cast<size_t>(row * x.stride + col) * size, 0,
+                static_cast<size_t>(count) * size);
+  });
 }
 
 void CpuBackend::copy(const Tensor& out, const Tensor& x) {
-#pragma omp parallel for num_threads(threadsFor(x.size())) schedule(static)
-  for (int64_t row = 0; row < x.rows; ++row) {
-    std::memcpy(out.slice(row, 1).data, x.slice(row, 1).data, static_cast<size_t>(x.cols) * sizeOf(x.dtype));
-  }
+  forElements(x.rows, x.cols, out.contiguous() && x.contiguous(), 1, [&](int64_t row, int64_t col, int64_t count) {
+    const int64_t toAt = row * out.stride + col, fromAt = row * x.stride + col;
+    char* const to = static_cast<char*>(out.data) + static_cast<size_t>(toAt) * sizeOf(out.dtype);
+    const char* const from = static_cast<const char*>(x.data) + static_cast<size_t>(fromAt) * sizeOf(x.dtype);
+    if (out.dtype == x.dtype) {
+      std::memmove(to, from, static_cast<size_t>(count) * sizeOf(x.dtype));
+    } else if (x.dtype == DType::f32) {
+      const auto* const source = reinterpret_cast<const float*>(from);
+      auto* const target = reinterpret_cast<uint16_t*>(to);
+      for (int64_t c = 0; c < count; ++c) target[c] = toBf16(source[c]);
+    } else {
+      const auto* const source = reinterpret_cast<const uint16_t*>(from);
+      auto* const target = reinterpret_cast<float*>(to);
+      for (int64_t c = 0; c < count; ++c) target[c] = fromBf16(source[c]);
+    }
+  });
 }
 
 void CpuBackend::fill(const Tensor& out, float value) {
-  for (int64_t row = 0; row < out.rows; ++row) std::fill_n(out.slice(row, 1).f32(), out.cols, value);
+  requireF32(out);
+  forElements(out.rows, out.cols, out.contiguous(), 1,
+              [&](int64_t row, int64_t col, int64_t count) { std::fill_n(at(out, row, col), count, value); });
 }
 
 }  // namespace sftlab

@@ -1,48 +1,69 @@
-// Dropout and initial weights. Element i takes number i % 4 of the stream's block i / 4, so the result depends on nothing but the
-// stream and the element: the backward pass of dropout is the same call on the gradient.
+// Dropout and initial weights. Element i takes number i % 4 of the stream's block i / 4, so the result depends on
+// nothing but the stream and the element: the backward pass of dropout is the same call on the gradient. Numbers are
+// made in runs of 64, which start at multiples of 64 of the element's index whatever the rows' length.
 
 #include <cmath>
+#include <numbers>
 
 #include "cpu/cpu_backend_impl.h"
 #include "cpu/philox.h"
 
 namespace sftlab {
 
-void CpuBackend::dropout(const Tensor& out, const Tensor& x, float p, RandomStream stream) {
-  const float scale = 1.0f / (1.0f - p);
-#pragma omp parallel for num_threads(threadsFor(x.size() * 8)) schedule(static)
-  for (int64_t row = 0; row < x.rows; ++row) {
-    const float* const from = x.slice(row, 1).f32();
-    float* const to = out.slice(row, 1).f32();
-    uint64_t block = UINT64_MAX;
-    std::array<uint32_t, 4> bits{};
-    for (int64_t c = 0; c < x.cols; ++c) {
-      const auto i = static_cast<uint64_t>(row * x.cols + c);
-      if (i / 4 != block) bits = philox(stream, block = i / 4);
-      to[c] = unitFloat(bits[i % 4]) < p ? 0.0f : from[c] * scale;
-    }
+namespace {
+
+/// body(element, offset in [0, count), bits) for `count` elements from `first` on.
+template <typename Body>
+void withBits(RandomStream stream, int64_t first, int64_t count, const Body& body) {
+  alignas(64) uint32_t bits[kPhiloxRun];
+  for (int64_t run = first / kPhiloxRun; run * kPhiloxRun < first + count; ++run) {
+    philoxRun(stream, static_cast<uint64_t>(run), bits);
+    const int64_t start = run * kPhiloxRun;
+    const int64_t from = std::max(first, start), end = std::min(first + count, start + kPhiloxRun);
+#pragma omp simd
+    for (int64_t i = from; i < end; ++i) body(i - first, bits[i - start]);
   }
+}
+
+}  // namespace
+
+void CpuBackend::dropout(const Tensor& out, const Tensor& x, float p, RandomStream stream) {
+  requireF32(out, x);
+  const float scale = p < 1 ? 1.0f / (1.0f - p) : 0.0f;
+  const bool flat = out.contiguous() && x.contiguous();
+  forElements(x.rows, x.cols, flat, 8, [&](int64_t row, int64_t col, int64_t count) {
+    const float* const from = at(x, row, col);
+    float* const to = at(out, row, col);
+    withBits(stream, row * x.cols + col, count,
+             [=](int64_t i, uint32_t bits) { to[i] = unitFloat(bits) < p ? 0.0f : from[i] * scale; });
+  });
 }
 
 void CpuBackend::fillUniform(const Tensor& out, float bound, RandomStream stream) {
-  for (int64_t i = 0; i < out.size(); ++i) {
-    out.f32()[i] = bound * (2 * unitFloat(philox(stream, static_cast<uint64_t>(i / 4))[static_cast<size_t>(i % 4)]) - 1);
-  }
+  requireF32(out);
+  forElements(out.rows, out.cols, out.contiguous(), 8, [&](int64_t row, int64_t col, int64_t count) {
+    float* const to = at(out, row, col);
+    withBits(stream, row * out.cols + col, count,
+             [=](int64_t i, uint32_t bits) { to[i] = bound * (2 * unitFloat(bits) - 1); });
+  });
 }
 
 void CpuBackend::fillNormal(const Tensor& out, float deviation, RandomStream stream) {
-  // Box and Muller (1958): each block's four numbers give four normal ones. The first of a pair is kept away from log(0).
-#pragma omp parallel for num_threads(threadsFor(out.size() * 16)) schedule(static)
-  for (int64_t block = 0; block < (out.size() + 3) / 4; ++block) {
-    const auto bits = philox(stream, static_cast<uint64_t>(block));
-    for (size_t pair = 0; pair < 2; ++pair) {
-      const double radius = std::sqrt(-2 * std::log(unitFloat(bits[2 * pair]) + 0x1p-25));
-      const double angle = 2 * 3.14159265358979323846 * unitFloat(bits[2 * pair + 1]);
-      const int64_t i = block * 4 + static_cast<int64_t>(2 * pair);
-      if (i < out.size()) out.f32()[i] = deviation * static_cast<float>(radius * std::cos(angle));
-      if (i + 1 < out.size()) out.f32()[i + 1] = deviation * static_cast<float>(radius * std::sin(angle));
+  requireF32(out);
+  // Box and Muller (1958): numbers 2j and 2j + 1 of the stream give normal ones 2j and 2j + 1. Half a unit of the last
+  // place keeps the first away from log(0).
+  forElements(out.rows, out.cols, out.contiguous(), 64, [&](int64_t row, int64_t col, int64_t count) {
+    const int64_t first = row * out.cols + col;
+    std::array<uint32_t, 4> bits{};
+    for (int64_t i = first; i < first + count; ++i) {
+      if (i == first || i % 4 == 0) bits = philox(stream, static_cast<uint64_t>(i / 4));
+      const auto pair = static_cast<size_t>(i % 4 / 2 * 2);
+      const double radius = std::sqrt(-2 * std::log(static_cast<double>(unitFloat(bits[pair])) + 0x1p-25));
+      const double angle = 2 * std::numbers::pi * unitFloat(bits[pair + 1]);
+      *at(out, row, col + i - first) =
+          deviation * static_cast<float>(radius * (i % 2 ? std::sin(angle) : std::cos(angle)));
     }
-  }
+  });
 }
 
 }  // namespace sftlab

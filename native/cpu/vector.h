@@ -4,7 +4,6 @@
 
 #include <bit>
 #include <cstdint>
-#include <cstring>
 
 namespace sftlab {
 
@@ -16,20 +15,26 @@ constexpr int kLanes = 8;
 
 typedef float Vec __attribute__((vector_size(kLanes * 4)));
 typedef float VecUnaligned __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+typedef uint32_t BitVec __attribute__((vector_size(kLanes * 4)));
 
 inline Vec load(const float* from) { return *reinterpret_cast<const VecUnaligned*>(from); }
 inline void store(float* to, Vec value) { *reinterpret_cast<VecUnaligned*>(to) = value; }
 inline Vec splat(float value) { return Vec{} + value; }
 
-/// e^x to about 1 unit in the last place (range reduction by ln 2 in two parts, then Cephes' polynomial), written without branches so that
-/// loops over it vectorise. Underflows to 0; NaN stays NaN; above 88 it saturates near the largest float, which no caller reaches with
-/// finite input, since softmax arguments are at most 0.
+// e^x, to within 1 unit in the last place: e^x = 2^n * e^r, with r in half a step of ln 2 (subtracted in two parts) and
+// Cephes' polynomial for e^r. No branches, so that loops over it vectorise. Below -87 it is 0, NaN stays NaN, and above
+// 88 it stays at e^88: the callers' arguments are at most 0 as long as the numbers are finite.
+//
+// Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum; moved up by 23 and offset, they are the
+// exponent of 2^n. 2^n is multiplied in rather than added to the exponent, or a NaN's payload could come out as a
+// number.
+
 inline float fastExp(float x) {
-  const float clamped = x > 88.3762626647949f ? 88.3762626647949f : x;
-  const float shifted = clamped * 1.44269504088896341f + 12582912.0f;  // adds 1.5 * 2^23: the integer lands in the low bits
-  const float n = shifted - 12582912.0f;
-  float r = clamped - n * 0.693359375f;
-  r = r + n * 2.12194440e-4f;
+  constexpr float magic = 12582912.0f;
+  const float clamped = x > 88.0f ? 88.0f : x;
+  const float shifted = clamped * 1.44269504088896341f + magic;
+  const float n = shifted - magic;
+  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
@@ -37,9 +42,25 @@ inline float fastExp(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  const uint32_t bits = std::bit_cast<uint32_t>(shifted) << 23;
-  const float scaled = std::bit_cast<float>(std::bit_cast<uint32_t>(p) + bits);
-  return x < -87.0f ? 0.0f : scaled;  // false for NaN
+  const float scale = std::bit_cast<float>((std::bit_cast<uint32_t>(shifted) << 23) + 0x3F800000u);
+  return x < -87.0f ? 0.0f : p * scale;  // false for NaN
+}
+
+inline Vec fastExp(Vec x) {
+  const Vec magic = splat(12582912.0f);
+  const Vec clamped = x > splat(88.0f) ? splat(88.0f) : x;
+  const Vec shifted = clamped * 1.44269504088896341f + magic;
+  const Vec n = shifted - magic;
+  const Vec r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+  Vec p = splat(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const Vec scale = std::bit_cast<Vec>((std::bit_cast<BitVec>(shifted) << 23) + 0x3F800000u);
+  return x < splat(-87.0f) ? Vec{} : p * scale;
 }
 
 /// 1 / (1 + e^-x)

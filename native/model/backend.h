@@ -52,8 +52,8 @@ struct AdamParameter {
 };
 
 struct AdamOptions {
-  float learningRate, beta1, beta2, epsilon, weightDecay;
-  float gradientScale;  ///< multiplies every gradient first: 1 / weight, times the clip factor
+  double learningRate, beta1, beta2, epsilon, weightDecay;
+  double gradientScale;  ///< multiplies every gradient first: 1 / weight, times the clip factor
   int64_t step;         ///< counts from 1, for bias correction
 };
 

@@ -1,0 +1,123 @@
+#include "test/cpu/support.h"
+
+namespace sftlab::test {
+namespace {
+
+Numbers rmsNorm(const Numbers& x, const Numbers& weight, double epsilon) {
+  const size_t cols = weight.size();
+  Numbers out(x.size());
+  for (size_t row = 0; row < x.size() / cols; ++row) {
+    double squares = 0;
+    for (size_t c = 0; c < cols; ++c) squares += x[row * cols + c] * x[row * cols + c];
+    const double r = 1 / std::sqrt(squares / static_cast<double>(cols) + epsilon);
+    for (size_t c = 0; c < cols; ++c) out[row * cols + c] = x[row * cols + c] * r * weight[c];
+  }
+  return out;
+}
+
+Numbers rope(const Numbers& x, const Numbers& table, const std::vector<int32_t>& positions, size_t headSize,
+             bool inverse) {
+  const size_t width = x.size() / positions.size(), half = headSize / 2;
+  Numbers out = x;
+  for (size_t row = 0; row < positions.size(); ++row) {
+    const double* const angles = table.data() + static_cast<size_t>(positions[row]) * headSize;
+    for (size_t head = 0; head < width / headSize; ++head) {
+      for (size_t i = 0; i < half; ++i) {
+        const size_t a = row * width + head * headSize + i, b = a + half;
+        const double s = inverse ? -angles[half + i] : angles[half + i];
+        out[a] = x[a] * angles[i] - x[b] * s;
+        out[b] = x[b] * angles[i] + x[a] * s;
+      }
+    }
+  }
+  return out;
+}
+
+class Norm : public CpuTest {};
+
+TEST_F(Norm, ForwardAndGradient) {
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{1, 1}, {1, 130}, {7, 33}, {500, 16}, {90, 192}}) {
+    SCOPED_TRACE(::testing::Message() << rows << "x" << cols);
+    auto x = randomNumbers(rows * cols, 1, 2), weight = randomNumbers(cols, 2);
+    const auto d = randomNumbers(rows * cols, 3);
+    const Device dx = device(rows, cols, x), dw = device(1, cols, weight), out = device(rows, cols),
+                 rstd = device(rows, 1);
+    backend->rmsNorm(*out, *rstd, *dx, *dw, 1e-5f);
+    EXPECT_LT(relativeError(out.get(), rmsNorm(x, weight, 1e-5)), 1e-6);
+
+    // Both gradients are added to what is there.
+    const auto oldX = randomNumbers(rows * cols, 4), oldW = randomNumbers(cols, 5);
+    const Device dout = device(rows, cols, d), gradX = device(rows, cols, oldX), gradW = device(1, cols, oldW);
+    backend->rmsNormBackward(*gradX, *gradW, *dout, *dx, *rstd, *dw);
+    auto byX = gradX.get(), byW = gradW.get();
+    for (size_t i = 0; i < byX.size(); ++i) byX[i] -= oldX[i];
+    for (size_t i = 0; i < byW.size(); ++i) byW[i] -= oldW[i];
+    const auto loss = [&] { return inner(rmsNorm(x, weight, 1e-5), d); };
+    if (cols > 1) checkGradient("x", loss, x, byX);  // of one column, it is next to 0
+    checkGradient("weight", loss, weight, byW);
+
+    // Without the weight's gradient, x's is the same.
+    const Device alone = device(rows, cols, oldX);
+    backend->rmsNormBackward(*alone, Tensor{}, *dout, *dx, *rstd, *dw);
+    EXPECT_TRUE(sameBits(alone.floats(), gradX.floats()));
+
+    backend->rmsNorm(*dx, *rstd, *dx, *dw, 1e-5f);  // in place
+    EXPECT_TRUE(sameBits(dx.floats(), out.floats()));
+  }
+}
+
+TEST_F(Norm, WholeRowsMayBeApart) {
+  const auto x = randomNumbers(20 * 64, 1), weight = randomNumbers(40, 2);
+  const Device wide = device(20, 64, x), dw = device(1, 40, weight), out = device(20, 40), rstd = device(20, 1);
+  backend->rmsNorm(*out, *rstd, (*wide).columns(8, 40), *dw, 1e-6f);
+  Numbers narrow;
+  for (size_t r = 0; r < 20; ++r) narrow.insert(narrow.end(), x.begin() + r * 64 + 8, x.begin() + r * 64 + 48);
+  EXPECT_LT(relativeError(out.get(), rmsNorm(narrow, weight, 1e-6)), 1e-6);
+}
+
+TEST_F(Norm, WeightGradientDependsNotOnThreads) {
+  const auto x = randomNumbers(3000 * 32, 1), d = randomNumbers(3000 * 32, 2), weight = randomNumbers(32, 3);
+  std::vector<float> first;
+  for (const int threads : {1, 2, 4, 2}) {
+    const auto other = makeCpuBackend(threads);
+    const Device dx(other, 3000, 32, x), dw(other, 1, 32, weight), dout(other, 3000, 32, d), rstd(other, 3000, 1);
+    const Device out(other, 3000, 32), gradX(other, 3000, 32, x), gradW(other, 1, 32, weight);
+    other->rmsNorm(*out, *rstd, *dx, *dw, 1e-5f);
+    other->rmsNormBackward(*gradX, *gradW, *dout, *dx, *rstd, *dw);
+    if (first.empty()) first = gradW.floats();
+    EXPECT_TRUE(sameBits(gradW.floats(), first)) << threads;
+  }
+}
+
+TEST_F(Norm, RopeTurnsAndTurnsBack) {
+  for (const int headSize : {2, 6, 32, 128}) {
+    SCOPED_TRACE(headSize);
+    const int heads = 3, positions = 50;
+    Numbers table;
+    for (int p = 0; p < positions; ++p) {
+      for (const bool sine : {false, true}) {
+        for (int i = 0; i < headSize / 2; ++i) {
+          const double angle = p * std::pow(10000.0, -2.0 * i / headSize);
+          table.push_back(static_cast<float>(sine ? std::sin(angle) : std::cos(angle)));
+        }
+      }
+    }
+    std::vector<int32_t> at;
+    for (int i = 0; i < 41; ++i) at.push_back(i * 7 % positions);
+    auto x = randomNumbers(41 * heads * headSize, 1);
+    const auto d = randomNumbers(41 * heads * headSize, 2);
+    const Device dx = device(41, heads * headSize, x), dt = device(positions, headSize, table);
+    backend->rope(*dx, *dt, at.data(), headSize, false);
+    EXPECT_LT(relativeError(dx.get(), rope(x, table, at, static_cast<size_t>(headSize), false)), 1e-6);
+    backend->rope(*dx, *dt, at.data(), headSize, true);
+    EXPECT_LT(relativeError(dx.get(), x), 1e-6);
+
+    const Device gradient = device(41, heads * headSize, d);
+    backend->rope(*gradient, *dt, at.data(), headSize, true);
+    checkGradient(
+        "x", [&] { return inner(rope(x, table, at, static_cast<size_t>(headSize), false), d); }, x, gradient.get());
+  }
+}
+
+}  // namespace
+}  // namespace sftlab::test

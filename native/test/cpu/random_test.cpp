@@ -1,0 +1,185 @@
+#include <limits>
+#include <map>
+
+#include "cpu/philox.h"
+#include "test/cpu/support.h"
+
+namespace sftlab::test {
+namespace {
+
+using Four = std::array<uint32_t, 4>;
+
+// The vectors of Random123's kat_vectors file for philox4x32 with 10 rounds.
+TEST(Philox, GivesThePublishedAnswers) {
+  EXPECT_EQ(philox({0, 0, 0, 0}, {0, 0}), (Four{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(philox({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}), (Four{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}),
+            (Four{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+}
+
+TEST(Philox, LanesGiveWhatSingleBlocksGive) {
+  for (const RandomStream stream : {RandomStream{0, 0}, RandomStream{0x0123456789abcdef, 0xfedcba9876543210}}) {
+    for (const uint64_t run : {uint64_t{0}, uint64_t{3}, uint64_t{0x0fffffff}, uint64_t{0x10000000}}) {
+      uint32_t numbers[kPhiloxRun];
+      philoxRun(stream, run, numbers);
+      for (uint64_t block = 0; block < kPhiloxBlocks; ++block) {
+        const auto expected = philox(stream, run * kPhiloxBlocks + block);
+        for (size_t i = 0; i < 4; ++i) ASSERT_EQ(numbers[block * 4 + i], expected[i]);
+      }
+    }
+  }
+}
+
+class Random : public CpuTest {};
+
+TEST_F(Random, DropoutKeepsTheMeanAndItsMaskIsThatOfTheElement) {
+  const int64_t rows = 301, cols = 77;
+  const auto x = randomNumbers(rows * cols, 1);
+  const Device dx = device(rows, cols, x), out = device(rows, cols), again = device(rows, cols);
+  const RandomStream stream{42, 7};
+  backend->dropout(*out, *dx, 0.3f, stream);
+  const auto actual = out.floats();
+  double dropped = 0;
+  for (size_t i = 0; i < actual.size(); ++i) {
+    const bool drop = unitFloat(philox(stream, i / 4)[i % 4]) < 0.3f;
+    ASSERT_EQ(actual[i], drop ? 0.0f : static_cast<float>(x[i]) * (1.0f / 0.7f)) << i;
+    dropped += drop;
+  }
+  EXPECT_NEAR(dropped / static_cast<double>(actual.size()), 0.3, 0.01);
+
+  // The same mask whatever the stride, in place, and for the gradient; another for another stream.
+  const Device wide = device(rows, 100);
+  backend->copy((*wide).columns(5, cols), *dx);
+  backend->dropout((*wide).columns(5, cols), (*wide).columns(5, cols), 0.3f, stream);
+  backend->copy(*again, (*wide).columns(5, cols));
+  EXPECT_TRUE(sameBits(again.floats(), actual));
+  backend->dropout(*again, *dx, 0.3f, {42, 8});
+  EXPECT_FALSE(sameBits(again.floats(), actual));
+  backend->dropout(*again, *dx, 0, stream);
+  EXPECT_EQ(again.get(), x);
+}
+
+TEST_F(Random, FilledTensorsHaveTheirDistribution) {
+  const int64_t count = 100'003;
+  const Device x = device(1, count), reshaped = device(count, 1);
+  backend->fillNormal(*x, 0.5f, {1, 2});
+  backend->fillNormal(*reshaped, 0.5f, {1, 2});
+  EXPECT_TRUE(sameBits(x.floats(), reshaped.floats()));
+  double sum = 0, squares = 0, beyond = 0;
+  for (double value : x.get()) {
+    sum += value;
+    squares += value * value;
+    beyond += std::abs(value) > 1;  // two deviations
+  }
+  EXPECT_NEAR(sum / count, 0, 0.006);
+  EXPECT_NEAR(std::sqrt(squares / count), 0.5, 0.005);
+  EXPECT_NEAR(beyond / count, 0.0455, 0.003);
+
+  backend->fillUniform(*x, 3, {1, 3});
+  sum = squares = 0;
+  for (double value : x.get()) {
+    ASSERT_TRUE(value >= -3 && value < 3);
+    sum += value;
+    squares += value * value;
+  }
+  EXPECT_NEAR(sum / count, 0, 0.03);
+  EXPECT_NEAR(squares / count, 3, 0.05);
+  backend->fill(*x, 2.5f);
+  EXPECT_EQ(x.get(), Numbers(static_cast<size_t>(count), 2.5));
+}
+
+class Sampling : public CpuTest {
+ protected:
+  std::vector<float> entropy, logProbability;
+
+  std::vector<int32_t> draw(const Tensor& logits, const SampleOptions& options, uint64_t seed) {
+    const auto rows = static_cast<size_t>(logits.rows);
+    std::vector<int32_t> tokens(rows, -1);
+    std::vector<RandomStream> streams;
+    for (size_t r = 0; r < rows; ++r) streams.push_back({seed, r});
+    entropy.assign(rows, 0);
+    logProbability.assign(rows, 0);
+    backend->sample(logits, options, streams.data(), tokens.data(), entropy.data(), logProbability.data());
+    return tokens;
+  }
+  /// How often each token was drawn from one row of logits, and how often one would expect it.
+  void expectShares(const Numbers& row, const SampleOptions& options, const Numbers& probabilities) {
+    const int64_t draws = 20'000;
+    Numbers all;
+    for (int64_t i = 0; i < draws; ++i) all.insert(all.end(), row.begin(), row.end());
+    const Device logits = device(draws, static_cast<int64_t>(row.size()), all);
+    const auto tokens = draw(*logits, options, 11);
+    Numbers shares(row.size());
+    for (int32_t token : tokens) shares.at(static_cast<size_t>(token)) += 1.0 / draws;
+    for (size_t i = 0; i < row.size(); ++i) {
+      const double deviation = std::sqrt(probabilities[i] * (1 - probabilities[i]) / draws);
+      EXPECT_NEAR(shares[i], probabilities[i], 4 * deviation) << "token " << i;  // none at all where the share is 0
+    }
+    EXPECT_EQ(draw(*logits, options, 11), tokens);
+    EXPECT_NE(draw(*logits, options, 12), tokens);
+  }
+};
+
+Numbers shares(Numbers weights) {
+  double total = 0;
+  for (double weight : weights) total += weight;
+  for (double& weight : weights) weight /= total;
+  return weights;
+}
+
+TEST_F(Sampling, FollowsTheDistributionAndItsCuts) {
+  const Numbers row{std::log(0.1), std::log(0.4), std::log(0.25), std::log(0.05), std::log(0.2)};
+  expectShares(row, {1, 0, 1}, {0.1, 0.4, 0.25, 0.05, 0.2});
+  expectShares(row, {0.5f, 0, 1}, shares({0.01, 0.16, 0.0625, 0.0025, 0.04}));
+  expectShares(row, {1, 2, 1}, shares({0, 0.4, 0.25, 0, 0}));
+  expectShares(row, {1, 0, 0.6f}, shares({0, 0.4, 0.25, 0, 0}));
+  expectShares(row, {1, 0, 0.8f}, shares({0, 0.4, 0.25, 0, 0.2}));
+  expectShares(row, {1, 3, 0.7f}, shares({0, 0.4, 0.25, 0, 0}));  // 0.7 of the three that top-k kept
+  expectShares(row, {1, 99, 0.99f}, {0.1, 0.4, 0.25, 0.05, 0.2});
+}
+
+TEST_F(Sampling, TopPGrowsBeyondTheFirstSelection) {
+  const Numbers flat(700, 0.0);  // equal weights: the lowest ids are kept
+  Numbers all;
+  for (int i = 0; i < 3000; ++i) all.insert(all.end(), flat.begin(), flat.end());
+  const Device logits = device(3000, 700, all);
+  int32_t largest = 0;
+  for (int32_t token : draw(*logits, {1, 0, 0.5f}, 3)) largest = std::max(largest, token);
+  EXPECT_LT(largest, 350);
+  EXPECT_GT(largest, 340);
+}
+
+TEST_F(Sampling, GreedyTakesTheFirstOfTheLikeliest) {
+  Numbers x = randomNumbers(6 * 333, 1);
+  x[5] = x[77] = 9;
+  const Device logits = device(6, 333, x);
+  const auto tokens = draw(*logits, {}, 1);
+  EXPECT_EQ(tokens[0], 5);
+  for (size_t r = 0; r < 6; ++r) {
+    const auto* const row = x.data() + r * 333;
+    EXPECT_EQ(tokens[r], std::max_element(row, row + 333) - row);
+    double total = 0, weighted = 0;
+    for (size_t c = 0; c < 333; ++c) total += std::exp(row[c]);
+    for (size_t c = 0; c < 333; ++c) weighted += std::exp(row[c]) / total * row[c];
+    EXPECT_NEAR(entropy[r], std::log(total) - weighted, 1e-5);
+    EXPECT_NEAR(logProbability[r], row[tokens[r]] - std::log(total), 1e-5);
+  }
+}
+
+TEST_F(Sampling, BadLogitsAndTinyTemperaturesGiveATokenAllTheSame) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const double bad : {std::nan(""), infinity, -infinity}) {
+    const Device logits = device(2, 50, Numbers(100, bad));
+    for (const SampleOptions options : {SampleOptions{}, {1, 0, 1}, {1, 5, 0.5f}}) {
+      for (int32_t token : draw(*logits, options, 1)) EXPECT_TRUE(token >= 0 && token < 50);
+    }
+  }
+  const auto x = randomNumbers(4 * 50, 1);
+  const Device logits = device(4, 50, x);
+  EXPECT_EQ(draw(*logits, {1e-40f, 0, 1}, 1), draw(*logits, {}, 1));
+  EXPECT_EQ(draw(*logits, {1, 1, 1}, 1), draw(*logits, {}, 1));
+  EXPECT_EQ(draw(*logits, {1, 0, 0}, 1), draw(*logits, {}, 1));
+}
+
+}  // namespace
+}  // namespace sftlab::test

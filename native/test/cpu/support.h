@@ -1,0 +1,127 @@
+#pragma once
+
+// What the tests of the CPU operations share: tensors in the backend's memory with a copy in double, comparison by
+// relative norm, and gradient checks by central differences of a reference in double.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "cpu/cpu_backend.h"
+
+namespace sftlab::test {
+
+using Numbers = std::vector<double>;
+
+/// A (rows, cols) tensor of the backend that frees itself. Numbers go in and out as double.
+class Device {
+ public:
+  Device(const std::shared_ptr<Backend>& backend, int64_t rows, int64_t cols)
+      : backend_(backend),
+        memory_(backend->allocate(static_cast<size_t>(rows * cols) * sizeof(float)),
+                [backend](void* data) { backend->release(data); }),
+        tensor_{memory_.get(), rows, cols, cols, DType::f32} {}
+  Device(const std::shared_ptr<Backend>& backend, int64_t rows, int64_t cols, const Numbers& values)
+      : Device(backend, rows, cols) {
+    set(values);
+  }
+
+  const Tensor& operator*() const { return tensor_; }
+
+  void set(const Numbers& values) {
+    const std::vector<float> floats(values.begin(), values.end());
+    backend_->upload(tensor_.data, floats.data(), floats.size() * sizeof(float));
+  }
+  std::vector<float> floats() const {
+    std::vector<float> values(static_cast<size_t>(tensor_.size()));
+    backend_->synchronize();
+    backend_->download(values.data(), tensor_.data, tensor_.bytes());
+    return values;
+  }
+  Numbers get() const {
+    const auto values = floats();
+    return {values.begin(), values.end()};
+  }
+
+ private:
+  std::shared_ptr<Backend> backend_;
+  std::shared_ptr<void> memory_;
+  Tensor tensor_;
+};
+
+/// Normal numbers, each exact in float so that the reference starts from what the backend has.
+inline Numbers randomNumbers(int64_t count, unsigned seed, double deviation = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<double> normal(0, deviation);
+  Numbers values(static_cast<size_t>(count));
+  for (double& value : values) value = static_cast<float>(normal(random));
+  return values;
+}
+
+/// Norm of the difference over the norm of what was expected, or over `least` where that is larger (for what is 0 but
+/// for rounding).
+inline double relativeError(const Numbers& actual, const Numbers& expected, double least = 1e-30) {
+  EXPECT_EQ(actual.size(), expected.size());
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < std::min(actual.size(), expected.size()); ++i) {
+    difference += (actual[i] - expected[i]) * (actual[i] - expected[i]);
+    norm += expected[i] * expected[i];
+  }
+  return std::sqrt(difference) / std::max(std::sqrt(norm), least);
+}
+
+/// Central differences of `loss` by elements of x against `gradient`. Beyond `samples` elements, evenly spread ones are
+/// taken.
+inline void checkGradient(const std::string& what, const std::function<double()>& loss, Numbers& x,
+                          const Numbers& gradient, double tolerance = 2e-5, size_t samples = 60) {
+  SCOPED_TRACE("gradient by " + what);
+  ASSERT_EQ(x.size(), gradient.size());
+  const size_t count = std::min(x.size(), samples);
+  Numbers actual, expected;
+  for (size_t s = 0; s < count; ++s) {
+    const size_t i = x.size() <= samples ? s : (s * x.size()) / samples + s % 3;
+    if (i >= x.size()) continue;
+    constexpr double step = 1e-5;
+    const double before = x[i];
+    x[i] = before + step;
+    const double above = loss();
+    x[i] = before - step;
+    const double below = loss();
+    x[i] = before;
+    expected.push_back((above - below) / (2 * step));
+    actual.push_back(gradient[i]);
+  }
+  EXPECT_LT(relativeError(actual, expected, 0.05), tolerance);
+}
+
+inline double inner(const Numbers& a, const Numbers& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+inline bool sameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+inline Numbers sum(Numbers a, const Numbers& b) {
+  for (size_t i = 0; i < a.size(); ++i) a[i] += b[i];
+  return a;
+}
+
+/// Each test runs on two threads unless it says otherwise.
+class CpuTest : public ::testing::Test {
+ protected:
+  std::shared_ptr<Backend> backend = makeCpuBackend(2);
+
+  Device device(int64_t rows, int64_t cols) { return {backend, rows, cols}; }
+  Device device(int64_t rows, int64_t cols, const Numbers& values) { return {backend, rows, cols, values}; }
+};
+
+}  // namespace sftlab::test
