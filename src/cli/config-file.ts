@@ -1,5 +1,6 @@
 /** From the name of a config file to a run that is ready to be made. */
 
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, relative, resolve } from 'node:path';
 import type { ResolvedConfig, RunConfig } from '../core/config.js';
@@ -44,11 +45,8 @@ function parseSet(set: string, directory: string): Override {
   const value = set.slice(at + 1);
   const isPath = pathKeys.includes(key) || key.endsWith('.path') || /^eval_dataset\.[^.]+$/.test(key);
   // A model may also be a name in the Hugging Face cache, and data sets may be given as JSON.
-  const plain =
-    isPath &&
-    !/^[[{]/.test(value) &&
-    !isAbsolute(value) &&
-    !(key === 'model_name_or_path' && !/^\.{0,2}\//.test(value));
+  const named = key === 'model_name_or_path' && !existsSync(value);
+  const plain = isPath && !/^[[{]/.test(value) && !isAbsolute(value) && !named;
   return { key, value: plain ? relative(directory, resolve(value)) || '.' : value };
 }
 

@@ -4,7 +4,7 @@ import { relative } from 'node:path';
 import type { Run } from '../runs/run-folder.js';
 import { type TrainOutcome, trainRun } from '../train/trainer.js';
 import { formatDuration, RunDisplay } from './display.js';
-import { describeFailure, type ExitCode, exitCode } from './failure.js';
+import { describeFailure, type ExitCode, exitCode, quoted } from './failure.js';
 import { listenForStop } from './stopping.js';
 import { Terminal } from './terminal.js';
 
@@ -23,7 +23,7 @@ export async function executeRun(run: Run, options: OutputOptions): Promise<Exit
     quiet: options.quiet === true || json,
   });
   const shown = relative(process.cwd(), run.directory) || '.';
-  const how = `sft-lab resume ${/\s/.test(shown) ? JSON.stringify(shown) : shown}`;
+  const how = `sft-lab resume ${quoted(shown)}`;
   const stopping = listenForStop({
     onFirst: () => terminal.alert(['yellow', 'Finishing the step and saving. Ctrl+C again leaves at once.']),
     onSecond: () => terminal.alert(['yellow', `Left at once. Continue with: ${how}`]),

@@ -139,7 +139,7 @@ describe('sft-lab compare', () => {
     child.kill('SIGINT');
     const { code, stderr } = await ended;
     expect(code).toBe(130);
-    expect(stderr).toContain('Continue with: sft-lab compare stopped.sft.json');
+    expect(stderr).toContain('Continue with: sft-lab compare stopped.sft.json --no-baseline');
     expect((await history(first)).history.status?.status).toBe('interrupted');
     expect(report('stopped').rows.map(({ state }) => state)).toEqual(['interrupted', 'missing']);
   });

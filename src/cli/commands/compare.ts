@@ -27,7 +27,7 @@ import {
 } from '../../runs/run-folder.js';
 import { runInChild } from '../child.js';
 import { type LoadedConfig, loadConfig, readyConfig } from '../config-file.js';
-import { asUsage, type ExitCode, exitCode } from '../failure.js';
+import { asUsage, type ExitCode, exitCode, quoted } from '../failure.js';
 import { listenForStop } from '../stopping.js';
 import type { Terminal } from '../terminal.js';
 import { version } from '../version.js';
@@ -109,7 +109,9 @@ async function compare(file: string, flags: CompareFlags): Promise<ExitCode> {
       output.line('');
       printReport(report, files, output);
     }
-    const again = `sft-lab compare ${relative(process.cwd(), loaded.file)}`;
+    const again = ['sft-lab compare', ...[relative(process.cwd(), loaded.file), ...options(flags)].map(quoted)].join(
+      ' ',
+    );
     if (stopping.signal.aborted) {
       terminal.alert(['yellow', `Interrupted. Continue with: ${again}`]);
       return exitCode.interrupted;
@@ -122,6 +124,11 @@ async function compare(file: string, flags: CompareFlags): Promise<ExitCode> {
   } finally {
     stopping.dispose();
   }
+}
+
+/** The options that make a comparison this one and no other. */
+function options({ set, baseline }: CompareFlags): string[] {
+  return [...set.flatMap((value) => ['--set', value]), ...(baseline ? [] : ['--no-baseline'])];
 }
 
 async function plan(

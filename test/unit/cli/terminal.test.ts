@@ -6,6 +6,7 @@ import { WriteStream } from 'node:tty';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { experimentName } from '../../../src/cli/config-file.js';
 import { formatBytes, formatCount, formatDuration } from '../../../src/cli/display.js';
+import { quoted } from '../../../src/cli/failure.js';
 import { oneLine, printable, Terminal } from '../../../src/cli/terminal.js';
 
 let folder: string;
@@ -115,6 +116,10 @@ describe('figures', () => {
     expect([formatBytes(512), formatBytes(1536), formatBytes(5 * 1024 ** 3)]).toEqual(['512 B', '1.5 KB', '5.0 GB']);
     expect([formatCount(999), formatCount(3_900_000), formatCount(1.5e9)]).toEqual(['999', '3.9M', '1.5B']);
     expect([formatDuration(42), formatDuration(725), formatDuration(11_099)]).toEqual(['0:42', '12:05', '3:04:59']);
+  });
+
+  it('commands to copy are quoted for the shell', () => {
+    expect(['.sft/a/run', 'a b', "it's"].map(quoted)).toEqual(['.sft/a/run', "'a b'", "'it'\\''s'"]);
   });
 
   it('experiments are named after their config', () => {
