@@ -22,7 +22,7 @@ async function read(content: string | Uint8Array): Promise<RawRecord[]> {
   return records;
 }
 
-const brief = (records: readonly RawRecord[]): unknown[] =>
+const brief = (records: readonly RawRecord[]): unknown[][] =>
   records.map((record) => ['problem' in record ? record.problem : record.value, record.place.index, record.place.line]);
 
 describe('files', () => {

@@ -1,0 +1,188 @@
+// Broken and hostile model folders: each is refused with the key or tensor named, none crashes.
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "cpu/cpu_backend.h"
+#include "io/error.h"
+#include "model/config.h"
+#include "model/model.h"
+
+namespace sftlab {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class ModelFolder : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("sft-lab-config-" + std::to_string(getpid()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    config_ = json::parse(R"({"architectures": ["LlamaForCausalLM"], "hidden_size": 16, "intermediate_size": 24,
+      "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 32, "max_position_embeddings": 64})");
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  void write(const std::string& text) const { std::ofstream(folder_ / "config.json") << text; }
+  void expectRefused(const std::string& field, const std::string& message) const {
+    try {
+      readModelConfig(folder_);
+      FAIL() << "was read, but should name " << field;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.field, field) << error.what();
+      EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
+    }
+  }
+  void expectRefused(const std::string& key, const json& value, const std::string& field, const std::string& message) const {
+    json config = config_;
+    config[key] = value;
+    write(config.dump());
+    expectRefused(field, message);
+  }
+  OpenOptions fresh() const {
+    OpenOptions options;
+    options.directory = folder_;
+    options.train = true;
+    options.initialize = true;
+    return options;
+  }
+
+  fs::path folder_;
+  json config_;
+};
+
+TEST_F(ModelFolder, BrokenConfigs) {
+  expectRefused("", "cannot be opened");
+  write("not json");
+  expectRefused("", "not a JSON object");
+  write("{}");
+  expectRefused("architectures", "is missing");
+  for (const char* key : {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size"}) {
+    json config = config_;
+    config.erase(key);
+    write(config.dump());
+    expectRefused(key, "is missing");
+    expectRefused(key, 0, key, "whole number");
+    expectRefused(key, -4, key, "whole number");
+    expectRefused(key, 1e30, key, "whole number");
+    expectRefused(key, "many", key, "whole number");
+    expectRefused(key, int64_t{1} << 40, key, "whole number");
+  }
+  expectRefused("architectures", {"GPT2LMHeadModel"}, "architectures", "\"GPT2LMHeadModel\" is not supported");
+  expectRefused("num_key_value_heads", 3, "num_key_value_heads", "must divide");
+  expectRefused("num_attention_heads", 3, "num_attention_heads", "must divide hidden_size");
+  expectRefused("head_dim", 7, "head_dim", "even");
+  expectRefused("hidden_act", "gelu", "hidden_act", "not supported");
+  expectRefused("rms_norm_eps", -1, "rms_norm_eps", "must be a number");
+  expectRefused("rope_theta", "nan", "rope_theta", "must be a number");
+  expectRefused("rope_theta", 0, "rope_theta", "must be a number");
+  expectRefused("tie_word_embeddings", 1, "tie_word_embeddings", "true or false");
+  expectRefused("quantization_config", {{"bits", 4}}, "quantization_config", "not supported");
+  expectRefused("rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2}}, "rope_scaling.rope_type", "not supported");
+  expectRefused("rope_scaling", {{"type", "linear"}}, "rope_scaling.factor", "is missing");
+  expectRefused("rope_scaling", {{"type", "linear"}, {"factor", 0.5}}, "rope_scaling.factor", "must be a number");
+  expectRefused("rope_parameters", {{"rope_type", "llama3"}, {"factor", 8}}, "rope_parameters.low_freq_factor", "is missing");
+}
+
+TEST_F(ModelFolder, OldAndNewRopeKeysAreTheSame) {
+  config_["rope_theta"] = 500000;
+  config_["rope_scaling"] = {{"type", "linear"}, {"factor", 4}};
+  write(config_.dump());
+  const auto before = ropeTable(readModelConfig(folder_), 8);
+  config_.erase("rope_theta");
+  config_.erase("rope_scaling");
+  config_["rope_parameters"] = {{"rope_type", "linear"}, {"factor", 4}, {"rope_theta", 500000}};
+  write(config_.dump());
+  EXPECT_EQ(before, ropeTable(readModelConfig(folder_), 8));
+}
+
+TEST_F(ModelFolder, MissingAndMisshapenTensors) {
+  write(config_.dump());
+  OpenOptions options = fresh();
+  Model::open(options, makeCpuBackend(1))->save(folder_);
+  options.initialize = false;
+  EXPECT_NO_THROW(Model::open(options, makeCpuBackend(1)));
+  const auto refused = [&](const std::string& key, const json& value, const std::string& tensor) {
+    json config = config_;
+    config[key] = value;
+    write(config.dump());
+    try {
+      Model::open(options, makeCpuBackend(1));
+      FAIL() << key;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.field, tensor) << error.what();
+    }
+  };
+  refused("num_hidden_layers", 2, "model.layers.1.input_layernorm.weight");
+  refused("vocab_size", 33, "model.embed_tokens.weight");
+  refused("attention_bias", true, "model.layers.0.self_attn.q_proj.bias");
+  fs::resize_file(folder_ / "model.safetensors", fs::file_size(folder_ / "model.safetensors") - 4);
+  write(config_.dump());
+  EXPECT_THROW(Model::open(options, makeCpuBackend(1)), Error);
+}
+
+TEST_F(ModelFolder, AdapterConfigs) {
+  write(config_.dump());
+  const json good = {{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", 4}, {"target_modules", {"q_proj"}}};
+  const auto refused = [&](const json& patch, const std::string& field) {
+    json adapter = good;
+    adapter.update(patch);
+    std::ofstream(folder_ / "adapter_config.json") << adapter.dump();
+    OpenOptions options = fresh();
+    options.adapter = folder_;
+    try {
+      Model::open(options, makeCpuBackend(1));
+      FAIL() << patch.dump();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.field, field) << error.what();
+    }
+  };
+  refused({{"peft_type", "IA3"}}, "peft_type");
+  refused({{"use_dora", true}}, "use_dora");
+  refused({{"bias", "all"}}, "bias");
+  refused({{"r", 0}}, "r");
+  refused({{"rank_pattern", {{"q_proj", 3}}}}, "rank_pattern");
+  refused({{"modules_to_save", {"lm_head"}}}, "modules_to_save");
+  refused({{"target_modules", {"wq"}}}, "lora_target_modules");
+  refused({{"target_modules", ".*proj"}}, "target_modules");
+  refused({{"lora_dropout", 1.0}}, "lora_dropout");
+}
+
+TEST_F(ModelFolder, DropoutRepeatsWithItsSeedAndHasTheRightMean) {
+  write(config_.dump());
+  const std::vector<int32_t> tokens{1, 2, 3, 4, 5, 6, 7, 8}, targets{2, 3, 4, 5, 6, 7, 8, 0}, offsets{0, 8};
+  const std::vector<float> weights{1, 1, 1, 1, 1, 1, 1, 0};
+  const std::vector<uint8_t> groups{2, 2, 2, 2, 2, 2, 2, 0};
+  Batch batch{tokens.data(), targets.data(), weights.data(), groups.data(), 8, offsets.data(), 1};
+  const auto losses = [&](uint64_t seed, float dropout) {
+    OpenOptions options = fresh();
+    options.seed = 3;
+    AdapterOptions adapter;
+    adapter.r = 4;
+    adapter.dropout = dropout;
+    adapter.targetModules = {"all-linear"};
+    options.adapter = adapter;
+    options.seed = seed;
+    const auto model = Model::open(options, makeCpuBackend(1));
+    std::vector<double> found;
+    UpdateOptions update;
+    update.learningRate = 0.05;
+    for (int i = 0; i < 6; ++i) {
+      found.push_back(model->accumulate(batch).weightedLoss);
+      model->update(update);
+    }
+    return found;
+  };
+  EXPECT_EQ(losses(1, 0.3f), losses(1, 0.3f));
+  EXPECT_NE(losses(1, 0.3f), losses(1, 0.0f));
+  EXPECT_LT(losses(1, 0.3f).back(), losses(1, 0.3f).front());
+}
+
+}  // namespace
+}  // namespace sftlab
