@@ -134,6 +134,7 @@ PAIRS = {
     "qwen2.5": ("qwen", CHATML),
     "qwen3": ("qwen", CHATML),
     "chatml-generation": ("qwen", None),
+    "generation-spaces": ("qwen", None),
     "llama3": ("llama3", HEADER),
     "llama3-generation": ("llama3", None),
     "llama2": ("llama2", INST),

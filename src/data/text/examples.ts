@@ -6,7 +6,7 @@ import type { TemplateOptions } from '../types.js';
 import { readObject } from './files.js';
 import { type ChatTemplate, holdsMarks, modelTemplate, type Span } from './template.js';
 import { type Encoded, ModelTokenizer } from './tokenizer.js';
-import { assistantTurns, learnTurnEnd, type TurnEnd } from './turns.js';
+import { assistantTurns, learnTurnShape, renderPrompt, type TurnShape } from './turns.js';
 
 /** A text and the parts of it that are completions. */
 interface Rendered {
@@ -18,7 +18,7 @@ export class ExampleTokenizer {
   readonly tokenizer: ModelTokenizer;
   readonly template: ChatTemplate | undefined;
   readonly stopTokens: readonly number[];
-  private readonly turnEnd: TurnEnd | undefined;
+  private readonly shape: TurnShape = { end: '', token: undefined, header: '' };
   private readonly prefix: readonly number[];
 
   constructor(private readonly options: TemplateOptions) {
@@ -27,8 +27,8 @@ export class ExampleTokenizer {
     this.template = modelTemplate(directory, this.tokenizer, options.chatTemplate);
     this.prefix = this.tokenizer.prefix();
     const specials = new Set([...this.tokenizer.addedTokens, ...Object.values(this.tokenizer.specialTokens)]);
-    this.turnEnd = this.template === undefined ? undefined : learnTurnEnd(this.template, specials);
-    const texts = [this.tokenizer.eosToken, this.turnEnd?.token].filter((token) => token !== undefined);
+    if (this.template !== undefined) this.shape = learnTurnShape(this.template, specials);
+    const texts = [this.tokenizer.eosToken, this.shape.token].filter((token) => token !== undefined);
     this.stopTokens = [
       ...new Set([...texts.flatMap((token) => this.tokenizer.id(token) ?? []), ...generationStops(directory)]),
     ];
@@ -38,19 +38,16 @@ export class ExampleTokenizer {
     return this.template === undefined ? 'separators' : this.template.marksGeneration ? 'generation' : 'turns';
   }
 
-  /** Names in `<|...|>` that the template writes and the tokenizer does not know as tokens. */
+  /** Special tokens that the tokenizer's config names or the template writes, and that the vocabulary does not have. */
   missingTokens(): string[] {
-    if (this.template === undefined) return [];
-    const rendered = this.template.render([{ role: 'user', content: 'a' }], { prompt: true });
-    const names = new Set(`${rendered}${this.turnEnd?.text ?? ''}`.match(/<\|[^|<>\s]{1,40}\|>/g) ?? []);
-    const ends = this.template.render(
-      [
-        { role: 'user', content: 'a' },
-        { role: 'assistant', content: 'b' },
-      ],
-      { prompt: false },
-    );
-    for (const name of ends.match(/<\|[^|<>\s]{1,40}\|>/g) ?? []) names.add(name);
+    const { bosToken, eosToken } = this.tokenizer;
+    const names = new Set([bosToken, eosToken, this.shape.token].filter((token) => token !== undefined));
+    if (this.template !== undefined) {
+      const user: Message = { role: 'user', content: 'a' };
+      const answered = this.template.render([user, { role: 'assistant', content: 'b' }], { prompt: false });
+      const rendered = this.template.render([user], { prompt: true }) + answered;
+      for (const name of rendered.match(/<(\||\uff5c)[^<>\s]{1,40}\1>/g) ?? []) names.add(name);
+    }
     return [...names].filter((name) => this.tokenizer.id(name) === undefined);
   }
 
@@ -83,18 +80,24 @@ export class ExampleTokenizer {
     const before = example.messages.slice(0, -1);
     return {
       place: example.place,
-      prompt: Int32Array.from(this.encodePrompt(before, example.tools)),
+      prompt: Int32Array.from(this.encodePrompt(before, example.tools, last.content)),
       reference: last.content,
       promptText: before.findLast(({ role }) => role === 'user')?.content ?? '',
     };
   }
 
-  encodePrompt(messages: readonly Message[], tools?: unknown): readonly number[] {
+  /** @param answer what will be answered, where that is known */
+  encodePrompt(messages: readonly Message[], tools?: unknown, answer = 'A'): readonly number[] {
     const normal = messages.map((message) => this.normalized(message));
     if (this.template !== undefined) {
-      return this.tokenizer.encode(this.tokenizer.normalize(this.template.render(normal, { prompt: true, tools }))).ids;
+      const text = renderPrompt(this.template, normal, tools, this.shape);
+      return this.tokenizer.encode(this.tokenizer.normalize(text)).ids;
     }
-    return [...this.prefix, ...this.tokenizer.encode(this.plain(normal, true).text).ids];
+    // Tokens that reach into the answer (the blank of a separator `Answer: ` belongs to its first word) are the model's to write.
+    const { text } = this.plain(normal);
+    const { ids, ends } = this.tokenizer.encode(text + this.tokenizer.normalize(answer === '' ? 'A' : answer));
+    const size = Buffer.byteLength(text);
+    return [...this.prefix, ...ids.filter((_, i) => (ends[i] ?? 0) <= size)];
   }
 
   private normalized(message: Message): Message {
@@ -107,20 +110,24 @@ export class ExampleTokenizer {
       return { text, spans: [{ start: 0, end: text.length }] };
     }
     const messages = example.messages.map((message) => this.normalized(message));
-    if (this.template === undefined) return this.plain(messages, false);
-    if (!this.template.marksGeneration) {
-      return assistantTurns(this.template, messages, example.tools, this.turnEnd ?? { text: '', token: undefined });
-    }
+    if (this.template === undefined) return this.plain(messages);
+    if (!this.template.marksGeneration) return assistantTurns(this.template, messages, example.tools, this.shape);
     if (messages.some(({ content }) => holdsMarks(content))) {
-      throw new LabError(
-        'the text holds characters of the private plane 15 (U+F5F00, U+F5F01), which mark completions here',
-      );
+      throw new LabError('the text holds the private characters U+F5F00 or U+F5F01, which mark completions here');
     }
-    return this.template.renderMarked(messages, example.tools);
+    const { text, spans } = this.template.renderMarked(messages, example.tools);
+    return { text, spans: spans.map((span) => this.withTurnEnd(text, span)) };
+  }
+
+  /** A block that leaves out the end-of-turn token right after it would teach the model never to stop. */
+  private withTurnEnd(text: string, { start, end }: Span): Span {
+    return this.shape.token !== undefined && text.startsWith(this.shape.token, end)
+      ? { start, end: end + this.shape.token.length }
+      : { start, end };
   }
 
   /** Without a chat template: prompts and completions with plain separators between them. */
-  private plain(messages: readonly Message[], forPrompt: boolean): Rendered {
+  private plain(messages: readonly Message[]): Rendered {
     const { promptPrefix, instructionResponseSeparator } = this.options;
     const spans: Span[] = [];
     let text = '';
@@ -135,22 +142,24 @@ export class ExampleTokenizer {
         text += `${content}\n\n`;
       }
     }
-    return { text, spans: forPrompt ? [] : spans };
+    return { text, spans };
   }
 
-  /** A token belongs to a completion where it begins inside it. */
+  /** A token belongs to a completion where it begins inside it, or begins before it and reaches into it. */
   private encode(rendered: Rendered): { ids: readonly number[]; completion: readonly boolean[] } {
     const { text, spans } = this.normalizedRendering(rendered);
     const { ids, ends }: Encoded = this.tokenizer.encode(text);
     const borders = byteBorders(text, spans);
-    const completion: boolean[] = [];
     let span = 0;
-    for (let i = 0; i < ids.length; i++) {
-      const start = i === 0 ? 0 : (ends[i - 1] ?? 0);
+    let start = 0;
+    const completion = ids.map((_, i) => {
+      const end = ends[i] ?? 0;
       while (span < borders.length && start >= (borders[span]?.end ?? 0)) span++;
       const current = borders[span];
-      completion.push(current !== undefined && start >= current.start && start < current.end);
-    }
+      const inside = current !== undefined && (start >= current.start || end > current.start);
+      start = end;
+      return inside;
+    });
     return { ids, completion };
   }
 

@@ -4,6 +4,7 @@ import { Template } from '@huggingface/jinja';
 import type { Message } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
 import { isObject, readObject, readText } from './files.js';
+import { replaceStripCalls, stripCharacters, stripName } from './python-strip.js';
 import type { ModelTokenizer } from './tokenizer.js';
 
 /** A part of a text: characters [start, end). */
@@ -12,47 +13,59 @@ export interface Span {
   readonly end: number;
 }
 
+export interface RenderOptions {
+  /** Whether the rendering ends with the header of the assistant's next turn. */
+  readonly prompt: boolean;
+  readonly tools?: unknown;
+}
+
 const generationTag = /(^[ \t]*)?\{%(-?)\s*(end)?generation\s*(-?)%\}(\n)?/gm;
-/** Characters that mark the borders of `{% generation %}` blocks; texts that hold them are refused by `render`'s caller. */
+/** Characters that mark the borders of `{% generation %}` blocks; conversations that hold them are refused. */
 const open = '\u{f5f00}';
 const close = '\u{f5f01}';
+const marks = /\u{f5f00}|\u{f5f01}/gu;
 /** A rendering is a few times its messages; a template that writes without end is stopped here. */
 const maxRenderedLength = 64 * 1024 * 1024;
 
 export class ChatTemplate {
   /** Whether the template marks what the assistant says by `{% generation %}` blocks. */
   readonly marksGeneration: boolean;
-  private readonly plain: Template;
-  private readonly marked: Template;
+  private readonly template: Template;
 
   constructor(
     readonly source: string,
     private readonly variables: Readonly<Record<string, string>>,
   ) {
     this.marksGeneration = source.search(generationTag) >= 0;
-    this.plain = compile(source);
-    // The tags vanish as block tags do under Hugging Face's settings (leading blanks and one line end go with them), and a mark takes
-    // their place, so the text without the marks is the plain rendering.
-    this.marked = !this.marksGeneration
-      ? this.plain
-      : compile(
-          source.replace(generationTag, (_all, _lead, left: string, end: string | undefined, right: string) => {
-            return `{{${left} '${end === undefined ? open : close}' ${right}}}`;
-          }),
-        );
+    // The tags vanish as block tags do under Hugging Face's settings (leading blanks and one line end go with them), and a mark that is
+    // printed takes their place. The rendering is the one without marks; it is not made from the template without tags, because there
+    // a `{%-` after a tag would take white space away from before it.
+    const marked = source.replace(
+      generationTag,
+      (_all, _lead, left: string, end: string | undefined, right: string) => {
+        return `{{${left} '${end === undefined ? open : close}' ${right}}}`;
+      },
+    );
+    try {
+      this.template = new Template(marked);
+      replaceStripCalls(this.template.parsed);
+    } catch (cause) {
+      throw new LabError(`the chat template cannot be parsed: ${messageOf(cause)}`, { cause });
+    }
   }
 
-  render(messages: readonly Message[], options: { prompt: boolean; tools?: unknown }): string {
-    return this.run(this.plain, messages, options);
+  /** @throws LabError where the template refuses the conversation */
+  render(messages: readonly Message[], options: RenderOptions): string {
+    const text = this.run(messages, options);
+    return this.marksGeneration ? text.replace(marks, '') : text;
   }
 
   /** The rendering and the spans inside `{% generation %}` blocks. */
   renderMarked(messages: readonly Message[], tools?: unknown): { text: string; spans: Span[] } {
-    const marked = this.run(this.marked, messages, { prompt: false, tools });
     const spans: Span[] = [];
     let text = '';
     let from: number | undefined;
-    for (const part of marked.split(/(\u{f5f00}|\u{f5f01})/u)) {
+    for (const part of this.run(messages, { prompt: false, tools }).split(/(\u{f5f00}|\u{f5f01})/u)) {
       if (part === open) from = text.length;
       else if (part === close) {
         if (from !== undefined && text.length > from) spans.push({ start: from, end: text.length });
@@ -62,43 +75,35 @@ export class ChatTemplate {
     return { text, spans };
   }
 
-  private run(template: Template, messages: readonly Message[], options: { prompt: boolean; tools?: unknown }): string {
+  private run(messages: readonly Message[], options: RenderOptions): string {
     let text: string;
     try {
-      text = template.render({
+      text = this.template.render({
         ...this.variables,
         messages: messages.map(forTemplate),
         add_generation_prompt: options.prompt,
         tools: options.tools ?? null,
         documents: null,
+        [stripName]: stripCharacters,
       });
     } catch (cause) {
-      throw new LabError(
-        `the chat template refuses the conversation: ${cause instanceof Error ? cause.message : String(cause)}`,
-        {
-          cause,
-        },
-      );
+      throw new LabError(`the chat template refuses the conversation: ${messageOf(cause)}`, { cause });
     }
-    if (text.length > maxRenderedLength)
-      throw new LabError('the chat template renders more than 64 million characters');
+    if (text.length > maxRenderedLength) {
+      throw new LabError(`the chat template renders more than ${maxRenderedLength} characters`);
+    }
     return text;
   }
 }
 
-function compile(source: string): Template {
-  try {
-    return new Template(source);
-  } catch (cause) {
-    throw new LabError(
-      `the chat template cannot be parsed: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
-  }
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
+/** Reasoning goes under both names that templates read, as in transformers. */
 function forTemplate({ role, content, reasoning, extra }: Message): Record<string, unknown> {
-  return { ...extra, role, content, ...(reasoning === undefined ? {} : { reasoning_content: reasoning }) };
+  const thoughts = reasoning === undefined ? {} : { reasoning_content: reasoning, thinking: reasoning };
+  return { ...extra, role, content, ...thoughts };
 }
 
 /** Whether a text holds the characters that mark generation blocks. */

@@ -1,167 +1,285 @@
-/** Ids, renderings and loss masks against Hugging Face's own (test/reference/make_data_fixtures.py). */
+/** What holds of tokens and masks for every template, and the cases that the reference does not have. */
 
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
-import type { Example, Message } from '../../../src/core/data.js';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
 import { ExampleTokenizer } from '../../../src/data/text/examples.js';
-import { ModelTokenizer } from '../../../src/data/text/tokenizer.js';
+import { replaceStripCalls, stripCharacters } from '../../../src/data/text/python-strip.js';
+import {
+  chat,
+  exampleTokenizer,
+  jsonl,
+  modelFolder,
+  type TokenizerName,
+  templateText,
+  tokenizerFolder,
+} from './support.js';
 
-const fixtures = fileURLToPath(new URL('../../fixtures/data/', import.meta.url));
-const read = <T>(file: string, schema: z.ZodType<T>): T =>
-  schema.parse(JSON.parse(readFileSync(`${fixtures}${file}`, 'utf8')));
+const user = (content: string) => ({ role: 'user', content });
+const says = (content: string, more: object = {}) => ({ role: 'assistant', content, ...more });
 
-const messageSchema = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() });
-const { templates, cases } = read(
-  'templates.json',
-  z.object({
-    templates: z.record(z.string(), z.object({ tokenizer: z.string(), marked: z.string(), plain: z.string() })),
-    cases: z.array(
-      z.object({
-        template: z.string(),
-        conversation: z.string(),
-        messages: z.array(messageSchema),
-        refused: z.boolean().optional(),
-        text: z.string().optional(),
-        ids: z.array(z.number()).optional(),
-        mask: z.array(z.number()).optional(),
+const templates: readonly (readonly [string, TokenizerName])[] = [
+  ['chatml', 'qwen'],
+  ['chatml-generation', 'qwen'],
+  ['qwen2.5', 'qwen'],
+  ['qwen3', 'qwen'],
+  ['headerless', 'qwen'],
+  ['llama3', 'llama3'],
+  ['llama3-generation', 'llama3'],
+  ['llama2', 'llama2'],
+  ['mistral-v0.1', 'llama2'],
+  ['mistral-v0.3', 'llama2'],
+];
+
+/** The texts of the runs of trained tokens. */
+function trained(tokenizer: ExampleTokenizer, messages: readonly unknown[]): string[] {
+  const { tokens, mask } = tokenizer.tokenize(chat(messages), 'completion', 10_000);
+  const runs: number[][] = [];
+  tokens.forEach((token, i) => {
+    if (mask[i] !== 1) return;
+    if (mask[i - 1] === 1) runs.at(-1)?.push(token);
+    else runs.push([token]);
+  });
+  return runs.map((run) => tokenizer.tokenizer.decode(run, false));
+}
+
+describe.each(templates)('%s', (name, family) => {
+  const tokenizer = exampleTokenizer(family, templateText(name));
+  // Letters alone, so that no text looks like a part of a template.
+  const word = fc
+    .string({ unit: fc.constantFrom(...'abc é東🙂.,1'), minLength: 1, maxLength: 12 })
+    .map((text) => `x${text}x`);
+  const talk = fc.array(fc.tuple(word, word), { minLength: 1, maxLength: 4 });
+
+  it('trains each answer with its end of turn, and nothing else', () => {
+    fc.assert(
+      fc.property(talk, (turns) => {
+        const runs = trained(
+          tokenizer,
+          turns.flatMap(([question, answer]) => [user(question), says(answer)]),
+        );
+        expect(
+          runs.map((run) =>
+            run
+              .replace('<think>\n\n</think>\n\n', '')
+              .replace(/ ?(<\|\w+\|>|<\/s>)$/, '')
+              .trim(),
+          ),
+        ).toEqual(turns.map(([, answer]) => answer.normalize('NFC')));
+        for (const run of runs) expect(run).toMatch(/(<\|im_end\|>|<\|eot_id\|>|<\/s>)$/);
       }),
-    ),
-  }),
-);
-
-function tokenizerOf(template: string, form: 'marked' | 'plain'): ExampleTokenizer {
-  const shape = templates[template];
-  if (shape === undefined) throw new Error(`no template ${template}`);
-  return new ExampleTokenizer({
-    modelDirectory: `${fixtures}${shape.tokenizer}`,
-    chatTemplate: shape[form],
-    promptPrefix: '',
-    instructionResponseSeparator: '\n',
-  });
-}
-
-function chat(messages: readonly Message[]): Example {
-  return { kind: 'chat', place: { file: 'x.jsonl', index: 0, line: 1 }, messages };
-}
-
-describe.each(['qwen', 'llama3', 'llama2'])('the %s tokenizer', (name) => {
-  const tokenizer = new ModelTokenizer(`${fixtures}${name}`);
-  const texts = read(`${name}/ids.json`, z.array(z.object({ text: z.string(), ids: z.array(z.number()) })));
-
-  test.each(texts)('gives the ids of Hugging Face tokenizers for $text', ({ text, ids }) => {
-    expect(tokenizer.encode(tokenizer.normalize(text)).ids).toEqual(ids);
-  });
-
-  test.each(texts.filter(({ text }) => text !== ''))('lays its tokens along $text without a gap', ({ text }) => {
-    const normal = tokenizer.normalize(text);
-    const { ends } = tokenizer.encode(normal);
-    expect(ends.at(-1)).toBe(Buffer.byteLength(normal));
-    expect(ends).toEqual([...ends].sort((a, b) => a - b));
-  });
-});
-
-describe.each(['marked', 'plain'] as const)('%s templates', (form) => {
-  test.each(cases.filter(({ refused }) => refused !== true))(
-    '$template, $conversation: ids and mask are those of transformers',
-    ({ template, messages, ids, mask }) => {
-      const tokenizer = tokenizerOf(template, form);
-      const example = tokenizer.tokenize(chat(messages), 'completion', 10_000);
-      expect([...example.tokens]).toEqual(ids);
-      // transformers marks the first token too where an answer begins the text; it is never a target here.
-      expect([...example.mask]).toEqual(mask);
-      expect(example.truncated).toBe(0);
-    },
-  );
-
-  test.each(cases.filter(({ refused }) => refused === true))(
-    '$template, $conversation: the refusal is an error',
-    (item) => {
-      const tokenizer = tokenizerOf(item.template, form);
-      expect(() => tokenizer.tokenize(chat(item.messages), 'completion', 100)).toThrow(/chat template refuses/);
-    },
-  );
-
-  test('every completion ends with the stop token, and no header is trained on', () => {
-    for (const { template, messages, refused } of cases) {
-      if (refused === true || messages.at(-1)?.role !== 'assistant') continue;
-      const tokenizer = tokenizerOf(template, form);
-      const { tokens, mask } = tokenizer.tokenize(chat(messages), 'completion', 10_000);
-      const ends = [...mask].flatMap((one, i) => (one === 1 && mask[i + 1] !== 1 ? [tokens[i]] : []));
-      expect(ends.every((token) => token !== undefined && tokenizer.stopTokens.includes(token))).toBe(true);
-      // Answers that stand directly one behind the other (no text between) would make one span; these templates have none.
-      expect(ends).toHaveLength(messages.filter(({ role }) => role === 'assistant').length);
-    }
-  });
-});
-
-test('the prompt is what the training tokens begin with, up to the last answer', () => {
-  for (const { template, messages, refused } of cases) {
-    if (refused === true || messages.at(-1)?.role !== 'assistant') continue;
-    const tokenizer = tokenizerOf(template, 'plain');
-    const example = chat(messages);
-    const prompt = tokenizer.prompt(example)?.prompt ?? new Int32Array();
-    const { tokens, mask } = tokenizer.tokenize(example, 'completion', 10_000);
-    expect([...tokens.subarray(0, prompt.length)]).toEqual([...prompt]);
-    expect(mask.subarray(prompt.length).includes(1)).toBe(true);
-    expect(mask.lastIndexOf(0, mask.lastIndexOf(1)) + 1).toBe(prompt.length);
-  }
-});
-
-describe('without a template', () => {
-  const tokenizer = new ExampleTokenizer({
-    modelDirectory: `${fixtures}llama3`,
-    promptPrefix: '### Instruction:\n',
-    instructionResponseSeparator: '\n\n### Response:\n',
-  });
-  const example = chat([
-    { role: 'user', content: 'Name a colour.' },
-    { role: 'assistant', content: 'Blue.' },
-  ]);
-
-  test('separators stand between prompt and completion, the beginning and the end of text around them', () => {
-    const { tokens } = tokenizer.tokenize(example, 'completion', 100);
-    expect(tokenizer.tokenizer.decode([...tokens], false)).toBe(
-      '<|begin_of_text|>### Instruction:\nName a colour.\n\n### Response:\nBlue.<|end_of_text|>',
+      { numRuns: 60 },
     );
   });
 
-  test('the completion and the end of text are trained on, nothing else', () => {
-    const { tokens, mask } = tokenizer.tokenize(example, 'completion', 100);
-    expect(
-      tokenizer.tokenizer.decode(
-        [...tokens].filter((_, i) => mask[i] === 1),
-        false,
-      ),
-    ).toBe('Blue.<|end_of_text|>');
+  it('makes prompts that the training tokens begin with, up to the last answer', () => {
+    fc.assert(
+      fc.property(talk, (turns) => {
+        const example = chat(turns.flatMap(([question, answer]) => [user(question), says(answer)]));
+        const prompt = tokenizer.prompt(example)?.prompt ?? new Int32Array();
+        const { tokens, mask } = tokenizer.tokenize(example, 'completion', 10_000);
+        expect(tokens.subarray(0, prompt.length)).toEqual(prompt);
+        expect(mask.lastIndexOf(0, mask.lastIndexOf(1)) + 1).toBe(prompt.length);
+      }),
+      { numRuns: 60 },
+    );
   });
 
-  test('loss on all leaves out the first token alone', () => {
-    const { mask } = tokenizer.tokenize(example, 'all', 100);
-    expect(mask[0]).toBe(0);
-    expect(mask.subarray(1).every((one) => one === 1)).toBe(true);
-  });
-
-  test('max_length cuts the end off and counts it', () => {
-    const whole = tokenizer.tokenize(example, 'completion', 100);
-    const cut = tokenizer.tokenize(example, 'completion', 10);
-    expect(cut.tokens).toEqual(whole.tokens.slice(0, 10));
-    expect(cut.truncated).toBe(whole.tokens.length - 10);
+  it('tokenises the same whatever is trained on, and cuts at max_length', () => {
+    const example = chat([user('a question'), says('an answer')]);
+    const whole = tokenizer.tokenize(example, 'completion', 10_000);
+    const all = tokenizer.tokenize(example, 'all', 10_000);
+    expect(all.tokens).toEqual(whole.tokens);
+    expect(all.groups).toEqual(whole.groups);
+    expect(Array.from(all.mask)).toEqual(Array.from(all.mask, (_, i) => (i === 0 ? 0 : 1)));
+    const cut = tokenizer.tokenize(example, 'completion', 5);
+    expect(cut.tokens).toEqual(whole.tokens.slice(0, 5));
+    expect(cut.mask).toEqual(whole.mask.slice(0, 5));
+    expect(cut.truncated).toBe(whole.tokens.length - 5);
   });
 });
 
-test('a template whose tokens the tokenizer lacks is found out', () => {
-  const tokenizer = new ExampleTokenizer({
-    modelDirectory: `${fixtures}llama3`,
-    chatTemplate: templates.chatml?.plain ?? '',
-    promptPrefix: '',
-    instructionResponseSeparator: '',
+describe('turns', () => {
+  it('reads a turn with tool calls to its end', () => {
+    const call = { type: 'function', function: { name: 'weather', arguments: { city: 'Oslo' } } };
+    const messages = [
+      user('weather?'),
+      says('', { tool_calls: [call] }),
+      { role: 'tool', content: 'sun' },
+      says('Sunny.'),
+    ];
+    const called = '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call><|im_end|>';
+    expect(trained(exampleTokenizer('qwen', templateText('qwen2.5')), messages)).toEqual([called, 'Sunny.<|im_end|>']);
+    expect(trained(exampleTokenizer('qwen', templateText('qwen3')), messages)).toEqual([
+      called,
+      '<think>\n\n</think>\n\nSunny.<|im_end|>',
+    ]);
   });
-  expect(tokenizer.missingTokens()).toEqual(['<|im_start|>', '<|im_end|>']);
+
+  it('trains an answer that begins the conversation', () => {
+    expect(trained(exampleTokenizer('qwen', templateText('chatml')), [says('Hello.'), user('a'), says('b')])).toEqual([
+      'Hello.<|im_end|>',
+      'b<|im_end|>',
+    ]);
+  });
+
+  it('adds the header that a template without a generation prompt forgets', () => {
+    const tokenizer = exampleTokenizer('qwen', templateText('headerless'));
+    const prompt = tokenizer.encodePrompt([{ role: 'user', content: 'a' }]);
+    expect(tokenizer.tokenizer.decode(prompt, false)).toBe('<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n');
+  });
+
+  it('adds the end of turn that a generation block leaves out', () => {
+    const source = templateText('chatml-generation').replace(
+      "{{- message.content + '<|im_end|>' }}\n        {%- endgeneration %}",
+      "{{- message.content }}\n        {%- endgeneration %}{{- '<|im_end|>' }}",
+    );
+    expect(source).not.toBe(templateText('chatml-generation'));
+    expect(trained(exampleTokenizer('qwen', source), [user('a'), says('b')])).toEqual(['b<|im_end|>']);
+  });
+
+  it('finds answers after a generation prompt that opens a thinking block which answers do not have', () => {
+    const source = `${templateText('chatml').trimEnd()}{% if add_generation_prompt %}{{ '<think>\\n' }}{% endif %}`;
+    expect(trained(exampleTokenizer('qwen', source), [user('a'), says('b'), user('c'), says('d')])).toEqual([
+      'b<|im_end|>',
+      'd<|im_end|>',
+    ]);
+  });
+
+  it('names the message of a template that makes the turns ambiguous', () => {
+    const source =
+      '{% for m in messages %}{{ m.content if loop.length < 3 else m.content | upper }}<|im_end|>{% endfor %}';
+    const tokenizer = exampleTokenizer('qwen', source);
+    expect(() => tokenizer.tokenize(chat([user('a'), says('b'), user('c'), says('d')]), 'completion', 99)).toThrow(
+      /does not show where the assistant's message 1 stands/,
+    );
+  });
+
+  it('reads a template that ends no turn: answers are trained, and no stop token is claimed', () => {
+    const source =
+      '{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}';
+    expect(trained(exampleTokenizer('qwen', source), [user('a'), says('b'), user('c'), says('d')])).toHaveLength(2);
+  });
+
+  it('refuses a template that drops answers, one that is broken, and one that never says what it is asked', () => {
+    const open = (chatTemplate: string) => () => exampleTokenizer('qwen', chatTemplate);
+    expect(open('always the same')).toThrow(/leaves out what the assistant says/);
+    expect(open('{% for m in messages %}')).toThrow(/cannot be parsed/);
+    expect(open("{{ raise_exception('no') }}")).toThrow(/refuses the conversation: no/);
+  });
 });
 
-test('a template that drops the answer is refused', () => {
-  const options = { modelDirectory: `${fixtures}qwen`, promptPrefix: '', instructionResponseSeparator: '' };
-  expect(() => new ExampleTokenizer({ ...options, chatTemplate: 'always the same' })).toThrow(/leaves out/);
+describe('model folders', () => {
+  const options = { promptPrefix: '', instructionResponseSeparator: '\n\n' };
+  const chatml = templateText('chatml');
+
+  it('finds the template in chat_template.jinja, in the config as text, and in a list of named ones', () => {
+    const config = { bos_token: null, eos_token: '<|im_end|>' };
+    const folders = [
+      modelFolder('qwen', { 'chat_template.jinja': chatml }),
+      modelFolder('qwen', { 'tokenizer_config.json': JSON.stringify({ ...config, chat_template: chatml }) }),
+      modelFolder('qwen', {
+        'tokenizer_config.json': JSON.stringify({
+          ...config,
+          chat_template: [
+            { name: 'tool_use', template: 'x' },
+            { name: 'default', template: chatml },
+          ],
+        }),
+      }),
+    ];
+    for (const modelDirectory of folders) {
+      expect(new ExampleTokenizer({ modelDirectory, ...options }).template?.source).toBe(chatml);
+    }
+  });
+
+  it('collects stop tokens from tokenizer, template and generation_config.json', () => {
+    const modelDirectory = modelFolder('qwen', {
+      'tokenizer_config.json': JSON.stringify({ eos_token: '<|endoftext|>' }),
+      'generation_config.json': JSON.stringify({ eos_token_id: [7, 9] }),
+      'chat_template.jinja': chatml,
+    });
+    const { tokenizer, stopTokens } = new ExampleTokenizer({ modelDirectory, ...options });
+    expect(new Set(stopTokens)).toEqual(new Set([tokenizer.id('<|endoftext|>'), tokenizer.id('<|im_end|>'), 7, 9]));
+  });
+
+  it('names special tokens that the vocabulary lacks', () => {
+    expect(exampleTokenizer('llama3', chatml).missingTokens()).toEqual(['<|im_start|>', '<|im_end|>']);
+    const modelDirectory = modelFolder('qwen', { 'tokenizer_config.json': JSON.stringify({ eos_token: '</s>' }) });
+    expect(new ExampleTokenizer({ modelDirectory, ...options }).missingTokens()).toEqual(['</s>']);
+  });
+
+  it('names a folder without tokenizer.json, and a broken one', () => {
+    const open = (modelDirectory: string) => () => new ExampleTokenizer({ modelDirectory, ...options });
+    expect(open('/nowhere')).toThrow(/has no tokenizer.json/);
+    expect(open(modelFolder('qwen', { 'tokenizer.json': '{"model":' }))).toThrow(/is not valid JSON/);
+    expect(open(modelFolder('qwen', { 'tokenizer.json': '{}' }))).toThrow(/cannot be used/);
+  });
+});
+
+describe('without a template', () => {
+  const plain = (family: TokenizerName, promptPrefix: string, instructionResponseSeparator: string) =>
+    new ExampleTokenizer({ modelDirectory: tokenizerFolder(family), promptPrefix, instructionResponseSeparator });
+  const messages = [user('Name a colour.'), says('Blue.')];
+
+  it('puts separators between prompt and completion, and the begin and end of text around them', () => {
+    const tokenizer = plain('llama3', '### Instruction:\n', '\n\n### Response:\n');
+    const { tokens } = tokenizer.tokenize(chat(messages), 'completion', 100);
+    expect(tokenizer.tokenizer.decode([...tokens], false)).toBe(
+      '<|begin_of_text|>### Instruction:\nName a colour.\n\n### Response:\nBlue.<|eot_id|>',
+    );
+    expect(trained(tokenizer, messages)).toEqual(['Blue.<|eot_id|>']);
+  });
+
+  it.each(['qwen', 'llama3', 'llama2'] as const)(
+    'trains the whole first word after a separator with a blank: %s',
+    (family) => {
+      const tokenizer = plain(family, 'Q: ', '\nA: ');
+      expect(trained(tokenizer, messages)[0]).toMatch(/^ ?Blue\.<(\|im_end\||\|eot_id\||\/s)>$/);
+      const example = chat(messages);
+      const prompt = tokenizer.prompt(example)?.prompt ?? new Int32Array();
+      const { tokens, mask } = tokenizer.tokenize(example, 'completion', 100);
+      expect(tokens.subarray(0, prompt.length)).toEqual(prompt);
+      expect(mask.indexOf(1)).toBe(prompt.length);
+    },
+  );
+
+  it('trains all of a raw text but its first token', () => {
+    const tokenizer = plain('qwen', '', '');
+    const place = { file: 'x', index: 0, line: 1 };
+    const { mask, tokens } = tokenizer.tokenize({ kind: 'text', place, text: 'once upon' }, 'completion', 100);
+    expect(tokenizer.tokenizer.decode([...tokens], false)).toBe('once upon<|im_end|>');
+    expect([...mask]).toEqual([...mask].map((_, i) => (i === 0 ? 0 : 1)));
+  });
+});
+
+describe('offsets', () => {
+  it.each(['qwen', 'llama3', 'llama2'] as const)('cover the text without a gap: %s', (family) => {
+    const { tokenizer } = exampleTokenizer(family);
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', maxLength: 60 }), (raw) => {
+        const text = tokenizer.normalize(raw);
+        const { ids, ends } = tokenizer.encode(text);
+        expect(ends).toHaveLength(ids.length);
+        expect(ends.at(-1) ?? 0).toBe(Buffer.byteLength(text));
+        expect(ends).toEqual([...ends].sort((a, b) => a - b));
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('strip', () => {
+  it('takes sets of characters, as in Python', () => {
+    expect(stripCharacters('\n \nab\n', 'lstrip', '\n')).toBe(' \nab\n');
+    expect(stripCharacters('xyaxyx', 'rstrip', 'xy')).toBe('xya');
+    expect(stripCharacters('..🙂..', 'strip', '.')).toBe('🙂');
+    expect(stripCharacters(' a ', 'strip', null)).toBe('a');
+    expect(() => stripCharacters(1, 'strip', 'a')).toThrow(/strings/);
+  });
+  it('leaves other calls alone', () => {
+    const tree = { type: 'CallExpression', callee: { type: 'Identifier', value: 'strip' }, args: [] };
+    const before = jsonl([tree]);
+    replaceStripCalls(tree);
+    expect(jsonl([tree])).toBe(before);
+  });
 });
