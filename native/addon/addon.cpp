@@ -34,8 +34,8 @@ OpenOptions openOptions(const Napi::Object& object) {
     const auto from = adapter.As<Napi::Object>();
     AdapterOptions low;
     low.r = static_cast<int32_t>(number(from, "r"));
-    low.alpha = static_cast<float>(number(from, "alpha"));
-    low.dropout = static_cast<float>(number(from, "dropout"));
+    low.alpha = number(from, "alpha");
+    low.dropout = number(from, "dropout");
     const auto modules = from.Get("targetModules").As<Napi::Array>();
     for (uint32_t i = 0; i < modules.Length(); ++i) {
       low.targetModules.push_back(modules.Get(i).As<Napi::String>());

@@ -53,8 +53,8 @@ AdapterOptions readAdapterConfig(const std::filesystem::path& directory) {
   }
   options.r = config["r"].get<int32_t>();
   if (!config.contains("lora_alpha") || !config["lora_alpha"].is_number()) fail("lora_alpha", "must be a number");
-  options.alpha = config["lora_alpha"].get<float>();
-  if (config.contains("lora_dropout") && config["lora_dropout"].is_number()) options.dropout = config["lora_dropout"].get<float>();
+  options.alpha = config["lora_alpha"].get<double>();
+  if (config.contains("lora_dropout") && config["lora_dropout"].is_number()) options.dropout = config["lora_dropout"].get<double>();
   if (!(options.dropout >= 0 && options.dropout < 1)) fail("lora_dropout", "must be from 0 to below 1");
   const json modules = config.value("target_modules", json());
   if (modules.is_string()) {

@@ -45,7 +45,7 @@ struct TokenStats {
 
 struct AdapterOptions {
   int32_t r = 8;
-  float alpha = 16, dropout = 0;
+  double alpha = 16, dropout = 0;
   std::vector<std::string> targetModules;
 };
 
