@@ -57,6 +57,26 @@ export function detectFormat(value: unknown, fields: FieldMapping | undefined): 
   return typeof own(value, 'text') === 'string' ? 'text' : undefined;
 }
 
+/**
+ * The format to read a record as, in a file whose first records had the format `home`. A record that only lacks a field of it, or has
+ * one misspelt, is read as `home` all the same, so that the field is named instead of another format guessed.
+ */
+export function formatInFile(
+  value: unknown,
+  fields: FieldMapping | undefined,
+  home: RecordFormat | undefined,
+): RecordFormat | 'auto' {
+  const found = detectFormat(value, fields);
+  if (home === undefined || found === home) return found ?? 'auto';
+  if (found === undefined) return home;
+  const meant =
+    home === 'alpaca' &&
+    found === 'custom' &&
+    isFields(value) &&
+    firstName(value, ['instruction', 'input', 'output']) !== undefined;
+  return meant ? home : found;
+}
+
 /** @returns the example, or what is wrong */
 export function toExample(
   value: unknown,
@@ -97,9 +117,21 @@ function messagesOf(
     case 'custom':
       return custom(record, fields);
     case 'sharegpt':
-      return list(record, fields?.messages, ['conversations', 'conversation', 'messages'], shareGptMessage);
+      return list(
+        record,
+        fields?.messages,
+        ['conversations', 'conversation', 'messages'],
+        fields?.system,
+        shareGptMessage,
+      );
     case 'messages':
-      return list(record, fields?.messages, ['messages', 'conversations', 'conversation'], openAiMessage);
+      return list(
+        record,
+        fields?.messages,
+        ['messages', 'conversations', 'conversation'],
+        fields?.system,
+        openAiMessage,
+      );
   }
 }
 
@@ -138,6 +170,7 @@ function list(
   record: Fields,
   mapped: string | undefined,
   names: readonly string[],
+  systemName: string | undefined,
   read: (item: Fields, field: string) => Message | RecordProblem,
 ): Message[] | RecordProblem {
   const name = mapped ?? firstName(record, names) ?? names[0] ?? 'messages';
@@ -153,7 +186,10 @@ function list(
     messages.push(message);
   }
   // ShareGPT dumps often begin with an answer whose question was cut away; it has no prompt, but it is still a conversation.
-  return messages;
+  if (messages[0]?.role === 'system') return messages;
+  const system = optionalText(record, systemName ?? 'system');
+  if (system instanceof RecordProblem) return system;
+  return system === '' ? messages : [{ role: 'system', content: system }, ...messages];
 }
 
 function shareGptMessage(item: Fields, field: string): Message | RecordProblem {

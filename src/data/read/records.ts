@@ -9,6 +9,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { RecordPlace } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
+import { findJsonError } from './json-error.js';
 
 /** A record as it stands in the file, or what is wrong with it. */
 export type RawRecord =
@@ -26,8 +27,11 @@ const backslash = 0x5c;
 
 interface Piece {
   readonly bytes: Buffer;
-  /** Line of its first byte. */
+  /** Line and column (in characters, from 1) of its first character that is not blank. */
   readonly line: number;
+  readonly column: number;
+  /** The bytes begin at the start of the line, blanks and all, and `column` is 1. */
+  readonly fromLineStart?: boolean;
   readonly problem?: string;
 }
 
@@ -41,7 +45,7 @@ export async function* readRecords(file: string): AsyncGenerator<RawRecord> {
       const place: RecordPlace = { file, index: index++, line: piece.line };
       const size = piece.bytes.length;
       if (piece.problem !== undefined) yield { place, bytes: size, problem: piece.problem };
-      else yield { place, bytes: size, ...parse(piece.bytes) };
+      else yield { place, bytes: size, ...parse(piece) };
     }
   } catch (error) {
     if (error instanceof LabError) throw error;
@@ -108,8 +112,8 @@ async function* splitLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece>
     const bytes = held > maxRecordBytes ? Buffer.alloc(0) : parts.length === 0 ? last : Buffer.concat([...parts, last]);
     parts = [];
     held = 0;
-    if (size > maxRecordBytes) return { bytes: Buffer.alloc(0), line, problem: tooLong(size) };
-    return isBlank(bytes) ? undefined : { bytes, line };
+    if (size > maxRecordBytes) return { bytes: Buffer.alloc(0), line, column: 1, problem: tooLong(size) };
+    return isBlank(bytes) ? undefined : { bytes, line, column: 1, fromLineStart: true };
   };
   for await (const chunk of chunks) {
     let start = 0;
@@ -135,63 +139,83 @@ async function* splitArray(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece>
   let inText = false;
   let escaped = false;
   let line = 1;
-  let startLine = 1;
+  let column = 0;
+  /** Where the current element begins; line 0 while only blanks were seen. */
+  let begin = { line: 0, column: 0 };
+  let elements = 0;
   let ended = false;
   let parts: Buffer[] = [];
   let held = 0;
-  const take = (last: Buffer): Piece | undefined => {
-    const bytes = Buffer.concat([...parts, last]);
+  const take = (last: Buffer): Piece => {
     const size = held + last.length;
+    const bytes = size > maxRecordBytes ? Buffer.alloc(0) : Buffer.concat([...parts, last]);
+    const place = begin.line === 0 ? { line, column } : begin;
     parts = [];
     held = 0;
-    if (size > maxRecordBytes) return { bytes: Buffer.alloc(0), line: startLine, problem: tooLong(size) };
-    return isBlank(bytes) ? undefined : { bytes, line: startLine };
+    begin = { line: 0, column: 0 };
+    elements++;
+    if (size > maxRecordBytes) return { ...place, bytes, problem: tooLong(size) };
+    if (isBlank(bytes)) return { ...place, bytes, problem: notJson(place.line, place.column, 'a value') };
+    return { ...place, bytes };
   };
   for await (const chunk of chunks) {
     let start = 0;
-    for (let i = 0; i < chunk.length && !ended; i++) {
-      const byte = chunk[i];
-      if (byte === newline) line++;
-      // A record begins on the line of its first character after the comma.
-      if (startLine === 0 && byte !== 0x20 && byte !== 0x09 && byte !== 0x0d && byte !== newline) startLine = line;
+    for (let i = 0; i < chunk.length; i++) {
+      const byte = chunk[i] ?? 0;
+      if (byte === newline) {
+        line++;
+        column = 0;
+      } else if ((byte & 0xc0) !== 0x80) column++;
       if (inText) {
         if (escaped) escaped = false;
         else if (byte === backslash) escaped = true;
         else if (byte === quote) inText = false;
         continue;
       }
+      const blank = byte === 0x20 || byte === 0x09 || byte === 0x0d || byte === newline;
+      if (blank) continue;
+      if (ended) {
+        yield {
+          bytes: Buffer.alloc(0),
+          line,
+          column,
+          problem: notJson(line, column, 'nothing more after the end of the array'),
+        };
+        return;
+      }
+      const closes = byte === 0x5d || byte === 0x7d;
+      if (depth === 1 && (byte === 0x2c || closes)) {
+        // `[]` has no element before its end.
+        if (byte === 0x2c || begin.line > 0 || elements > 0) yield take(chunk.subarray(start, i));
+        start = i + 1;
+        if (closes) {
+          ended = true;
+          parts = [];
+          held = 0;
+        }
+        continue;
+      }
+      if (depth > 0 && begin.line === 0) begin = { line, column };
       if (byte === quote) inText = true;
       else if (byte === 0x5b || byte === 0x7b) {
-        if (++depth === 1) {
-          start = i + 1;
-          startLine = 0;
-        }
-      } else if (byte === 0x5d || byte === 0x7d) {
-        depth--;
-        if (depth === 0) {
-          const piece = take(chunk.subarray(start, i));
-          if (piece !== undefined) yield piece;
-          ended = true;
-          start = i + 1;
-        }
-      } else if (byte === 0x2c && depth === 1) {
-        const piece = take(chunk.subarray(start, i));
-        if (piece !== undefined) yield piece;
-        start = i + 1;
-        startLine = 0;
-      }
+        if (++depth === 1) start = i + 1;
+      } else if (closes) depth--;
     }
+    if (ended) continue;
     const tail = chunk.subarray(start);
-    if (ended) {
-      if (!isBlank(tail)) yield { bytes: tail, line, problem: 'there is text after the end of the array' };
-    } else {
-      held += tail.length;
-      if (held <= maxRecordBytes) parts.push(tail);
-      else parts = [];
-    }
+    held += tail.length;
+    if (held <= maxRecordBytes) parts.push(tail);
+    else parts = [];
   }
-  if (!ended)
-    yield { bytes: Buffer.alloc(0), line, problem: 'the file ends before the array does: a closing ] is missing' };
+  if (ended) return;
+  // What is left is a last element without the closing bracket, or one whose own brackets do not close.
+  const end = { line, column: column + 1 };
+  if (begin.line > 0) yield take(Buffer.alloc(0));
+  yield { ...end, bytes: Buffer.alloc(0), problem: 'the file ends before the array does: a closing ] is missing' };
+}
+
+function notJson(line: number, column: number, expected: string): string {
+  return `the text is not valid JSON at line ${line}, column ${column}: expected ${expected}`;
 }
 
 function tooLong(size: number): string {
@@ -205,10 +229,10 @@ function isBlank(bytes: Buffer): boolean {
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
-function parse(bytes: Buffer): { value: unknown } | { problem: string } {
+function parse(piece: Piece): { value: unknown } | { problem: string } {
   let text: string;
   try {
-    text = decoder.decode(bytes);
+    text = decoder.decode(piece.bytes);
   } catch {
     return { problem: 'the text is not valid UTF-8' };
   }
@@ -216,7 +240,16 @@ function parse(bytes: Buffer): { value: unknown } | { problem: string } {
   try {
     return { value: JSON.parse(text) };
   } catch (error) {
-    return { problem: `the text is not valid JSON: ${error instanceof Error ? error.message : String(error)}` };
+    const found = findJsonError(text);
+    if (found === undefined) return { problem: `the text is not valid JSON: ${String(error)}` };
+    const before = text.slice(0, found.offset).trimStart();
+    const lineStart = before.lastIndexOf('\n') + 1;
+    const line = piece.line + before.split('\n').length - 1;
+    const inLine = Array.from(before.slice(lineStart)).length;
+    // In a line of JSONL the blanks before the record count too; in an array the column of its first character is known.
+    const indent = text.length - text.trimStart().length;
+    const column = lineStart > 0 ? inLine + 1 : inLine + piece.column + (piece.fromLineStart === true ? indent : 0);
+    return { problem: notJson(line, column, found.expected) };
   }
 }
 

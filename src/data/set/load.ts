@@ -2,7 +2,7 @@
 
 import type { Example, RecordFormat, RecordPlace } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
-import { RecordProblem, toExample } from '../read/formats.js';
+import { formatInFile, RecordProblem, toExample } from '../read/formats.js';
 import { readRecords } from '../read/records.js';
 import type { DataSource } from '../types.js';
 import type { Problems } from './problems.js';
@@ -29,15 +29,20 @@ export async function* loadRecords(
   progress: Progress,
 ): AsyncGenerator<LoadedRecord> {
   for (const source of sources) {
+    let home: RecordFormat | undefined;
     for await (const record of readRecords(source.path)) {
       progress(record.place);
       if ('problem' in record) {
         problems.add(badRecord, record.place, record.problem);
         continue;
       }
-      const result = toExample(record.value, source.format, source.fields, record.place);
+      const format = source.format === 'auto' ? formatInFile(record.value, source.fields, home) : source.format;
+      const result = toExample(record.value, format, source.fields, record.place);
       if (result instanceof RecordProblem) problems.add(badRecord, record.place, result.message, result.field);
-      else yield { ...result, bytes: record.bytes };
+      else {
+        home ??= result.format;
+        yield { ...result, bytes: record.bytes };
+      }
     }
   }
 }

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RecordProblem, toExample } from '../../../src/data/read/formats.js';
+import { formatInFile, RecordProblem, toExample } from '../../../src/data/read/formats.js';
+import { findJsonError } from '../../../src/data/read/json-error.js';
 import { type RawRecord, readRecords } from '../../../src/data/read/records.js';
 import type { FieldMapping } from '../../../src/data/types.js';
 
@@ -65,8 +66,52 @@ describe('files', () => {
     expect(brief(await read(bytes))[1]).toEqual(['the text is not valid UTF-8', 1, 2]);
   });
 
-  test('an array that does not end says so', async () => {
-    expect(brief(await read('[{"a":1},\n{"a":2}')).at(-1)).toEqual([expect.stringMatching(/closing \]/), 1, 2]);
+  test('an array that does not end says so, and its last record is read', async () => {
+    expect(brief(await read('[{"a":1},\n{"a":2}')).slice(1)).toEqual([
+      [{ a: 2 }, 1, 2],
+      [expect.stringMatching(/closing \]/), 2, 2],
+    ]);
+  });
+
+  test.each([
+    ['{"a": 1,\n', 'line 1, column 9: expected a key in double quotes'],
+    ['{"a": 1}\n  {"é🙂": tru}\n', 'line 2, column 10: expected a value'],
+    ['{"a" 1}', 'line 1, column 6: expected a colon'],
+    ['{"a": "b\\q"}', 'line 1, column 9: expected a valid escape'],
+    ['{"a": "b}', 'line 1, column 10: expected a closing double quote'],
+    ['{"a": 1} {}', 'line 1, column 10: expected nothing more'],
+    ['[{"a": 1}, {"é": 2 "b": 3}]', 'line 1, column 20: expected a comma'],
+    ['[\n  {"a": 1},\n  {\n    "a": 2,\n  }\n]', 'line 5, column 3: expected a key'],
+    ['[{"a": 1}\n {"a": 2}]', 'line 2, column 2: expected nothing more'],
+    ['[{"a": 1},\n]', 'line 2, column 1: expected a value'],
+    ['[{"a": 1},, {"a": 2}]', 'line 1, column 11: expected a value'],
+    ['[{"a": 1]', 'line 1, column 9: expected a comma or the closing bracket'],
+    ['[{"a": 1}] x', 'line 1, column 12: expected nothing more after the end'],
+  ])('%j: %s', async (content, place) => {
+    const problems = (await read(content)).flatMap((record) => ('problem' in record ? [record.problem] : []));
+    expect(problems[0]).toContain(place);
+  });
+
+  test('what JSON.parse refuses has a place, what it accepts has none', () => {
+    const json = fc.jsonValue().map((value) => JSON.stringify(value));
+    const edit = fc.tuple(fc.nat(), fc.constantFrom(...'{}[],:"\\\n0e-x'));
+    fc.assert(
+      fc.property(json, fc.array(edit, { maxLength: 3 }), (text, edits) => {
+        let changed = text;
+        for (const [where, char] of edits) {
+          const at = where % (changed.length + 1);
+          changed = changed.slice(0, at) + char + changed.slice(at + (where % 2));
+        }
+        let valid = true;
+        try {
+          JSON.parse(changed);
+        } catch {
+          valid = false;
+        }
+        expect(findJsonError(changed) === undefined).toBe(valid);
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   test('text after an array says so', async () => {
@@ -242,6 +287,21 @@ describe('formats', () => {
     const result = convert(record, format);
     expect(result).toBeInstanceOf(RecordProblem);
     expect(result).toMatchObject({ field, message: expect.stringMatching(message) });
+  });
+
+  test('a system text beside a list of messages comes first', () => {
+    const record = { system: 's', conversations: [{ from: 'human', value: 'a' }] };
+    expect(convert(record)).toMatchObject({ example: { messages: [{ role: 'system', content: 's' }, user('a')] } });
+  });
+
+  test.each([
+    ['a missing field', { instruction: 'a' }, 'alpaca', 'alpaca'],
+    ['a misspelt field', { instruct: 'a', input: 'b', output: 'c' }, 'alpaca', 'alpaca'],
+    ['a record of another format', { prompt: 'a', completion: 'b' }, 'alpaca', 'custom'],
+    ['a conversation among pairs', { messages: [user('a')] }, 'custom', 'messages'],
+    ['nothing known yet', { a: 1 }, undefined, 'auto'],
+  ] as const)('%s is read as the file is', (_name, record, home, format) => {
+    expect(formatInFile(record, undefined, home)).toBe(format);
   });
 
   test('prototype keys are keys like any other', () => {
