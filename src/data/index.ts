@@ -11,7 +11,7 @@ import type { TrainingData, TrainingDataOptions } from './types.js';
 export type * from './types.js';
 
 /** A record takes milliseconds. One that takes this long (a runaway regular expression or template) is stopped. */
-const stallSeconds = 20;
+const defaultSeconds = 20;
 const maxHeapMegabytes = 8192;
 
 /**
@@ -33,7 +33,7 @@ export async function openTrainingData(options: TrainingDataOptions, signal?: Ab
   }
   return {
     ...opened,
-    next: (count) => client.ask('next', count),
+    next: (count, stop) => abortable(client.ask('next', count), stop),
     seek: async (epoch, index) => void (await client.ask('seek', { epoch, index })),
     decode: (tokens) => client.ask('decode', tokens),
     encodePrompts: (texts) => client.ask('encodePrompts', texts),
@@ -42,6 +42,17 @@ export async function openTrainingData(options: TrainingDataOptions, signal?: Ab
       return client.close();
     },
   };
+}
+
+/** Stops waiting when the signal says so; the examples under way are lost to the caller, so a `seek` has to follow. */
+function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
 }
 
 interface Waiting {
@@ -56,10 +67,12 @@ class Client {
   private readonly watchdog: NodeJS.Timeout;
   private lastBeat = 0;
   private stalled = 0;
+  private readonly stallSeconds: number;
   private lastId = 0;
   private failure: unknown;
 
   constructor(private readonly options: TrainingDataOptions) {
+    this.stallSeconds = options.secondsPerRecord ?? defaultSeconds;
     const workerData: WorkerData = { options, progress: this.progress.buffer as SharedArrayBuffer };
     this.worker = new Worker(workerUrl(), {
       workerData,
@@ -124,9 +137,9 @@ class Client {
       this.stalled = 0;
       return;
     }
-    if (++this.stalled < stallSeconds) return;
+    if (++this.stalled < this.stallSeconds) return;
     this.fail(
-      new LabError(`this takes longer than ${stallSeconds} s and was stopped`, {
+      new LabError(`this takes longer than ${this.stallSeconds} s and was stopped`, {
         place: this.place(),
         advice:
           'A regular expression of the tokenizer, the chat template, or the record itself does not come to an end.',
@@ -149,11 +162,15 @@ class Client {
   }
 }
 
-/** The bundled worker lies beside the bundle that asks for it; from the sources (tests) it is the built one. */
+/**
+ * The bundled worker lies beside the bundle that asks for it. From the sources (tests) it is the one that test/setup/data-worker.ts made
+ * of the same sources, else the built one.
+ */
 function workerUrl(): URL {
+  const name = 'data-worker.js';
   let folder = dirname(fileURLToPath(import.meta.url));
   for (;;) {
-    for (const candidate of [join(folder, 'data-worker.js'), join(folder, 'dist', 'data-worker.js')]) {
+    for (const candidate of [join(folder, name), join(folder, 'build', name), join(folder, 'dist', name)]) {
       if (existsSync(candidate)) return pathToFileURL(candidate);
     }
     const parent = dirname(folder);

@@ -45,6 +45,8 @@ export interface TrainingDataOptions extends TemplateOptions {
   /** 0: all. The first N after the seeded shuffle of the train side. */
   readonly maxTrainSamples: number;
   readonly maxEvalSamples: number;
+  /** Seconds that one record, a template or a tokenizer may take before the work is stopped; 20 where it is left out. */
+  readonly secondsPerRecord?: number;
 }
 
 export interface Problem {

@@ -78,17 +78,18 @@ async function* split(chunks: AsyncIterable<Buffer>, file: string): AsyncGenerat
   const iterator = chunks[Symbol.asyncIterator]();
   let head = Buffer.alloc(0);
   let array: boolean | undefined;
-  while (array === undefined) {
+  let atEnd = false;
+  while (array === undefined && !atEnd) {
     const next = await iterator.next();
-    if (next.done === true) break;
-    head = Buffer.concat([head, next.value]);
-    if (head.length < 3) continue;
+    atEnd = next.done === true;
+    if (next.done !== true) head = Buffer.concat([head, next.value]);
+    if (head.length < 3 && !atEnd) continue;
     if (head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf) head = head.subarray(3);
     if ((head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff)) {
       throw new LabError('is UTF-16; data sets are UTF-8', { place: { file }, advice: 'Save the file as UTF-8.' });
     }
-    const first = head.findIndex((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0d && byte !== newline);
-    if (first >= 0) array = head[first] === 0x5b;
+    const first = head.find((byte) => byte !== 0x20 && byte !== 0x09 && byte !== 0x0d && byte !== newline);
+    if (first !== undefined) array = first === 0x5b;
     else if (head.length > 1 << 20) array = false;
   }
   const rest = async function* (): AsyncGenerator<Buffer> {

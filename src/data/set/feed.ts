@@ -6,6 +6,7 @@ import type { ExampleTokenizer } from '../text/examples.js';
 import type { TrainingDataOptions } from '../types.js';
 import { attempt, type LoadedRecord, loadRecords, type Progress } from './load.js';
 import { promptKey } from './normal.js';
+import type { ExampleList } from './packed.js';
 import { Problems } from './problems.js';
 import { splitPoint } from './split.js';
 
@@ -22,12 +23,12 @@ export class MemoryFeed implements Feed {
   private at = 0;
 
   constructor(
-    private readonly examples: readonly TokenizedExample[],
+    private readonly examples: ExampleList,
     private readonly options: Pick<TrainingDataOptions, 'seed' | 'shuffle'>,
   ) {}
 
   async next(count: number): Promise<TokenizedExample[]> {
-    const chosen = Array.from(this.order.subarray(this.at, this.at + count), (i) => this.examples[i]);
+    const chosen = Array.from(this.order.subarray(this.at, this.at + count), (i) => this.examples.at(i));
     this.at += chosen.length;
     return chosen.filter((example) => example !== undefined);
   }
@@ -80,17 +81,17 @@ export class StreamFeed implements Feed {
     for (let i = 0; i < index; ) {
       const record = await this.draw();
       if (record === undefined) return;
-      // Only where records may be skipped does it take their tokens to know which were handed out.
-      if (this.options.onBadRecord === 'stop' || this.tokenize(record) !== undefined) i++;
+      // It takes a record's tokens to know whether it was handed out.
+      if (this.tokenize(record) !== undefined) i++;
     }
   }
 
-  /** Undefined where the template refuses the record and bad records are skipped. */
+  /** Undefined where the record trains nothing, or the template refuses it and bad records are skipped. */
   private tokenize({ example }: LoadedRecord): TokenizedExample | undefined {
     const { lossOn, maxLength, onBadRecord } = this.options;
     const tokenized = attempt(example, this.problems, () => this.tokenizer.tokenize(example, lossOn, maxLength));
     if (tokenized === undefined && onBadRecord === 'stop') this.problems.throwBadRecords();
-    return tokenized;
+    return tokenized?.mask.includes(1) === true ? tokenized : undefined;
   }
 
   private async draw(): Promise<LoadedRecord | undefined> {

@@ -6,8 +6,17 @@ import type { ExampleTokenizer } from '../text/examples.js';
 import type { SetReport, TrainingDataOptions } from '../types.js';
 import { heldOut } from './feed.js';
 import { type LoadedRecord, loadRecords, type Progress } from './load.js';
-import { evaluationSet, type Prepared, prepare, tokenizeAll } from './prepare.js';
+import {
+  findMissingTokens,
+  findOverlap,
+  loadEvaluation,
+  makeEvaluation,
+  type Prepared,
+  tokenizeTraining,
+  type Workshop,
+} from './prepare.js';
 import { Problems } from './problems.js';
+import type { Tally } from './tally.js';
 
 const windowRecords = 2_000;
 /** Above this, `streaming: "auto"` streams. */
@@ -27,7 +36,7 @@ export async function prepareStream(
   options: TrainingDataOptions,
   tokenizer: ExampleTokenizer,
   progress: Progress,
-): Promise<Prepared> {
+): Promise<Omit<Prepared, 'train'>> {
   const splits = options.testSize > 0 && Object.keys(options.evaluation).length === 0;
   if (splits && options.testSize >= 1) {
     throw new LabError('a streamed data set is split by a fraction, not by a number of records', {
@@ -36,49 +45,73 @@ export async function prepareStream(
     });
   }
   const problems = new Problems();
+  const workshop: Workshop = { options, tokenizer, problems, progress };
   const window: LoadedRecord[] = [];
   for await (const record of loadRecords(options.train, problems, progress)) {
     window.push(record);
     if (window.length >= windowRecords) break;
   }
+  const skipped = problems.count('bad-record');
+  const sets = await loadEvaluation(workshop);
   if (options.onBadRecord === 'stop') problems.throwBadRecords();
   const training = window.filter((record) => !heldOut(record, options));
-  const held = window.filter((record) => heldOut(record, options));
-
-  // The evaluation sets are prepared whole, and the window stands for the training data.
-  const evaluation = await prepare({ ...options, train: [], testSize: 0 }, tokenizer, progress);
-  const examples = tokenizeAll(training, options, tokenizer, problems, progress);
-  if (options.onBadRecord === 'stop') problems.throwBadRecords();
-  if (!examples.some(({ mask }) => mask.includes(1))) {
-    throw new LabError(`none of the first ${window.length} records has a token to train on`, {
-      place: { file: options.train[0]?.path ?? '' },
-    });
+  if (splits) {
+    const held = window.filter((record) => heldOut(record, options));
+    if (held.length === 0) {
+      throw new LabError(`none of the first ${window.length} records falls into the evaluation set`, {
+        place: { field: 'test_size' },
+        advice: 'Raise test_size, or give an eval_dataset.',
+      });
+    }
+    sets.push({ name: 'eval', records: held, skipped: 0 });
   }
-  const bytes = window.reduce((sum, record) => sum + record.bytes + 1, 0);
-  const scale = Math.max(1, (await totalBytes(options)) / bytes);
-  const estimate = (value: number): number => Math.round(value * scale);
-  const cut = examples.filter(({ truncated }) => truncated > 0);
-  const records = estimate(training.length);
-  const train: SetReport = {
-    records: options.maxTrainSamples > 0 ? Math.min(options.maxTrainSamples, records) : records,
-    exact: false,
-    tokens: estimate(examples.reduce((sum, { tokens }) => sum + tokens.length, 0)),
-    lossTokens: estimate(examples.reduce((sum, { mask }) => sum + mask.reduce((ones, one) => ones + one, 0), 0)),
-    truncatedRecords: estimate(cut.length),
-    truncatedTokens: estimate(cut.reduce((sum, { truncated }) => sum + truncated, 0)),
-    skippedRecords: problems.count('bad-record'),
-    formats: {},
-  };
-  const sets = splits ? [evaluationSet('eval', held, options, tokenizer, problems, progress)] : evaluation.evaluation;
-  const splitReport: SetReport = { ...evaluation.report.train, records: held.length };
+  for (const { records } of sets) findOverlap(training, records, problems);
+  const before = problems.count('bad-record');
+  const { tally } = tokenizeTraining(training, workshop);
+  const refused = problems.count('bad-record') - before;
+  const evaluation = makeEvaluation(sets, workshop);
+  if (options.onBadRecord === 'stop') problems.throwBadRecords();
+  findMissingTokens(workshop);
+  if (tally.records === 0 && !problems.list().some(({ severity }) => severity === 'error')) {
+    throw new LabError('the training data has no usable record', { place: { file: options.train[0]?.path ?? '' } });
+  }
+  const whole = window.length < windowRecords;
   return {
-    train: [],
-    evaluation: sets,
+    evaluation: evaluation.sets,
     report: {
-      train,
-      evaluation: splits ? { eval: splitReport } : evaluation.report.evaluation,
-      problems: [...evaluation.report.problems, ...problems.list()],
-      maskSource: window.every(({ format }) => format === 'text') ? 'text' : tokenizer.maskSource,
+      train: estimate(tally, skipped + refused, whole ? 1 : await scaleOf(window, options), whole, options),
+      evaluation: evaluation.reports,
+      problems: problems.list(),
+      maskSource: tally.onlyText ? 'text' : tokenizer.maskSource,
     },
+  };
+}
+
+/** How many times the bytes of these records the files hold. */
+async function scaleOf(window: readonly LoadedRecord[], options: TrainingDataOptions): Promise<number> {
+  const bytes = window.reduce((sum, record) => sum + record.bytes + 1, 0);
+  return Math.max(1, (await totalBytes(options)) / bytes);
+}
+
+function estimate(
+  tally: Tally,
+  skipped: number,
+  scale: number,
+  exact: boolean,
+  { maxTrainSamples }: TrainingDataOptions,
+): SetReport {
+  const report = tally.report(skipped);
+  const usable = Math.round(tally.trained * scale);
+  const records = maxTrainSamples > 0 ? Math.min(maxTrainSamples, usable) : usable;
+  // Of fewer records the other counts shrink in proportion.
+  const share = usable === 0 ? 0 : (scale * records) / usable;
+  return {
+    ...report,
+    exact: exact && share === 1,
+    records,
+    tokens: Math.round(report.tokens * share),
+    lossTokens: Math.round(report.lossTokens * share),
+    truncatedRecords: Math.round(report.truncatedRecords * share),
+    truncatedTokens: Math.round(report.truncatedTokens * share),
   };
 }

@@ -41,11 +41,12 @@ export class ExampleTokenizer {
   /** Special tokens that the tokenizer's config names or the template writes, and that the vocabulary does not have. */
   missingTokens(): string[] {
     const { bosToken, eosToken } = this.tokenizer;
-    const names = new Set([bosToken, eosToken, this.shape.token].filter((token) => token !== undefined));
+    const names = new Set([eosToken, this.shape.token].filter((token) => token !== undefined));
     if (this.template !== undefined) {
       const user: Message = { role: 'user', content: 'a' };
       const answered = this.template.render([user, { role: 'assistant', content: 'b' }], { prompt: false });
       const rendered = this.template.render([user], { prompt: true }) + answered;
+      if (bosToken !== undefined && rendered.includes(bosToken)) names.add(bosToken);
       for (const name of rendered.match(/<(\||\uff5c)[^<>\s]{1,40}\1>/g) ?? []) names.add(name);
     }
     return [...names].filter((name) => this.tokenizer.id(name) === undefined);
