@@ -34,22 +34,10 @@ int roundUp(int value, int unit) { return (value + unit - 1) / unit * unit; }
 
 /// out (cols, kBlock) = x (rows, cols) transposed, zero beyond `rows` up to whole strips.
 void transposeBlock(float* out, const float* x, int64_t stride, int rows, int cols) {
-  const int padded = roundUp(rows, kStrip);
-  for (int first = 0; first < padded; first += kStrip) {
-    const int count = std::min(kStrip, rows - first);
-    const float* const from = x + first * stride;
-    if (count == kStrip) {
-      for (int c = 0; c < cols; ++c) {
-        float* const to = out + c * kBlock + first;
-        for (int r = 0; r < kStrip; ++r) to[r] = from[r * stride + c];
-      }
-    } else {
-      for (int c = 0; c < cols; ++c) {
-        float* const to = out + c * kBlock + first;
-        for (int r = 0; r < count; ++r) to[r] = from[r * stride + c];
-        std::fill(to + count, to + kStrip, 0.0f);
-      }
-    }
+  transpose(out, kBlock, x, stride, rows, cols);
+  if constexpr (kLanes == kStrip) return;
+  for (int first = roundUp(rows, kLanes); first < roundUp(rows, kStrip); first += kLanes) {
+    for (int c = 0; c < cols; ++c) store(out + c * kBlock + first, Vec{});
   }
 }
 
@@ -81,16 +69,16 @@ struct OnlineSoftmax {
   float high[kBlock], sum[kBlock], keep[kBlock];
 };
 
-/// scores (keys, kBlock) become e^(scale * score - high) with `high` raised to the new maximum; `keep` is what sums so
-/// far shrink by.
-void softmaxBlock(OnlineSoftmax& state, float* scores, int keys, int columns, float scale) {
+/// scores (keys, kBlock) become e^(score - high) with `high` raised to the new maximum; `keep` is what sums so far
+/// shrink by. On the diagonal, what lies below a vector's last query is left as it is.
+void softmaxBlock(OnlineSoftmax& state, float* scores, int allKeys, int columns, bool diagonal) {
   for (int col = 0; col < columns; col += kLanes) {
+    const int keys = diagonal ? std::min(allKeys, col / kStrip * kStrip + kStrip) : allKeys;
     const Vec before = load(state.high + col);
     Vec high = before;
     for (int j = 0; j < keys; ++j) {
-      const Vec scaled = load(scores + j * kBlock + col) * scale;
-      store(scores + j * kBlock + col, scaled);
-      high = scaled > high ? scaled : high;
+      const Vec score = load(scores + j * kBlock + col);
+      high = score > high ? score : high;
     }
     // A query that has seen no key yet, as under a window, subtracts 0 from minus infinity.
     const Vec base = high == splat(kMasked) ? Vec{} : high;
@@ -140,6 +128,7 @@ void CpuBackend::attention(const Tensor& out, const Tensor& lse, const Tensor& q
     std::fill(state.high, state.high + kBlock, kMasked);
     std::fill(state.sum, state.sum + kBlock, 0.0f);
     transposeBlock(queriesT, at(q, begin + query, head * size), q.stride, queries, size);
+    for (int c = 0; c < size; ++c) scaleRow(queriesT + c * kBlock, columns, shape.scale);
 
     const int firstKey = visible(shape, query, length).first / kBlock * kBlock;
     const int endKey = visible(shape, query + queries - 1, length).end;
@@ -160,7 +149,7 @@ void CpuBackend::attention(const Tensor& out, const Tensor& lse, const Tensor& q
           std::fill(scores + j * kBlock + seen.end, scores + j * kBlock + columns, kMasked);
         }
       }
-      softmaxBlock(state, scores, keys, columns, shape.scale);
+      softmaxBlock(state, scores, keys, columns, diagonal);
       if (key > firstKey) {
         for (int i = 0; i < queries; ++i) {
           if (state.keep[i] != 1.0f) scaleRow(at(out, begin + query + i, head * size), size, state.keep[i]);

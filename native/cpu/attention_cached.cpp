@@ -5,8 +5,8 @@
 #include <cstring>
 #include <limits>
 
+#include "cpu/block_gemm.h"
 #include "cpu/cpu_backend_impl.h"
-#include "cpu/vector.h"
 
 namespace sftlab {
 
@@ -25,33 +25,39 @@ void CpuBackend::cacheStore(const KeyValueCache& cache, const Tensor& k, const T
 
 namespace {
 
-/// scores[i] = scale * query . key i, four keys at a time so that their sums are under way together.
+/// scores[i] = scale * query . key i, as many keys at a time as a vector has lanes. `scores` has room for whole
+/// vectors.
 void scoreKeys(float* scores, const float* query, const float* keys, int64_t stride, int64_t count, int size,
                float scale) {
-  int64_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    const float* const a = keys + i * stride;
-    const float *const b = a + stride, *const c = b + stride, *const d = c + stride;
-    float sumA = 0, sumB = 0, sumC = 0, sumD = 0;
-#pragma omp simd reduction(+ : sumA, sumB, sumC, sumD)
-    for (int j = 0; j < size; ++j) {
-      sumA += query[j] * a[j];
-      sumB += query[j] * b[j];
-      sumC += query[j] * c[j];
-      sumD += query[j] * d[j];
+  const int whole = size / kLanes * kLanes;
+  for (int64_t first = 0; first < count; first += kLanes) {
+    Vec sums[kLanes]{};
+    for (int c = 0; c < whole; c += kLanes) {
+      const Vec q = load(query + c);
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) sums[i] += q * load(keys + std::min(first + i, count - 1) * stride + c);
     }
-    scores[i] = sumA * scale;
-    scores[i + 1] = sumB * scale;
-    scores[i + 2] = sumC * scale;
-    scores[i + 3] = sumD * scale;
+    Vec totals = sumLanes(sums);
+    for (int c = whole; c < size; ++c) {
+      for (int i = 0; i < kLanes; ++i) totals[i] += query[c] * keys[std::min(first + i, count - 1) * stride + c];
+    }
+    store(scores + first, totals * scale);
   }
-  for (; i < count; ++i) {
-    const float* const a = keys + i * stride;
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int j = 0; j < size; ++j) sum += query[j] * a[j];
-    scores[i] = sum * scale;
+}
+
+/// scores become e^(score - largest) over their sum.
+void softmax(float* scores, int64_t count) {
+  float best = -std::numeric_limits<float>::infinity(), total = 0;
+#pragma omp simd reduction(max : best)
+  for (int64_t i = 0; i < count; ++i) best = scores[i] > best ? scores[i] : best;
+#pragma omp simd reduction(+ : total)
+  for (int64_t i = 0; i < count; ++i) {
+    scores[i] = fastExp(scores[i] - best);
+    total += scores[i];
   }
+  const float inverse = 1.0f / total;
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) scores[i] *= inverse;
 }
 
 }  // namespace
@@ -67,37 +73,16 @@ void CpuBackend::attentionCached(const Tensor& out, const Tensor& q, const KeyVa
     const int64_t count = end - first, base = static_cast<int64_t>(slots[row]) * cache.capacity + first;
     const float* const keys = at(cache.keys, base, kvHead * size);
     const float* const values = at(cache.values, base, kvHead * size);
-    float* const scores = scratch(thread).floats(static_cast<size_t>(count));
-    for (int64_t head = kvHead * group; head < (kvHead + 1) * group; ++head) {
-      scoreKeys(scores, at(q, row, head * size), keys, cache.keys.stride, count, size, shape.scale);
-      float best = -std::numeric_limits<float>::infinity(), total = 0;
-#pragma omp simd reduction(max : best)
-      for (int64_t i = 0; i < count; ++i) best = scores[i] > best ? scores[i] : best;
-#pragma omp simd reduction(+ : total)
-      for (int64_t i = 0; i < count; ++i) {
-        scores[i] = fastExp(scores[i] - best);
-        total += scores[i];
-      }
-      float* const to = at(out, row, head * size);
-      std::fill(to, to + size, 0.0f);
-      int64_t i = 0;
-      for (; i + 4 <= count; i += 4) {
-        const float* const a = values + i * cache.values.stride;
-        const float *const b = a + cache.values.stride, *const c = b + cache.values.stride,
-                           *const d = c + cache.values.stride;
-        const float wa = scores[i], wb = scores[i + 1], wc = scores[i + 2], wd = scores[i + 3];
-#pragma omp simd
-        for (int j = 0; j < size; ++j) to[j] += wa * a[j] + wb * b[j] + (wc * c[j] + wd * d[j]);
-      }
-      for (; i < count; ++i) {
-        const float* const a = values + i * cache.values.stride;
-#pragma omp simd
-        for (int j = 0; j < size; ++j) to[j] += scores[i] * a[j];
-      }
-      const float inverse = 1.0f / total;
-#pragma omp simd
-      for (int j = 0; j < size; ++j) to[j] *= inverse;
+    const int64_t padded = (count + kLanes - 1) / kLanes * kLanes;
+    float* const scores = scratch(thread).floats(static_cast<size_t>(group * padded));
+    for (int g = 0; g < group; ++g) {
+      const float* const query = at(q, row, (kvHead * group + g) * size);
+      scoreKeys(scores + g * padded, query, keys, cache.keys.stride, count, size, shape.scale);
+      softmax(scores + g * padded, count);
     }
+    // The heads of a group stand side by side in `out`, and so make the rows of one product.
+    blockGemm<false>(group, size, static_cast<int>(count), scores, padded, values, cache.values.stride,
+                     at(out, row, kvHead * group * size), size, false);
   });
 }
 

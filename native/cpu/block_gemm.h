@@ -57,7 +57,7 @@ inline void blockGemm(int rows, int cols, int inner, const float* a, int64_t lda
       gemmColumn<TransposeA, 6, 4>(rows, inner, a, lda, b + col, ldb, c + col, ldc, accumulate);
     }
     for (; col + 2 * kLanes <= cols; col += 2 * kLanes) {
-      gemmColumn<TransposeA, 12, 2>(rows, inner, a, lda, b + col, ldb, c + col, ldc, accumulate);
+      gemmColumn<TransposeA, 8, 2>(rows, inner, a, lda, b + col, ldb, c + col, ldc, accumulate);
     }
     for (; col + kLanes <= cols; col += kLanes) {
       gemmColumn<TransposeA, 16, 1>(rows, inner, a, lda, b + col, ldb, c + col, ldc, accumulate);

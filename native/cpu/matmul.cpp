@@ -11,11 +11,15 @@
 #include <string>
 
 #include "cpu/cpu_backend_impl.h"
+#include "cpu/vector.h"
 #include "io/error.h"
 
 namespace sftlab {
 
 namespace {
+
+/// From so many rows on, a transposed right-hand side of up to so many numbers (20 MB) is turned around first.
+constexpr int64_t kManyRows = 256, kMostTurned = 5'000'000;
 
 struct Tiles {
   int64_t rows, cols;
@@ -52,6 +56,18 @@ void CpuBackend::matmul(const Tensor& out, const Tensor& a, Transpose ta, const 
   requireF32(out, a, b);
   if (out.rows == 0 || out.cols == 0) return;
   const int64_t inner = ta == Transpose::no ? a.cols : a.rows;
+  if (tb == Transpose::yes && out.rows >= kManyRows && b.size() <= kMostTurned) {
+    // sgemm would gather the transposed operand slowly, and again for every tile: 95 to 108 GFLOP/s instead of 114.
+    const int64_t stride = (b.rows + kLanes - 1) / kLanes * kLanes + kLanes;  // not a power of two
+    const Tensor turned{shared_.floats(static_cast<size_t>(stride * inner)), inner, b.rows, stride, DType::f32};
+    constexpr int64_t strip = 64;
+    forRanges((b.rows + strip - 1) / strip, strip * inner, [&](int64_t first, int64_t end, int) {
+      const int64_t from = first * strip, rows = std::min(b.rows, end * strip) - from;
+      transpose(at(turned, 0, from), stride, at(b, from), b.stride, static_cast<int>(rows), static_cast<int>(inner));
+    });
+    matmul(out, a, ta, turned, Transpose::no, alpha, beta);
+    return;
+  }
   const auto [height, width] = tilesFor(out.rows, out.cols, inner, tb);
   const int64_t across = (out.cols + width - 1) / width, down = (out.rows + height - 1) / height;
   pool_.run(across * down, [&](int64_t tile, int) {

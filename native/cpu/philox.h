@@ -1,8 +1,14 @@
 #pragma once
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 #include <array>
 #include <cstdint>
+#include <cstring>
 
+#include "cpu/vector.h"
 #include "model/backend.h"
 
 namespace sftlab {
@@ -31,31 +37,38 @@ constexpr int kPhiloxBlocks = 16;              ///< made at a time by philoxRun
 constexpr int kPhiloxRun = 4 * kPhiloxBlocks;  ///< numbers
 
 /// The numbers of elements [kPhiloxRun * run, kPhiloxRun * (run + 1)) of a stream: the blocks side by side in vector
-/// lanes.
+/// lanes of 64 bits, of which the low halves count. What the high halves hold is ignored by the multiplication, so
+/// nothing has to be masked.
 inline void philoxRun(RandomStream stream, uint64_t run, uint32_t (&out)[kPhiloxRun]) {
-  typedef uint32_t Lanes __attribute__((vector_size(kPhiloxBlocks * 4)));
-  typedef uint64_t Wide __attribute__((vector_size(kPhiloxBlocks * 8)));
-  const uint64_t first = run * kPhiloxBlocks;  // a multiple of 16, so the lanes' indices never carry into the high half
-  const Lanes lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  Lanes c0 = static_cast<uint32_t>(first) + lane, c1 = Lanes{} + static_cast<uint32_t>(first >> 32);
-  Lanes c2 = Lanes{} + static_cast<uint32_t>(stream.stream), c3 = Lanes{} + static_cast<uint32_t>(stream.stream >> 32);
-  auto k0 = static_cast<uint32_t>(stream.seed), k1 = static_cast<uint32_t>(stream.seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const Wide a = __builtin_convertvector(c0, Wide) * 0xD2511F53ull;
-    const Wide b = __builtin_convertvector(c2, Wide) * 0xCD9E8D57ull;
-    const Lanes highA = __builtin_convertvector(a >> 32, Lanes), highB = __builtin_convertvector(b >> 32, Lanes);
-    c0 = highB ^ c1 ^ k0;
-    c1 = __builtin_convertvector(b, Lanes);
-    c2 = highA ^ c3 ^ k1;
-    c3 = __builtin_convertvector(a, Lanes);
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  for (int i = 0; i < kPhiloxBlocks; ++i) {
-    out[4 * i] = c0[i];
-    out[4 * i + 1] = c1[i];
-    out[4 * i + 2] = c2[i];
-    out[4 * i + 3] = c3[i];
+  constexpr int width = kLanes / 2;
+  typedef uint64_t Lanes __attribute__((vector_size(width * 8)));
+  const auto multiply = [](Lanes x, uint32_t by) -> Lanes {
+#ifdef __AVX512F__
+    return reinterpret_cast<Lanes>(_mm512_maskz_mul_epu32(0xFF, reinterpret_cast<__m512i>(x), _mm512_set1_epi64(by)));
+#else
+    return (x & 0xFFFFFFFFu) * by;
+#endif
+  };
+  for (int part = 0; part < kPhiloxBlocks; part += width) {
+    const uint64_t first = run * kPhiloxBlocks + static_cast<uint64_t>(part);
+    Lanes index;
+    for (int i = 0; i < width; ++i) index[i] = first + static_cast<uint64_t>(i);
+    Lanes c0 = index, c1 = index >> 32, c2 = Lanes{} + stream.stream, c3 = Lanes{} + (stream.stream >> 32);
+    auto k0 = static_cast<uint32_t>(stream.seed), k1 = static_cast<uint32_t>(stream.seed >> 32);
+    for (int round = 0; round < 10; ++round) {
+      const Lanes a = multiply(c0, 0xD2511F53u), b = multiply(c2, 0xCD9E8D57u);
+      c0 = (b >> 32) ^ c1 ^ k0;
+      c1 = b;
+      c2 = (a >> 32) ^ c3 ^ k1;
+      c3 = a;
+      k0 += 0x9E3779B9u;
+      k1 += 0xBB67AE85u;
+    }
+    const Lanes low = (c0 & 0xFFFFFFFFu) | c1 << 32, high = (c2 & 0xFFFFFFFFu) | c3 << 32;
+    for (int i = 0; i < width; ++i) {
+      const uint64_t numbers[2] = {low[i], high[i]};  // little-endian: the four in order
+      std::memcpy(out + 4 * (part + i), numbers, sizeof numbers);
+    }
   }
 }
 

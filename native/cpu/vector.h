@@ -9,8 +9,10 @@ namespace sftlab {
 
 #ifdef __AVX512F__
 constexpr int kLanes = 16;
-#else
+#elif defined(__AVX__)
 constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
 #endif
 
 typedef float Vec __attribute__((vector_size(kLanes * 4)));
@@ -20,6 +22,65 @@ typedef uint32_t BitVec __attribute__((vector_size(kLanes * 4)));
 inline Vec load(const float* from) { return *reinterpret_cast<const VecUnaligned*>(from); }
 inline void store(float* to, Vec value) { *reinterpret_cast<VecUnaligned*>(to) = value; }
 inline Vec splat(float value) { return Vec{} + value; }
+
+/// Lanes of two rows, the second's counted from kLanes on, that stage `S` of a transposition puts into one.
+template <int S, bool second>
+constexpr BitVec stageLanes() {
+  BitVec lanes{};
+  for (int i = 0; i < kLanes; ++i) lanes[i] = second ? (i & S ? i + kLanes : i + S) : (i & S ? i + kLanes - S : i);
+  return lanes;
+}
+
+/// Transposes a square of kLanes rows in registers: stage S swaps, in each pair of rows S apart, the lanes that are S
+/// apart.
+template <int S = 1>
+inline void transposeSquare(Vec (&rows)[kLanes]) {
+  if constexpr (S < kLanes) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kLanes; ++r) {
+      if (r & S) continue;
+      const Vec a = rows[r], b = rows[r + S];
+      rows[r] = __builtin_shuffle(a, b, stageLanes<S, false>());
+      rows[r + S] = __builtin_shuffle(a, b, stageLanes<S, true>());
+    }
+    transposeSquare<2 * S>(rows);
+  }
+}
+
+/// Lane i of the result is the sum of rows[i]'s lanes: each stage adds halves of two rows into one.
+template <int S = 1>
+inline Vec sumLanes(Vec (&rows)[kLanes]) {
+  if constexpr (S < kLanes) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kLanes; r += 2 * S) {
+      const Vec a = rows[r], b = rows[r + S];
+      rows[r] = __builtin_shuffle(a, b, stageLanes<S, false>()) + __builtin_shuffle(a, b, stageLanes<S, true>());
+    }
+    return sumLanes<2 * S>(rows);
+  } else {
+    return rows[0];
+  }
+}
+
+/// out (cols, rows) = x (rows, cols) transposed, and zero in `out`'s columns from `rows` to the next multiple of
+/// kLanes.
+inline void transpose(float* out, int64_t outStride, const float* x, int64_t stride, int rows, int cols) {
+  for (int r = 0; r < rows; r += kLanes) {
+    const int count = rows - r < kLanes ? rows - r : kLanes;
+    int c = 0;
+    for (; c + kLanes <= cols; c += kLanes) {
+      Vec square[kLanes];
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) square[i] = i < count ? load(x + (r + i) * stride + c) : Vec{};
+      transposeSquare(square);
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) store(out + (c + i) * outStride + r, square[i]);
+    }
+    for (; c < cols; ++c) {
+      for (int i = 0; i < kLanes; ++i) out[c * outStride + r + i] = i < count ? x[(r + i) * stride + c] : 0.0f;
+    }
+  }
+}
 
 // e^x, to within 1 unit in the last place: e^x = 2^n * e^r, with r in half a step of ln 2 (subtracted in two parts) and
 // Cephes' polynomial for e^r. No branches, so that loops over it vectorise. Below -87 it is 0, NaN stays NaN, and above
