@@ -159,6 +159,17 @@ describe('a data set in memory', () => {
     expect(data.report.problems[0]?.places).toHaveLength(10);
   });
 
+  it('warns where max_length cuts every stop token off', async () => {
+    const data = await open({
+      file: fileWith(jsonl([pair(1, 'word '.repeat(50)), pair(2, 'word '.repeat(50))])),
+      maxLength: 40,
+    });
+    expect(data.report.problems).toMatchObject([
+      { kind: 'truncated', count: 2 },
+      { kind: 'untrained-stop-token', places: [{ message: expect.stringMatching(/cuts every record off/) }] },
+    ]);
+  });
+
   it('names conversations without an answer, and errs where no record has one', async () => {
     const asked = { messages: [{ role: 'user', content: 'a' }] };
     const some = await open({

@@ -1,6 +1,7 @@
 /** Texts compared as people would: without regard to case and white space. */
 
 import type { Example } from '../../core/data.js';
+import { normalizeAnswer } from '../../core/metrics.js';
 
 export function normalText(text: string): string {
   return text.normalize('NFKC').toLowerCase().replace(/\s+/g, ' ').trim();
@@ -27,7 +28,7 @@ export function detectLabels(answers: readonly string[]): string[] | undefined {
   const seen = new Map<string, { text: string; count: number }>();
   for (const answer of answers) {
     if (answer.length > maxLabelLength || answer.includes('\n')) return undefined;
-    const key = normalText(answer);
+    const key = normalizeAnswer(answer);
     const known = seen.get(key);
     if (known !== undefined) known.count++;
     else if (seen.size === maxLabels) return undefined;

@@ -101,7 +101,7 @@ export function tokenizeTraining(
 ): { examples: PackedExamples; tally: Tally } {
   const stops = new Set(tokenizer.stopTokens);
   const examples = new PackedExamples();
-  const tally = new Tally();
+  const tally = new Tally(stops);
   for (const { example, format } of records) {
     progress(example.place);
     const { lossOn, maxLength } = options;
@@ -135,7 +135,7 @@ function evaluationSet(
   records: readonly LoadedRecord[],
   { options, tokenizer, problems, progress }: Workshop,
 ): { set: EvaluationSet; tally: Tally } {
-  const tally = new Tally();
+  const tally = new Tally(new Set(tokenizer.stopTokens));
   const examples: TokenizedExample[] = [];
   const prompts: PromptExample[] = [];
   for (const { example, format } of records) {

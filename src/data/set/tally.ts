@@ -10,13 +10,18 @@ export class Tally {
   lossTokens = 0;
   /** Examples with at least one loss token. */
   trained = 0;
+  /** Examples that train a stop token. */
+  private stopped = 0;
   private truncatedRecords = 0;
   private truncatedTokens = 0;
   private first: RecordPlace | undefined;
   private readonly formats: Partial<Record<RecordFormat, number>> = {};
 
+  constructor(private readonly stops: ReadonlySet<number>) {}
+
   /** @returns whether the example trains anything */
-  add({ tokens, mask, truncated, place }: TokenizedExample, format: RecordFormat): boolean {
+  add(example: TokenizedExample, format: RecordFormat): boolean {
+    const { tokens, mask, truncated, place } = example;
     this.first ??= place;
     this.records++;
     this.formats[format] = (this.formats[format] ?? 0) + 1;
@@ -25,6 +30,7 @@ export class Tally {
     for (const one of mask) loss += one;
     this.lossTokens += loss;
     if (loss > 0) this.trained++;
+    if (trainsStop(example, this.stops)) this.stopped++;
     if (truncated > 0) {
       this.truncatedRecords++;
       this.truncatedTokens += truncated;
@@ -48,6 +54,9 @@ export class Tally {
       const message = `records have several formats: ${names.join(', ')}`;
       problems.add({ kind: 'mixed-formats', severity: 'warning', message }, undefined, '');
     }
+    if (this.trained > 0 && this.stopped === 0 && problems.count('untrained-stop-token') === 0) {
+      problems.add(neverStops, this.first, 'max_length cuts every record off before its stop token');
+    }
     if (this.records > 0 && this.trained === 0) {
       problems.add(
         { kind: 'template', severity: 'error', message: 'no record has a token to train on' },
@@ -58,13 +67,24 @@ export class Tally {
   }
 }
 
+const neverStops = {
+  kind: 'untrained-stop-token',
+  severity: 'warning',
+  message: 'records never train a stop token: the model will not learn to stop',
+} as const;
+
+function trainsStop({ tokens, mask }: TokenizedExample, stops: ReadonlySet<number>): boolean {
+  return tokens.some((token, i) => mask[i] === 1 && stops.has(token));
+}
+
 /** Notes an example that trains nothing, never teaches the model to stop, or is cut off. */
 export function findLost(
-  { place, tokens, mask, truncated }: TokenizedExample,
+  example: TokenizedExample,
   maxLength: number,
   stops: ReadonlySet<number>,
   problems: Problems,
 ): void {
+  const { place, tokens, mask, truncated } = example;
   if (truncated > 0) {
     const message = `records are cut off at max_length ${maxLength}`;
     const kept = `${tokens.length} of ${tokens.length + truncated} tokens are kept`;
@@ -74,10 +94,9 @@ export function findLost(
     const message = 'records have no token to train on and are left out';
     const why = truncated > 0 ? 'max_length cuts it off before the completion' : 'it has no completion';
     problems.add({ kind: 'no-loss-token', severity: 'warning', message }, place, why);
-  } else if (truncated === 0 && !tokens.some((token, i) => mask[i] === 1 && stops.has(token))) {
-    const message = 'records never train a stop token: the model will not learn to stop';
+  } else if (truncated === 0 && !trainsStop(example, stops)) {
     const why =
       stops.size === 0 ? 'tokenizer and template name no stop token' : 'no stop token is among the tokens trained on';
-    problems.add({ kind: 'untrained-stop-token', severity: 'warning', message }, place, why);
+    problems.add(neverStops, place, why);
   }
 }

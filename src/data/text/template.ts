@@ -4,7 +4,7 @@ import { Template } from '@huggingface/jinja';
 import type { Message } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
 import { isObject, readObject, readText } from './files.js';
-import { replaceStripCalls, stripCharacters, stripName } from './python-strip.js';
+import { pythonCalls, replaceCalls } from './python-calls.js';
 import type { ModelTokenizer } from './tokenizer.js';
 
 /** A part of a text: characters [start, end). */
@@ -31,6 +31,7 @@ export class ChatTemplate {
   /** Whether the template marks what the assistant says by `{% generation %}` blocks. */
   readonly marksGeneration: boolean;
   private readonly template: Template;
+  private readonly calls = pythonCalls(new Date());
 
   constructor(
     readonly source: string,
@@ -48,7 +49,7 @@ export class ChatTemplate {
     );
     try {
       this.template = new Template(marked);
-      replaceStripCalls(this.template.parsed);
+      replaceCalls(this.template.parsed);
     } catch (cause) {
       throw new LabError(`the chat template cannot be parsed: ${messageOf(cause)}`, { cause });
     }
@@ -84,7 +85,7 @@ export class ChatTemplate {
         add_generation_prompt: options.prompt,
         tools: options.tools ?? null,
         documents: null,
-        [stripName]: stripCharacters,
+        ...this.calls,
       });
     } catch (cause) {
       throw new LabError(`the chat template refuses the conversation: ${messageOf(cause)}`, { cause });

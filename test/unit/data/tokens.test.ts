@@ -3,7 +3,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ExampleTokenizer } from '../../../src/data/text/examples.js';
-import { replaceStripCalls, stripCharacters } from '../../../src/data/text/python-strip.js';
+import { replaceCalls, strftime, stripCharacters } from '../../../src/data/text/python-calls.js';
+import { ChatTemplate } from '../../../src/data/text/template.js';
 import {
   chat,
   exampleTokenizer,
@@ -268,18 +269,28 @@ describe('offsets', () => {
   });
 });
 
-describe('strip', () => {
-  it('takes sets of characters, as in Python', () => {
+describe('Python in templates', () => {
+  it('strips sets of characters', () => {
     expect(stripCharacters('\n \nab\n', 'lstrip', '\n')).toBe(' \nab\n');
     expect(stripCharacters('xyaxyx', 'rstrip', 'xy')).toBe('xya');
     expect(stripCharacters('..🙂..', 'strip', '.')).toBe('🙂');
     expect(stripCharacters(' a ', 'strip', null)).toBe('a');
     expect(() => stripCharacters(1, 'strip', 'a')).toThrow(/strings/);
   });
+
+  it('writes dates in English, whatever the machine speaks', () => {
+    const date = new Date(2024, 2, 5, 15, 4, 9);
+    expect(strftime(date, '%d %b %Y, %A %B %H:%M:%S %I %p %y %% %q')).toBe(
+      '05 Mar 2024, Tuesday March 15:04:09 03 PM 24 % %q',
+    );
+    const rendered = new ChatTemplate("{{ strftime_now('%Y') }}", {}).render([], { prompt: false });
+    expect(rendered).toBe(String(new Date().getFullYear()));
+  });
+
   it('leaves other calls alone', () => {
     const tree = { type: 'CallExpression', callee: { type: 'Identifier', value: 'strip' }, args: [] };
     const before = jsonl([tree]);
-    replaceStripCalls(tree);
+    replaceCalls(tree);
     expect(jsonl([tree])).toBe(before);
   });
 });
