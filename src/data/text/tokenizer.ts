@@ -76,7 +76,9 @@ export class ModelTokenizer {
 
   /** The text as the tokenizer normalises it, so that places in it are places in what is tokenised. */
   normalize(text: string): string {
-    return this.normalizesNfc ? text.normalize('NFC') : text;
+    const normal = this.normalizesNfc ? text.normalize('NFC') : text;
+    // SentencePiece writes a space as this character, and so takes the one for the other.
+    return this.byteLevel ? normal : normal.replaceAll('\u2581', ' ');
   }
 
   decode(ids: readonly number[], skipSpecial: boolean): string {
@@ -99,6 +101,7 @@ export class ModelTokenizer {
       at = this.follow(bytes, at, id);
       ends.push(at);
     }
+    if (!isBlank(bytes.subarray(at))) throw changed(bytes, at, 'ends');
     return { ids, ends };
   }
 
@@ -112,14 +115,7 @@ export class ModelTokenizer {
       const byte = bytes[start];
       if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) break;
     }
-    const context = bytes.subarray(at, at + 24).toString('utf8');
-    throw new LabError(
-      `the tokenizer changes the text: token ${id} ${JSON.stringify(piece.toString('utf8'))} does not stand at ${JSON.stringify(context)}`,
-      {
-        advice:
-          'Which tokens are trained on cannot be told for such a tokenizer (an unknown token, or a lossy normalizer).',
-      },
-    );
+    throw changed(bytes, at, `puts token ${id} ${JSON.stringify(piece.toString('utf8'))}`);
   }
 
   private piece(id: number): Buffer {
@@ -134,6 +130,18 @@ export class ModelTokenizer {
     this.pieces.set(id, piece);
     return piece;
   }
+}
+
+function isBlank(bytes: Buffer): boolean {
+  return bytes.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d);
+}
+
+function changed(bytes: Buffer, at: number, what: string): LabError {
+  const context = JSON.stringify(bytes.subarray(at, at + 24).toString('utf8'));
+  return new LabError(`the tokenizer changes the text: it ${what} where the text goes on with ${context}`, {
+    advice:
+      'Which tokens are trained on cannot be told for such a tokenizer (an unknown token, or a lossy normalizer).',
+  });
 }
 
 /** Whether `piece`, from its byte `from` on, stands at `at`. A loop is several times faster here than views to compare. */

@@ -269,6 +269,37 @@ describe('offsets', () => {
   });
 });
 
+describe('texts that a tokenizer does not keep', () => {
+  it('the mark of SentencePiece counts as a space', () => {
+    const { tokenizer } = exampleTokenizer('llama2');
+    const text = tokenizer.normalize('\u2581a\u2581');
+    expect(tokenizer.encode(text).ids).toEqual(tokenizer.encode(' a ').ids);
+    expect(tokenizer.encode(text).ends.at(-1)).toBe(3);
+  });
+
+  it('are refused, for the mask would be a guess', () => {
+    const json = (normalizer: unknown) =>
+      JSON.stringify({
+        added_tokens: [],
+        normalizer,
+        pre_tokenizer: null,
+        post_processor: null,
+        decoder: null,
+        model: { type: 'BPE', vocab: { a: 0, b: 1 }, merges: [] },
+      });
+    const encode = (normalizer: unknown) => () =>
+      new ExampleTokenizer({
+        modelDirectory: modelFolder('qwen', { 'tokenizer.json': json(normalizer), 'tokenizer_config.json': '{}' }),
+        promptPrefix: '',
+        instructionResponseSeparator: '',
+      }).tokenizer.encode('AB');
+    expect(encode({ type: 'Lowercase' })).toThrow(
+      /changes the text: it puts token 0 "a" where the text goes on with "AB"/,
+    );
+    expect(encode(null)).toThrow(/changes the text/);
+  });
+});
+
 describe('Python in templates', () => {
   it('strips sets of characters', () => {
     expect(stripCharacters('\n \nab\n', 'lstrip', '\n')).toBe(' \nab\n');
