@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "io/error.h"
 #include "io/safetensors.h"
 
 namespace sftlab {
@@ -51,7 +52,7 @@ void toFloat(const FileTensor& tensor, int64_t first, int64_t count, float* out)
       for (int64_t i = 0; i < count; ++i) out[i] = halfToFloat(load16(tensor.data + (first + i) * 2));
       return;
     case FileDType::other:
-      return;  // `require` lets no such tensor through
+      throw Error("this tensor is stored as " + tensor.dtypeName + "; F32, F16 and BF16 can be read", tensor.file);
   }
 }
 

@@ -10,11 +10,11 @@
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <stdexcept>
 
 #include "io/error.h"
+#include "io/json_file.h"
 #include "io/safetensors.h"
-#include "io/text_file.h"
 
 namespace sftlab {
 
@@ -24,6 +24,7 @@ using nlohmann::json;
 namespace {
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // as the reference implementation
+constexpr size_t kMaxFieldLength = 200;            // of a name in a message
 
 /// Bytes of one element, by the format's names; 0: not a type of the format that we know the size of.
 size_t elementBytes(const std::string& dtype) {
@@ -43,27 +44,15 @@ FileDType fileDType(const std::string& dtype) {
 }
 
 [[noreturn]] void malformed(const std::string& file, const std::string& what, const std::string& field = {}) {
-  throw Error("not a valid safetensors file: " + what, file, field,
+  throw Error("not a valid safetensors file: " + what, file, field.substr(0, kMaxFieldLength),
               "The file is damaged or was not downloaded whole; fetch it again.");
 }
 
-/// nlohmann keeps the last of duplicate keys in silence; here a duplicate tensor name is an error.
-json parseHeader(const std::string& file, const char* begin, const char* end) {
-  std::vector<std::set<std::string>> open;
-  bool duplicate = false;
-  const auto watch = [&](int, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) open.emplace_back();
-    if (event == json::parse_event_t::object_end) open.pop_back();
-    if (event == json::parse_event_t::key && !open.back().insert(parsed.get<std::string>()).second) duplicate = true;
-    return true;
-  };
+json parseHeader(const std::string& file, const char* text, size_t bytes) {
   try {
-    json header = json::parse(begin, end, watch);
-    if (duplicate) malformed(file, "a name stands twice in the header");
-    if (!header.is_object()) malformed(file, "the header is not a JSON object");
-    return header;
-  } catch (const json::exception&) {
-    malformed(file, "the header is not valid JSON");
+    return parseJson({text, bytes});
+  } catch (const std::invalid_argument& error) {
+    malformed(file, std::string("the header ") + error.what());
   }
 }
 
@@ -91,7 +80,7 @@ FileTensor readEntry(const std::string& file, const std::string& name, const jso
   tensor.dtypeName = dtype->get<std::string>();
   tensor.dtype = fileDType(tensor.dtypeName);
   const size_t size = elementBytes(tensor.dtypeName);
-  if (size == 0) malformed(file, "unknown dtype " + tensor.dtypeName, name);
+  if (size == 0) malformed(file, "unknown dtype " + brief(*dtype), name);
 
   uint64_t expected = size;
   for (const json& dimension : *shape) {
@@ -135,7 +124,7 @@ int64_t FileTensor::elements() const {
 
 TensorFiles TensorFiles::open(const fs::path& path) {
   const std::string file = path.string();
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block
   if (descriptor < 0) throw Error(std::string("cannot be opened: ") + std::strerror(errno), file);
   struct stat status;
   const bool regular = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
@@ -164,7 +153,7 @@ TensorFiles TensorFiles::open(const fs::path& path) {
 
   TensorFiles files;
   files.where_ = file;
-  const json header = parseHeader(file, text, text + headerBytes);
+  const json header = parseHeader(file, text, headerBytes);
   const uint64_t dataBytes = bytes - 8 - headerBytes;
   std::vector<Span> spans;
   for (const auto& [name, entry] : header.items()) {
@@ -200,10 +189,9 @@ TensorFiles TensorFiles::openFolder(const fs::path& directory, const std::string
     throw Error("has neither " + stem + ".safetensors nor " + stem + ".safetensors.index.json", directory.string(), {},
                 "Weights are read from safetensors alone; pickle files (.bin, .pt) are never read.");
   }
-  const std::string text = readTextFile(index, 64 << 20);
-  json parsed = json::parse(text, nullptr, false);
-  const auto map = parsed.is_object() ? parsed.find("weight_map") : parsed.end();
-  if (!parsed.is_object() || map == parsed.end() || !map->is_object()) {
+  const json parsed = readJsonFile(index, 64 << 20);
+  const auto map = parsed.find("weight_map");
+  if (map == parsed.end() || !map->is_object()) {
     throw Error("has no weight_map", index.string(), "weight_map", "The index of the shards is damaged; fetch it again.");
   }
   TensorFiles all;
@@ -213,7 +201,7 @@ TensorFiles TensorFiles::openFolder(const fs::path& directory, const std::string
     if (!value.is_string()) throw Error("is not the name of a file", index.string(), "weight_map." + name);
     const std::string shard = value.get<std::string>();
     if (shard.empty() || shard.find('/') != std::string::npos || shard.find('\0') != std::string::npos || shard == "..") {
-      throw Error("must name a file of the same folder, not \"" + shard + "\"", index.string(), "weight_map." + name);
+      throw Error("must name a file of the same folder, not " + brief(value), index.string(), "weight_map." + name);
     }
     if (!shards.count(shard)) {
       if (!fs::exists(directory / shard, ignored)) {

@@ -1,15 +1,11 @@
 // Writing safetensors: header padded to 8 bytes, tensors in the order of their names, so equal values give equal bytes.
-// Each file is written beside its place, synced, and renamed; what fails leaves nothing under the final name.
-
-#include <fcntl.h>
-#include <unistd.h>
+// Files are written beside their place and synced; all are renamed together at the end, so what fails leaves nothing behind.
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "io/error.h"
+#include "io/atomic_file.h"
 #include "io/safetensors.h"
 #include "io/text_file.h"
 
@@ -32,48 +28,9 @@ size_t bytesOf(const TensorSource& tensor) {
   return bytes;
 }
 
-/// A file that exists under its final name only once all of it is on disk.
-class AtomicFile {
- public:
-  explicit AtomicFile(fs::path path) : path_(std::move(path)), temporary_(path_.string() + ".tmp") {
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (descriptor_ < 0) throwWriteError(path_, errno);
-  }
-  ~AtomicFile() {
-    if (descriptor_ >= 0) {
-      ::close(descriptor_);
-      ::unlink(temporary_.c_str());
-    }
-  }
-  void write(const void* data, size_t bytes) {
-    const char* from = static_cast<const char*>(data);
-    while (bytes > 0) {
-      const ssize_t put = ::write(descriptor_, from, bytes);
-      if (put < 0) {
-        if (errno == EINTR) continue;
-        throwWriteError(path_, errno);
-      }
-      from += put;
-      bytes -= static_cast<size_t>(put);
-    }
-  }
-  void commit() {
-    if (fsync(descriptor_) != 0) throwWriteError(path_, errno);
-    const int descriptor = std::exchange(descriptor_, -1);
-    if (::close(descriptor) != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
-      const int code = errno;
-      ::unlink(temporary_.c_str());
-      throwWriteError(path_, code);
-    }
-  }
-
- private:
-  fs::path path_, temporary_;
-  int descriptor_ = -1;
-};
-
-void writeFile(const fs::path& path, const std::vector<const TensorSource*>& tensors,
-               const std::map<std::string, std::string>& metadata) {
+/// All of a file, synced, not yet under its final name.
+AtomicFile writeFile(const fs::path& path, const std::vector<const TensorSource*>& tensors,
+                     const std::map<std::string, std::string>& metadata) {
   ordered_json header;
   if (!metadata.empty()) header["__metadata__"] = metadata;
   size_t offset = 0;
@@ -99,7 +56,8 @@ void writeFile(const fs::path& path, const std::vector<const TensorSource*>& ten
       file.write(piece.data(), piece.size());
     }
   }
-  file.commit();
+  file.sync();
+  return file;
 }
 
 }  // namespace
@@ -119,19 +77,25 @@ void writeTensors(const fs::path& directory, const std::string& stem, std::vecto
     shardBytes += bytes;
     totalBytes += bytes;
   }
+  // Nothing takes its final name before all is on disk; the index is the last to do so.
+  std::vector<AtomicFile> files;
   if (shards.size() == 1) {
-    writeFile(directory / (stem + ".safetensors"), shards[0], metadata);
+    files.push_back(writeFile(directory / (stem + ".safetensors"), shards[0], metadata));
   } else {
     ordered_json index;
     index["metadata"] = {{"total_size", totalBytes}};
     for (size_t i = 0; i < shards.size(); ++i) {
       char suffix[64];
       std::snprintf(suffix, sizeof suffix, "-%05zu-of-%05zu.safetensors", i + 1, shards.size());
-      writeFile(directory / (stem + suffix), shards[i], metadata);
+      files.push_back(writeFile(directory / (stem + suffix), shards[i], metadata));
       for (const TensorSource* tensor : shards[i]) index["weight_map"][tensor->name] = stem + suffix;
     }
-    writeTextFile(directory / (stem + ".safetensors.index.json"), index.dump(2) + "\n");
+    const std::string text = index.dump(2) + "\n";
+    files.emplace_back(directory / (stem + ".safetensors.index.json"));
+    files.back().write(text.data(), text.size());
+    files.back().sync();
   }
+  for (AtomicFile& file : files) file.publish();
   syncFolder(directory);
 }
 

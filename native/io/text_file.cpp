@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "io/atomic_file.h"
 #include "io/error.h"
 
 namespace sftlab {
@@ -14,7 +15,7 @@ namespace sftlab {
 namespace fs = std::filesystem;
 
 std::string readTextFile(const fs::path& path, size_t maxBytes) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block
   if (descriptor < 0) throw Error(std::string("cannot be opened: ") + std::strerror(errno), path.string());
   struct stat status;
   std::string text;
@@ -54,23 +55,10 @@ void syncFolder(const fs::path& directory) {
 }
 
 void writeTextFile(const fs::path& path, const std::string& text) {
-  const fs::path temporary = path.string() + ".tmp";
-  const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (descriptor < 0) throwWriteError(path, errno);
-  size_t done = 0;
-  int failure = 0;
-  while (done < text.size() && failure == 0) {
-    const ssize_t put = ::write(descriptor, text.data() + done, text.size() - done);
-    if (put >= 0) done += static_cast<size_t>(put);
-    else if (errno != EINTR) failure = errno;
-  }
-  if (failure == 0 && fsync(descriptor) != 0) failure = errno;
-  if (::close(descriptor) != 0 && failure == 0) failure = errno;
-  if (failure == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) failure = errno;
-  if (failure != 0) {
-    ::unlink(temporary.c_str());
-    throwWriteError(path, failure);
-  }
+  AtomicFile file(path);
+  file.write(text.data(), text.size());
+  file.sync();
+  file.publish();
   syncFolder(path.parent_path());
 }
 
