@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/error.h"
+#include "io/json_file.h"
 #include "io/text_file.h"
 #include "model/parameters.h"
 
@@ -34,9 +35,8 @@ std::vector<std::string> targetModules(const AdapterOptions& options) {
 
 AdapterOptions readAdapterConfig(const std::filesystem::path& directory) {
   const auto path = directory / "adapter_config.json";
-  const json config = json::parse(readTextFile(path, 16 << 20), nullptr, false);
+  const json config = readJsonFile(path, 16 << 20);
   const auto fail = [&](const std::string& key, const std::string& message) { throw Error(message, path.string(), key); };
-  if (!config.is_object()) throw Error("is not a JSON object", path.string());
   if (config.value("peft_type", json()) != "LORA") fail("peft_type", "only LORA adapters are supported");
   for (const char* key : {"use_dora", "use_rslora", "fan_in_fan_out", "lora_bias"}) {
     if (config.contains(key) && config[key] == true) fail(key, "is not supported");
@@ -44,6 +44,11 @@ AdapterOptions readAdapterConfig(const std::filesystem::path& directory) {
   for (const char* key : {"rank_pattern", "alpha_pattern", "modules_to_save", "layers_to_transform", "target_parameters",
                           "trainable_token_indices", "layer_replication", "exclude_modules"}) {
     if (config.contains(key) && !config[key].is_null() && !config[key].empty()) fail(key, "is not supported");
+  }
+  // These starts change the base model's weights too.
+  const json start = config.value("init_lora_weights", json());
+  for (const char* name : {"pissa", "olora", "corda", "loftq"}) {
+    if (start.is_string() && start.get<std::string>().starts_with(name)) fail("init_lora_weights", brief(start) + " is not supported");
   }
   if (config.contains("bias") && config["bias"] != "none") fail("bias", "only \"none\" is supported");
   AdapterOptions options;

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "io/error.h"
-#include "io/text_file.h"
+#include "io/json_file.h"
 
 namespace sftlab {
 
@@ -13,15 +13,13 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* kSupported = "LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM";
+constexpr const char* kSupported[] = {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"};
+constexpr double kMaxParameters = 1e12;
 
 /// config.json with its path, so that every message can name the key.
 class ConfigReader {
  public:
-  explicit ConfigReader(std::filesystem::path file) : file_(file.string()) {
-    value_ = json::parse(readTextFile(file, 16 << 20), nullptr, false);
-    if (!value_.is_object()) throw Error("is not a JSON object", file_);
-  }
+  explicit ConfigReader(const std::filesystem::path& file) : file_(file.string()), value_(readJsonFile(file, 16 << 20)) {}
   ConfigReader(const ConfigReader& parent, const std::string& key)
       : file_(parent.file_), prefix_(parent.prefix_ + key + "."), value_(parent.value_.at(key)) {}
 
@@ -35,7 +33,7 @@ class ConfigReader {
     if (!has(key)) fail(key, "is missing");
     const json& value = value_.at(key);
     if (!value.is_number_integer() || value.get<int64_t>() < low || value.get<int64_t>() > high) {
-      fail(key, "must be a whole number from " + std::to_string(low) + " to " + std::to_string(high) + ", not " + value.dump());
+      fail(key, "must be a whole number from " + std::to_string(low) + " to " + std::to_string(high) + ", not " + brief(value));
     }
     return static_cast<int32_t>(value.get<int64_t>());
   }
@@ -44,7 +42,7 @@ class ConfigReader {
     if (!has(key)) fail(key, "is missing");
     const json& value = value_.at(key);
     if (!value.is_number() || !(value.get<double>() >= low && value.get<double>() <= high)) {
-      fail(key, "must be a number from " + json(low).dump() + " to " + json(high).dump() + ", not " + value.dump());
+      fail(key, "must be a number from " + json(low).dump() + " to " + json(high).dump() + ", not " + brief(value));
     }
     return value.get<double>();
   }
@@ -53,12 +51,12 @@ class ConfigReader {
   }
   bool flag(const std::string& key, bool otherwise) const {
     if (!has(key)) return otherwise;
-    if (!value_.at(key).is_boolean()) fail(key, "must be true or false, not " + value_.at(key).dump());
+    if (!value_.at(key).is_boolean()) fail(key, "must be true or false, not " + brief(value_.at(key)));
     return value_.at(key).get<bool>();
   }
   std::string text(const std::string& key, const std::string& otherwise) const {
     if (!has(key)) return otherwise;
-    if (!value_.at(key).is_string()) fail(key, "must be a text, not " + value_.at(key).dump());
+    if (!value_.at(key).is_string()) fail(key, "must be a text, not " + brief(value_.at(key)));
     return value_.at(key).get<std::string>();
   }
 
@@ -68,14 +66,17 @@ class ConfigReader {
 };
 
 std::string readArchitecture(const ConfigReader& reader) {
+  const auto fail = [&](const std::string& message) {
+    std::string advice = "The engine trains";
+    for (const char* name : kSupported) advice += (name == kSupported[0] ? " " : ", ") + std::string(name);
+    reader.fail("architectures", message, advice + ".");
+  };
   if (!reader.has("architectures") || !reader.at("architectures").is_array() || reader.at("architectures").empty() ||
       !reader.at("architectures")[0].is_string()) {
-    reader.fail("architectures", "is missing", std::string("The engine trains ") + kSupported + ".");
+    fail("is missing");
   }
   const auto name = reader.at("architectures")[0].get<std::string>();
-  if ((std::string(", ") + kSupported + ",").find(", " + name + ",") == std::string::npos) {
-    reader.fail("architectures", "\"" + name + "\" is not supported", std::string("The engine trains ") + kSupported + ".");
-  }
+  if (std::find(std::begin(kSupported), std::end(kSupported), name) == std::end(kSupported)) fail(brief(name) + " is not supported");
   return name;
 }
 
@@ -109,7 +110,7 @@ RopeScaling readScaling(const ConfigReader& reader, const std::string& key, int3
       scaling.attentionFactor = scale(1);
     }
   } else {
-    rope.fail("rope_type", "\"" + type + "\" is not supported", "The engine knows default, linear, llama3 and yarn.");
+    rope.fail("rope_type", brief(type) + " is not supported", "The engine knows default, linear, llama3 and yarn.");
   }
   return scaling;
 }
@@ -128,12 +129,19 @@ std::vector<int32_t> readWindows(const ConfigReader& reader, const ModelConfig& 
     if (!types.is_array() || types.size() != windows.size()) reader.fail("layer_types", "must have one entry for each layer");
     for (size_t layer = 0; layer < windows.size(); ++layer) {
       if (types[layer] != "full_attention" && types[layer] != "sliding_attention") {
-        reader.fail("layer_types", types[layer].dump() + " is not supported");
+        reader.fail("layer_types", brief(types[layer]) + " is not supported");
       }
       windows[layer] = types[layer] == "sliding_attention" ? window : 0;
     }
   }
   return windows;
+}
+
+/// About; in floating point, so that no sizes can overflow it.
+double parameterCount(const ModelConfig& config) {
+  const double hidden = config.hiddenSize, width = config.headSize;
+  const double layer = 2 * hidden * width * (config.heads + static_cast<double>(config.kvHeads)) + 3 * hidden * config.intermediateSize;
+  return config.layers * layer + 2 * hidden * config.vocabularySize;
 }
 
 }  // namespace
@@ -146,7 +154,7 @@ ModelConfig readModelConfig(const std::filesystem::path& directory) {
     reader.fail("quantization_config", "quantised weights are not supported", "Use the model's unquantised checkpoint.");
   }
   const std::string activation = reader.text("hidden_act", "silu");
-  if (activation != "silu" && activation != "swish") reader.fail("hidden_act", "\"" + activation + "\" is not supported, only silu");
+  if (activation != "silu" && activation != "swish") reader.fail("hidden_act", brief(activation) + " is not supported, only silu");
 
   config.layers = reader.size("num_hidden_layers", 1, 4096);
   config.hiddenSize = reader.size("hidden_size");
@@ -173,17 +181,22 @@ ModelConfig readModelConfig(const std::filesystem::path& directory) {
   config.tiedEmbeddings = reader.flag("tie_word_embeddings", false);
 
   // Newer files keep all about rotary positions in `rope_parameters`; older ones have `rope_theta` and `rope_scaling`.
-  if (reader.has("rope_parameters") && reader.at("rope_parameters").is_object()) {
-    config.ropeTheta = ConfigReader(reader, "rope_parameters").numberOr("rope_theta", 1, 1e12, 10000);
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (reader.has(key) && !reader.at(key).is_object()) reader.fail(key, "must be an object");
+  }
+  if (reader.has("rope_parameters")) {
+    config.ropeTheta = ConfigReader(reader, "rope_parameters").numberOr("rope_theta", 2, 1e12, 10000);
     config.ropeScaling = readScaling(reader, "rope_parameters", config.maxPositions);
   }
-  config.ropeTheta = reader.numberOr("rope_theta", 1, 1e12, config.ropeTheta);
+  config.ropeTheta = reader.numberOr("rope_theta", 2, 1e12, config.ropeTheta);
   if (reader.has("rope_scaling")) {
-    if (!reader.at("rope_scaling").is_object()) reader.fail("rope_scaling", "must be an object");
     config.ropeScaling = readScaling(reader, "rope_scaling", config.maxPositions);
   }
   if (reader.numberOr("partial_rotary_factor", 0, 1, 1) != 1) reader.fail("partial_rotary_factor", "only 1 is supported");
   config.windows = readWindows(reader, config);
+  if (parameterCount(config) > kMaxParameters) {
+    reader.fail("hidden_size", "with the other sizes asks for more than 10^12 parameters", "The file is damaged, or not a model's.");
+  }
   return config;
 }
 

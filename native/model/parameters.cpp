@@ -54,14 +54,18 @@ Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, st
     if (parameter->trained) trained_.push_back(parameter.get());
   }
 
+  // The files are checked before memory is asked for: a config of absurd sizes must not get that far.
+  std::optional<TensorFiles> base, adapter;
+  if (!options.initialize) base = openChecked(options.directory, "model", false);
+  if (folder) adapter = openChecked(*folder, "adapter_model", true);
   place(options);
-  if (options.initialize) {
-    initialize(options);
+  if (base) {
+    read(std::move(*base), false);
   } else {
-    read(options.directory, "model", false);
+    initialize(options);
   }
-  if (folder) {
-    read(*folder, "adapter_model", true);
+  if (adapter) {
+    read(std::move(*adapter), true);
   } else if (adapter_) {
     // PEFT's start: A as torch's kaiming_uniform(a = sqrt 5), so that its bound is 1 / sqrt(in); B zero, so that nothing changes yet.
     uint64_t stream = kInitStream + (1ull << 32);
@@ -161,8 +165,15 @@ void Parameters::initialize(const OpenOptions& options) {
   }
 }
 
-void Parameters::read(const std::filesystem::path& directory, const std::string& stem, bool adapter) {
+TensorFiles Parameters::openChecked(const std::filesystem::path& directory, const std::string& stem, bool adapter) const {
   TensorFiles files = TensorFiles::openFolder(directory, stem);
+  for (const auto& parameter : all_) {
+    if (parameter->name.starts_with("base_model.") == adapter) files.require(parameter->name, parameter->shape);
+  }
+  return files;
+}
+
+void Parameters::read(TensorFiles files, bool adapter) {
   bool mapped = false;
   std::vector<float> piece;
   for (auto& parameter : all_) {

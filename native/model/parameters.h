@@ -74,7 +74,8 @@ class Parameters {
   void addLinear(LinearWeights& linear, const std::string& name, int64_t out, int64_t in, bool bias, int32_t layer);
   void place(const OpenOptions& options);
   void initialize(const OpenOptions& options);
-  void read(const std::filesystem::path& directory, const std::string& stem, bool adapter);
+  TensorFiles openChecked(const std::filesystem::path& directory, const std::string& stem, bool adapter) const;
+  void read(TensorFiles files, bool adapter);
   TensorSource source(const std::string& name, const Parameter& parameter, const Tensor& tensor) const;
 
   ModelConfig config_;

@@ -39,8 +39,10 @@ class ModelFolder : public testing::Test {
       EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
     }
   }
-  void expectRefused(const std::string& key, const json& value, const std::string& field, const std::string& message) const {
+  void expectRefused(const std::string& key, const json& value, const std::string& field, const std::string& message,
+                     const json& others = json::object()) const {
     json config = config_;
+    config.update(others);
     config[key] = value;
     write(config.dump());
     expectRefused(field, message);
@@ -60,7 +62,15 @@ class ModelFolder : public testing::Test {
 TEST_F(ModelFolder, BrokenConfigs) {
   expectRefused("", "cannot be opened");
   write("not json");
+  expectRefused("", "is not valid JSON (line 1, column 2)");
+  write("[]");
   expectRefused("", "not a JSON object");
+  write("{\"hidden_size\": NaN}");
+  expectRefused("", "is not valid JSON");
+  write("{\"hidden_size\": 16, \"hidden_size\": 32}");
+  expectRefused("", "has the name \"hidden_size\" twice");
+  write("{\"hidden_size\": " + std::string(1000000, '[') + std::string(1000000, ']') + "}");
+  expectRefused("", "is nested too deeply");
   write("{}");
   expectRefused("architectures", "is missing");
   for (const char* key : {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size"}) {
@@ -75,6 +85,10 @@ TEST_F(ModelFolder, BrokenConfigs) {
     expectRefused(key, int64_t{1} << 40, key, "whole number");
   }
   expectRefused("architectures", {"GPT2LMHeadModel"}, "architectures", "\"GPT2LMHeadModel\" is not supported");
+  expectRefused("architectures", {"LlamaForCausalLM, MistralForCausalLM"}, "architectures", "is not supported");
+  expectRefused("architectures", {std::string(1000, 'x')}, "architectures", "...");
+  expectRefused("rope_parameters", 7, "rope_parameters", "must be an object");
+  expectRefused("vocab_size", 1 << 24, "hidden_size", "more than 10^12", {{"hidden_size", 1 << 20}});
   expectRefused("num_key_value_heads", 3, "num_key_value_heads", "must divide");
   expectRefused("num_attention_heads", 3, "num_attention_heads", "must divide hidden_size");
   expectRefused("head_dim", 7, "head_dim", "even");
@@ -152,6 +166,71 @@ TEST_F(ModelFolder, AdapterConfigs) {
   refused({{"target_modules", {"wq"}}}, "lora_target_modules");
   refused({{"target_modules", ".*proj"}}, "target_modules");
   refused({{"lora_dropout", 1.0}}, "lora_dropout");
+  refused({{"init_lora_weights", "pissa_niter_4"}}, "init_lora_weights");
+}
+
+/// Every key of every family's config takes every one of these values: the model opens or is refused by an Error, and neither memory
+/// nor time is spent on sizes that the weights do not have.
+TEST(HostileConfigs, OpenOrAreRefused) {
+  const fs::path root = fs::path(SFT_LAB_FIXTURES) / "reference";
+  const fs::path folder = fs::temp_directory_path() / ("sft-lab-hostile-" + std::to_string(getpid()));
+  json deep = 1;
+  for (int i = 0; i < 50; ++i) deep = json::array({deep});
+  const std::vector<json> values = {nullptr, true, false, 0, 1, -1, 2, 3, 1e-300, 1e300, -0.5, 65536, 16777216, INT64_MIN, INT64_MAX, UINT64_MAX,
+                                    "", "NaN", std::string("\0x", 2), std::string(100000, 'y'), json::array(), json::array({1, "a"}),
+                                    json::object(), {{"rope_type", "yarn"}, {"factor", 1e6}}, {{"rope_type", 1}}, {{"type", "llama3"}}, deep};
+  const auto backend = makeCpuBackend(1);
+  size_t opened = 0, refused = 0;
+  const auto attempt = [&](const fs::path& from, const std::string& name, const json& config, bool adapter) {
+    std::ofstream(folder / name) << config.dump();
+    OpenOptions options;
+    options.directory = adapter ? from : folder;
+    options.train = true;
+    if (adapter) options.adapter = folder;
+    try {
+      Model::open(options, backend);
+      ++opened;
+    } catch (const Error& error) {
+      EXPECT_FALSE(std::string(error.what()).empty());
+      EXPECT_LT(std::string(error.what()).size(), 400u);
+      ++refused;
+    } catch (const std::exception& error) {
+      ADD_FAILURE() << error.what() << "\n" << config.dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 2000);
+    }
+  };
+  for (const char* family : {"llama3-tied", "qwen2-tied-window", "qwen2-untied-yarn", "qwen3-untied-sharded"}) {
+    for (const auto& [source, name] : {std::pair{root / family, "config.json"}, std::pair{root / family / "adapter", "adapter_config.json"}}) {
+      fs::remove_all(folder);
+      fs::copy(source, folder);
+      const json config = json::parse(std::ifstream(source / name));
+      const bool adapter = source.filename() == "adapter";
+      attempt(root / family, name, config, adapter);
+      ASSERT_EQ(refused, 0u) << family;
+      for (const auto& [key, unused] : config.items()) {
+        json changed = config;
+        for (const json& value : values) {
+          changed[key] = value;
+          attempt(root / family, name, changed, adapter);
+        }
+        changed.erase(key);
+        attempt(root / family, name, changed, adapter);
+        if (!config[key].is_object()) continue;
+        for (const auto& [inner, ignored] : config[key].items()) {
+          for (const json& value : values) {
+            changed[key] = config[key];
+            changed[key][inner] = value;
+            attempt(root / family, name, changed, adapter);
+          }
+        }
+      }
+      EXPECT_GT(refused, 50u);
+      refused = 0;
+    }
+  }
+  EXPECT_GT(opened, 0u);
+  EXPECT_EQ(backend->currentBytes(), 0u);  // what was refused half way gave its memory back
+  EXPECT_LT(backend->peakBytes(), size_t{64} << 20);
+  fs::remove_all(folder);
 }
 
 TEST_F(ModelFolder, DropoutRepeatsWithItsSeedAndHasTheRightMean) {

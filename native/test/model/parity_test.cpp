@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "cpu/cpu_backend.h"
 #include "io/safetensors.h"
@@ -60,30 +62,43 @@ struct StoredBatch {
   }
 };
 
-class Parity : public testing::TestWithParam<std::string> {
- protected:
-  Parity() : folder_(fs::path(SFT_LAB_FIXTURES) / "reference" / GetParam()), files_(TensorFiles::open(folder_ / "reference.safetensors")) {}
+/// The tensors that the reference left for one family.
+class Reference {
+ public:
+  explicit Reference(const fs::path& folder) : files_(TensorFiles::open(folder / "reference.safetensors")) {}
 
-  std::vector<float> reference(const std::string& name) const {
+  const std::map<std::string, FileTensor>& tensors() const { return files_.tensors(); }
+  std::vector<float> values(const std::string& name) const {
     const auto found = files_.tensors().find(name);
     if (found == files_.tensors().end()) throw std::runtime_error("the fixture lacks " + name);
     std::vector<float> values(static_cast<size_t>(found->second.elements()));
     toFloat(found->second, 0, found->second.elements(), values.data());
     return values;
   }
-  template <typename T>
-  std::vector<T> integers(const std::string& name) const {
-    const std::vector<float> values = reference(name);
-    return std::vector<T>(values.begin(), values.end());
-  }
   StoredBatch batch(int index, const std::string& kind) const {
     const std::string prefix = "batch." + std::to_string(index) + ".";
-    StoredBatch stored{integers<int32_t>(prefix + "tokens"), integers<int32_t>(prefix + "offsets"),
-                       integers<int32_t>(prefix + "targets"), reference(prefix + kind), {}};
+    StoredBatch stored{integers(prefix + "tokens"), integers(prefix + "offsets"), integers(prefix + "targets"),
+                       values(prefix + kind), {}};
     // Everything that predicts something is measured, whatever is trained on.
-    for (float weight : reference(prefix + "all")) stored.groups.push_back(weight > 0 ? 2 : 0);
+    for (float weight : values(prefix + "all")) stored.groups.push_back(weight > 0 ? 2 : 0);
     return stored;
   }
+
+ private:
+  std::vector<int32_t> integers(const std::string& name) const {
+    const std::vector<float> stored = values(name);
+    return std::vector<int32_t>(stored.begin(), stored.end());
+  }
+
+  TensorFiles files_;
+};
+
+class Parity : public testing::TestWithParam<std::string> {
+ protected:
+  Parity() : folder_(fs::path(SFT_LAB_FIXTURES) / "reference" / GetParam()), stored_(folder_) {}
+
+  std::vector<float> reference(const std::string& name) const { return stored_.values(name); }
+  StoredBatch batch(int index, const std::string& kind) const { return stored_.batch(index, kind); }
   std::unique_ptr<Model> open(bool train, bool adapter, int threads = 2) const {
     OpenOptions options;
     options.directory = folder_;
@@ -99,7 +114,7 @@ class Parity : public testing::TestWithParam<std::string> {
     const auto gradients = model->gradients();
     const std::string prefix = adapter ? "lora.gradient." : "gradient.";
     size_t compared = 0;
-    for (const auto& [name, tensor] : files_.tensors()) {
+    for (const auto& [name, tensor] : stored_.tensors()) {
       if (!name.starts_with(prefix)) continue;
       const auto found = gradients.find(name.substr(prefix.size()));
       ASSERT_NE(found, gradients.end()) << name;
@@ -111,6 +126,7 @@ class Parity : public testing::TestWithParam<std::string> {
 
   struct Trajectory {
     std::vector<float> losses, norms;
+    double after = 0;  ///< mean loss of the last batch, all its tokens, after the last step
     std::map<std::string, std::vector<float>> finals;
   };
   Trajectory train(const std::string& kind, bool adapter, bool accumulate, int threads = 2) const {
@@ -136,6 +152,14 @@ class Parity : public testing::TestWithParam<std::string> {
       result.norms.push_back(static_cast<float>(update.gradientNorm));
     }
     result.finals = model->trainedTensors();
+    const StoredBatch last = batch(3, "all");
+    const TokenStats stats = model->evaluate(last.view());
+    double tokens = 0;
+    for (size_t t = 0; t < last.weights.size(); ++t) {
+      result.after += static_cast<double>(last.weights[t]) * stats.loss[t];
+      tokens += last.weights[t];
+    }
+    result.after /= tokens;
     return result;
   }
   void checkTrajectory(const std::string& label, const std::string& kind, bool adapter, bool accumulate,
@@ -147,6 +171,7 @@ class Parity : public testing::TestWithParam<std::string> {
       EXPECT_NEAR(actual.losses[step], losses[step], kBound) << label << " step " << step;
       EXPECT_NEAR(actual.norms[step], norms[step], 1e-3 * norms[step]) << label << " step " << step;
     }
+    EXPECT_NEAR(actual.after, reference(label + ".after")[0], kBound) << label;
     if (finals.empty()) return;
     for (const auto& [name, values] : actual.finals) {
       // Adam divides by the root of tiny second moments, so rounding shows more in weights than in losses.
@@ -155,7 +180,7 @@ class Parity : public testing::TestWithParam<std::string> {
   }
 
   fs::path folder_;
-  TensorFiles files_;
+  Reference stored_;
 };
 
 TEST_P(Parity, Logits) {
@@ -234,6 +259,21 @@ TEST_P(Parity, SavedModelOpensTheSame) {
   fs::remove_all(saved);
 }
 
+TEST_P(Parity, SavedAdapterIsPeftsAgain) {
+  const fs::path saved = fs::temp_directory_path() / ("sft-lab-parity-adapter-" + GetParam());
+  fs::remove_all(saved);
+  fs::create_directories(saved);
+  open(true, true)->save(saved);
+  const TensorFiles ours = TensorFiles::openFolder(saved, "adapter_model"), theirs = TensorFiles::openFolder(folder_ / "adapter", "adapter_model");
+  EXPECT_EQ(ours.tensors().size(), theirs.tensors().size());
+  for (const auto& [name, tensor] : theirs.tensors()) {
+    const FileTensor& same = ours.require(name, tensor.shape);
+    ASSERT_EQ(same.bytes, tensor.bytes) << name;
+    EXPECT_EQ(std::memcmp(same.data, tensor.data, tensor.bytes), 0) << name;
+  }
+  fs::remove_all(saved);
+}
+
 /// The most likely next token, by logits over the whole sequence: what greedy generation with a cache must give.
 TEST_P(Parity, GenerationWithCacheEqualsWithout) {
   for (const bool adapter : {false, true}) {
@@ -265,6 +305,42 @@ TEST_P(Parity, GenerationWithCacheEqualsWithout) {
       EXPECT_EQ(generated[p].tokens.size(), 12u);
     }
   }
+}
+
+/// The bounds notice what they are there for: a model opened with one key of its config changed is not within them.
+TEST(ParityFixtures, NoticeEachKey) {
+  using nlohmann::json;
+  const std::vector<std::pair<std::string, json>> patches = {
+      {"llama2", {{"rms_norm_eps", 1e-3}}},
+      {"llama3-tied", {{"rope_parameters", {{"low_freq_factor", 2}}}}},
+      {"llama3-tied", {{"rope_parameters", {{"high_freq_factor", 8}}}}},
+      {"llama3-tied", {{"rope_parameters", {{"rope_type", "linear"}}}}},
+      {"llama-biases-linear-rope", {{"rope_parameters", {{"factor", 2.5}}}}},
+      {"llama-biases-linear-rope", {{"attention_bias", false}}},
+      {"llama-biases-linear-rope", {{"mlp_bias", false}}},
+      {"mistral-window", {{"sliding_window", 6}}},
+      {"qwen2-tied-window", {{"use_sliding_window", false}}},
+      {"qwen2-tied-window", {{"layer_types", {"sliding_attention", "sliding_attention"}}}},
+      {"qwen2-untied-yarn", {{"rope_parameters", {{"beta_fast", 1}}}}},
+      {"qwen2-untied-yarn", {{"rope_parameters", {{"attention_factor", 1}}}}},
+      {"qwen3-tied", {{"rope_parameters", {{"rope_theta", 9000.0}}}}},
+      {"qwen3-untied-sharded", {{"tie_word_embeddings", true}}}};
+  const fs::path copy = fs::temp_directory_path() / "sft-lab-parity-patched";
+  for (const auto& [family, patch] : patches) {
+    const fs::path folder = fs::path(SFT_LAB_FIXTURES) / "reference" / family;
+    fs::remove_all(copy);
+    fs::copy(folder, copy);
+    json config = json::parse(std::ifstream(folder / "config.json"));
+    config.merge_patch(patch);
+    std::ofstream(copy / "config.json") << config.dump();
+    const Reference reference(folder);
+    const StoredBatch stored = reference.batch(3, "all");
+    OpenOptions options;
+    options.directory = copy;
+    const auto logits = Model::open(options, makeCpuBackend(1))->logits(stored.view());
+    EXPECT_GT(relative(logits, reference.values("logits")), 5 * kBound) << family << " " << patch.dump();
+  }
+  fs::remove_all(copy);
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, Parity, testing::ValuesIn(families()), [](const auto& info) {
