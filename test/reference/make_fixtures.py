@@ -7,7 +7,7 @@ differ from the engine's flat batches. Writes one folder a family under test/fix
   adapter/                          a LoRA adapter with random B, as peft saves it
   reference.safetensors             batches, logits, per-token figures, gradients, 20-step trajectories (all F32)
 
-Run by `npm run reference:make`, or: python test/reference/make_fixtures.py
+Run by `npm run reference -- --make`, or: python test/reference/make_fixtures.py. The same versions give the same bytes.
 """
 
 import copy
@@ -39,22 +39,27 @@ ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "d
 
 SHAPE = dict(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
              max_position_embeddings=64, pad_token_id=None, bos_token_id=1, eos_token_id=2)
+# Heads of size 8 have four wavelengths: with a base this small they fall into every range that the scalings tell apart.
+LONG = SHAPE | dict(max_position_embeddings=256)
 PLAIN = dict(rope_type="default", rope_theta=10000.0)
 
 FAMILIES = {
     "llama2": (LlamaForCausalLM, LlamaConfig(**SHAPE, num_key_value_heads=4, tie_word_embeddings=False, rope_parameters=PLAIN)),
     "llama3-tied": (LlamaForCausalLM, LlamaConfig(
-        **SHAPE, num_key_value_heads=2, tie_word_embeddings=True,
-        rope_parameters=dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
-                             original_max_position_embeddings=16))),
+        **LONG, num_key_value_heads=2, tie_word_embeddings=True,
+        rope_parameters=dict(rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                             original_max_position_embeddings=64))),
     "llama-biases-linear-rope": (LlamaForCausalLM, LlamaConfig(
         **SHAPE, num_key_value_heads=1, attention_bias=True, mlp_bias=True, tie_word_embeddings=False,
         rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=2.0))),
     "mistral-window": (MistralForCausalLM, MistralConfig(**SHAPE, num_key_value_heads=2, sliding_window=5, rope_parameters=PLAIN)),
-    "qwen2-tied": (Qwen2ForCausalLM, Qwen2Config(**SHAPE, num_key_value_heads=2, tie_word_embeddings=True, rope_parameters=PLAIN)),
+    "qwen2-tied-window": (Qwen2ForCausalLM, Qwen2Config(
+        **SHAPE, num_key_value_heads=2, tie_word_embeddings=True, use_sliding_window=True, sliding_window=6, max_window_layers=1,
+        rope_parameters=PLAIN)),
     "qwen2-untied-yarn": (Qwen2ForCausalLM, Qwen2Config(
-        **SHAPE, num_key_value_heads=2, tie_word_embeddings=False,
-        rope_parameters=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16))),
+        **LONG, num_key_value_heads=2, tie_word_embeddings=False,
+        rope_parameters=dict(rope_type="yarn", rope_theta=100.0, factor=4.0, beta_fast=2.0, beta_slow=0.5,
+                             original_max_position_embeddings=64))),
     "qwen3-tied": (Qwen3ForCausalLM, Qwen3Config(**SHAPE, num_key_value_heads=2, head_dim=12, tie_word_embeddings=True,
                                                  rope_parameters=PLAIN)),
     "qwen3-untied-sharded": (Qwen3ForCausalLM, Qwen3Config(**SHAPE, num_key_value_heads=1, head_dim=16, tie_word_embeddings=False,
@@ -125,7 +130,9 @@ def trajectory(model, batches, kind, accumulate):
         optimizer.step()
         optimizer.zero_grad()
     finals = {gradient_name(name): p.detach().clone() for name, p in trained.items()}
-    return torch.tensor(losses), torch.tensor(norms), finals
+    with torch.no_grad():  # shows that the last update was right too
+        after, weight = weighted_sum(model, batches[3], "all")
+    return torch.tensor(losses), torch.tensor(norms), finals, (after / weight)[None]
 
 
 def randomize(model, generator):
@@ -173,9 +180,9 @@ def make(name, model_class, config, seed):
 
     for kind, accumulate in (("all", False), ("completion", False), ("all", True)):
         model.load_state_dict(weights)
-        losses, norms, finals = trajectory(model, batches, kind, accumulate)
+        losses, norms, finals, after = trajectory(model, batches, kind, accumulate)
         label = "accumulate" if accumulate else kind
-        out[f"{label}.losses"], out[f"{label}.norms"] = losses, norms
+        out[f"{label}.losses"], out[f"{label}.norms"], out[f"{label}.after"] = losses, norms, after
         if label == "all":
             out.update({f"final.{key}": value for key, value in finals.items()})
 
@@ -184,8 +191,8 @@ def make(name, model_class, config, seed):
     adapted = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0, target_modules=targets, task_type="CAUSAL_LM"))
     with torch.no_grad():
         for key, p in adapted.named_parameters():
-            if "lora_B" in key:
-                p.copy_(0.05 * torch.randn(p.shape, generator=generator))
+            if "lora_" in key:  # peft's own start comes from torch's global generator, and leaves B zero
+                p.copy_((0.05 if "lora_B" in key else 0.1) * torch.randn(p.shape, generator=generator))
     adapted.save_pretrained(folder / "adapter")
     (folder / "adapter" / "README.md").unlink(missing_ok=True)
     adapter_config = folder / "adapter" / "adapter_config.json"
@@ -199,8 +206,8 @@ def make(name, model_class, config, seed):
         if p.requires_grad:
             out[f"lora.gradient.{gradient_name(key)}"] = p.grad.clone()
     adapted.zero_grad()
-    losses, norms, finals = trajectory(adapted, batches, "completion", False)
-    out["lora.losses"], out["lora.norms"] = losses, norms
+    losses, norms, finals, after = trajectory(adapted, batches, "completion", False)
+    out["lora.losses"], out["lora.norms"], out["lora.after"] = losses, norms, after
     out.update({f"lora.final.{key}": value for key, value in finals.items()})
     out["learning_rates"] = torch.tensor(LEARNING_RATES)
     save_file({key: value.contiguous().float() for key, value in out.items()}, folder / "reference.safetensors")
