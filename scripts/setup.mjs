@@ -87,6 +87,7 @@ function installNodePackages() {
 }
 
 function missingDebianPackages() {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
   const query = spawnSync('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\n', ...debianPackages], {
     encoding: 'utf8',
   });

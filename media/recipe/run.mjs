@@ -5,9 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const outfile = new URL('../../.cache/recipe/main.mjs', import.meta.url);
-process.chdir(fileURLToPath(new URL('../..', import.meta.url)));
+const root = fileURLToPath(new URL('../..', import.meta.url));
+process.chdir(root);
 await mkdir(new URL('.', outfile), { recursive: true });
 await build({
+  absWorkingDir: root,
   entryPoints: ['media/recipe/main.ts'],
   outfile: fileURLToPath(outfile),
   bundle: true,

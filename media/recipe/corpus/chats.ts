@@ -3,9 +3,10 @@
 import { between, chance, Grammar, pick, shuffled } from '../grammar.js';
 import type { Random } from '../random.js';
 import { factQuestion } from './facts.js';
+import { letter } from './letters.js';
 import { shopTalk } from './shop.js';
 import { story } from './stories.js';
-import { words } from './words.js';
+import { twoPeople, words } from './words.js';
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant';
@@ -43,7 +44,7 @@ const reading: Task = (grammar, random) => {
     random,
   ).slice(0, between(2, 4, random));
   const wanted = pick(said, random);
-  const bindings = new Map<string, string>();
+  const bindings = twoPeople(random);
   const text = grammar.expand(said.map(({ clause }) => clause).join(' '), random, bindings);
   const ask = grammar.expand(wanted.ask, random, bindings);
   return [
@@ -102,37 +103,10 @@ const aboutShops: Task = (grammar, random) => {
   ];
 };
 
-/** A letter is answered kindly, without sorting it anywhere. */
-const letter: Task = (grammar, random) => {
-  const bindings = new Map<string, string>();
-  const text = grammar.expand(
-    '(Hello|Hi|Dear team), (I {bought} {an product#p} {when}|I have a question about the {product#p}|it is about order {order#o}|my name is {name#n}).',
-    random,
-    bindings,
-  );
-  const rest = shopTalk(grammar, random).split('. ').slice(0, 2).join('. ');
-  const answer = grammar.expand(
-    '(Thank you for your (message|mail|letter)|Hello|Thanks for writing)(, we look into it| and sorry for the trouble|). (We will answer soon|Please wait a little|A colleague will write to you)(, {name#n}|).',
-    random,
-    bindings,
-  );
-  return [`${text} ${rest.endsWith('.') ? rest : `${rest}.`}`, answer];
-};
-
+/** Tasks with the chances in which they are set. */
 const tasks: readonly Task[] = [
-  question,
-  question,
-  question,
-  question,
-  reading,
-  reading,
-  reading,
-  mood,
-  request,
-  request,
-  telling,
-  aboutShops,
-  letter,
+  ...[question, question, question, question, reading, reading, reading, mood, request, request, telling, aboutShops],
+  ...[letter, letter, letter, letter, letter],
 ];
 
 const systems = ['You are a helpful assistant.', 'Answer in short.', 'You are a friendly helper.', 'Be brief.'];

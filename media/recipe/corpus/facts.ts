@@ -140,5 +140,5 @@ export function sumText(random: Random): string {
 }
 
 export function factQuestion(random: Random): Question {
-  return pick((chance(0.25, random) ? sum : pick(facts, random))(random).questions, random);
+  return pick((chance(0.35, random) ? sum : pick(facts, random))(random).questions, random);
 }

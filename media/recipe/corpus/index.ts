@@ -18,10 +18,12 @@ export const corpusOptions: CorpusOptions = { seed: 22, texts: 60_000, chats: 60
 
 type Writer = (grammar: Grammar, random: Random) => string;
 
+const sums: Writer = (_, random) => sumText(random);
+
 /** Writers with the chances in which they are called. */
 const writers: readonly Writer[] = [
   ...[shopTalk, shopTalk, shopTalk, shopTalk, story, story, story, talk, factText, factText],
-  (_, random) => sumText(random),
+  ...[sums, sums],
 ];
 
 export function* corpusTexts({ seed, texts }: CorpusOptions = corpusOptions): Generator<string> {

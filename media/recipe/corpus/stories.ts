@@ -1,7 +1,8 @@
 /** Short stories and small talk. */
 
-import { type Bindings, between, chance, type Grammar, pick } from '../grammar.js';
+import { between, chance, type Grammar, pick } from '../grammar.js';
 import type { Random } from '../random.js';
+import { twoPeople } from './words.js';
 
 const beginnings = [
   '(Once upon a time|Long ago|{time}) {name#a} (went|walked|ran|drove) to {place#p} with {an animal#x}.',
@@ -40,7 +41,7 @@ const endings = [
 ];
 
 export function story(grammar: Grammar, random: Random): string {
-  const bindings: Bindings = new Map();
+  const bindings = twoPeople(random);
   const parts = [pick(beginnings, random)];
   for (let n = between(2, 6, random); n > 0; n--) parts.push(pick(middles, random));
   if (chance(0.8, random)) parts.push(pick(endings, random));
@@ -68,7 +69,7 @@ const exchanges: readonly (readonly [string, string])[] = [
 ];
 
 export function talk(grammar: Grammar, random: Random): string {
-  const bindings: Bindings = new Map();
+  const bindings = twoPeople(random);
   const lines = chance(0.5, random) ? ['{name#a}: {greeting}, {name#b}.', '{name#b}: {greeting}, {name#a}.'] : [];
   for (let n = between(1, 4, random); n > 0; n--) {
     const [ask, answer] = pick(exchanges, random);

@@ -1,7 +1,8 @@
 /** What the corpus knows of the world: the words of its stories, facts and talks. */
 
-import type { Lexicon } from '../grammar.js';
-import { lexicon } from '../lexicon.js';
+import { type Bindings, type Lexicon, shuffled } from '../grammar.js';
+import { lexicon, names } from '../lexicon.js';
+import type { Random } from '../random.js';
 
 /** Kind → members. */
 export const kinds: Readonly<Record<string, readonly string[]>> = {
@@ -278,3 +279,12 @@ export const words: Lexicon = {
   ],
   greeting: ['Hello', 'Hi', 'Good morning', 'Good evening', 'Hey', 'Good afternoon'],
 };
+
+/** Two people with different names, `{name#a}` and `{name#b}`. */
+export function twoPeople(random: Random): Bindings {
+  const [a = '', b = ''] = shuffled(names, random);
+  return new Map([
+    ['name#a', a],
+    ['name#b', b],
+  ]);
+}
