@@ -5,7 +5,7 @@ import { LabError } from '../../core/errors.js';
 import type { TemplateOptions } from '../types.js';
 import { readObject } from './files.js';
 import { type ChatTemplate, holdsMarks, modelTemplate, type Span } from './template.js';
-import { type Encoded, ModelTokenizer } from './tokenizer.js';
+import { ModelTokenizer } from './tokenizer.js';
 import { assistantTurns, learnTurnShape, renderPrompt, type TurnShape } from './turns.js';
 
 /** A text and the parts of it that are completions. */
@@ -18,7 +18,7 @@ export class ExampleTokenizer {
   readonly tokenizer: ModelTokenizer;
   readonly template: ChatTemplate | undefined;
   readonly stopTokens: readonly number[];
-  private readonly shape: TurnShape = { end: '', token: undefined, header: '' };
+  private readonly shape: TurnShape = { end: '', rest: '', token: undefined, header: '' };
   private readonly prefix: readonly number[];
 
   constructor(private readonly options: TemplateOptions) {
@@ -149,7 +149,7 @@ export class ExampleTokenizer {
   /** A token belongs to a completion where it begins inside it, or begins before it and reaches into it. */
   private encode(rendered: Rendered): { ids: readonly number[]; completion: readonly boolean[] } {
     const { text, spans } = this.normalizedRendering(rendered);
-    const { ids, ends }: Encoded = this.tokenizer.encode(text);
+    const { ids, ends } = this.tokenizer.encode(text);
     const borders = byteBorders(text, spans);
     let span = 0;
     let start = 0;

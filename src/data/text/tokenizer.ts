@@ -4,12 +4,7 @@ import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { LabError } from '../../core/errors.js';
 import { isObject, readObject } from './files.js';
-
-export interface Encoded {
-  readonly ids: readonly number[];
-  /** End of each token in the UTF-8 bytes of the text; token i covers [ends[i - 1], ends[i]). */
-  readonly ends: readonly number[];
-}
+import { type Encoded, WordEncoder } from './words.js';
 
 export class ModelTokenizer {
   readonly bosToken: string | undefined;
@@ -24,6 +19,7 @@ export class ModelTokenizer {
   private readonly pieces = new Map<number, Buffer>();
   private readonly addedIds: ReadonlySet<number>;
   private readonly byteLevel: boolean;
+  private readonly words: WordEncoder | undefined;
 
   constructor(directory: string) {
     const json = readObject(directory, 'tokenizer.json');
@@ -58,6 +54,7 @@ export class ModelTokenizer {
     this.eosToken = this.specialTokens.eos_token;
     this.normalizesNfc = hasType(json.normalizer, 'NFC');
     this.byteLevel = hasType(json.pre_tokenizer, 'ByteLevel') || hasType(json.decoder, 'ByteLevel');
+    this.words = WordEncoder.of(json, config, (word) => this.encodeWhole(word));
   }
 
   id(token: string): number | undefined {
@@ -93,6 +90,11 @@ export class ModelTokenizer {
    * @throws LabError where tokens cannot be laid along the text, because the tokenizer changes it
    */
   encode(text: string): Encoded {
+    return this.words?.encode(text) ?? this.encodeWhole(text);
+  }
+
+  /** As `encode`, without the cache of words. */
+  encodeWhole(text: string): Encoded {
     const ids = text === '' ? [] : this.inner.encode(text, { add_special_tokens: false }).ids;
     const bytes = Buffer.from(text, 'utf8');
     const ends: number[] = [];

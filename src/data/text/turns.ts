@@ -16,6 +16,8 @@ import type { ChatTemplate, Span } from './template.js';
 export interface TurnShape {
   /** What follows an answer, up to and including the end-of-turn token; empty where there is none. */
   readonly end: string;
+  /** All that follows the answer that ends a conversation; begins with `end`. */
+  readonly rest: string;
   /** The special token that ends a turn; undefined where the template writes none. */
   readonly token: string | undefined;
   /** The turn's header, where the template writes one but no generation prompt; else empty. */
@@ -39,6 +41,7 @@ export function learnTurnShape(template: ChatTemplate, specialTokens: ReadonlySe
   const first = firstToken(rest, specialTokens);
   return {
     end: first === undefined ? '' : rest.slice(0, first.start + first.token.length),
+    rest,
     token: first?.token,
     header: missingHeader(template, user, text.slice(0, at)),
   };
@@ -85,18 +88,31 @@ export function assistantTurns(
   const text = template.render(messages, { prompt: false, tools });
   const turns = messages.flatMap(({ role }, index) => {
     if (role !== 'assistant') return [];
-    const probed = renderProbed(template, messages, tools, index, probe);
+    const probed = lazy(() => renderProbed(template, messages, tools, index, probe));
     return [{ index, probed, start: turnStart(template, messages, tools, shape, index, text, probed) }];
   });
   const spans: Span[] = [];
   for (const [n, { index, probed, start }] of turns.entries()) {
     if (start === undefined) throw ambiguous(index);
     const limit = turns[n + 1]?.start ?? text.length;
-    const end = turnEnd(text, start, limit, probed, shape);
+    const restAt = text.length - shape.rest.length;
+    // After the prompt that ends in the last turn's header stands that turn alone: no probe is needed to see its end.
+    const end =
+      index === messages.length - 1 && restAt >= start && text.endsWith(shape.rest)
+        ? restAt + shape.end.length
+        : turnEnd(text, start, limit, probed(), shape);
     if (end === undefined || end < start || start < (spans.at(-1)?.end ?? 0)) throw ambiguous(index);
     if (end > start) spans.push({ start, end });
   }
   return { text, spans };
+}
+
+function lazy<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 function ambiguous(index: number): LabError {
@@ -137,7 +153,7 @@ function turnStart(
   shape: TurnShape,
   index: number,
   text: string,
-  probed: Probed | undefined,
+  probed: () => Probed | undefined,
 ): number | undefined {
   const earlier = messages.slice(0, index);
   const prompt = tryRender(template, earlier, tools, true);
@@ -151,7 +167,8 @@ function turnStart(
     if (asked.after.startsWith(lead)) return text.length - asked.after.length + lead.length;
   }
   // Or the generation prompt is not what stands before answers (DeepSeek-R1's opens a thinking block): the answer's own place.
-  return probed !== undefined && text.startsWith(probed.before) ? probed.before.length : undefined;
+  const before = probed()?.before;
+  return before !== undefined && text.startsWith(before) ? before.length : undefined;
 }
 
 function replaceLast(messages: readonly Message[], content: string): Message[] {

@@ -269,6 +269,37 @@ describe('offsets', () => {
   });
 });
 
+describe.each(['qwen', 'llama3'] as const)('the cache of words: %s', (family) => {
+  it('changes no token', () => {
+    const { tokenizer } = exampleTokenizer(family);
+    const piece = fc.oneof(
+      fc.string({ unit: 'grapheme', maxLength: 8 }),
+      fc.constantFrom(
+        '<|im_start|>',
+        '<|eot_id|>',
+        '<think>',
+        ' ',
+        '  ',
+        '\n',
+        ' \n\n ',
+        '\r\n',
+        '\t',
+        "isn't",
+        '12345',
+        '...',
+        ' a',
+      ),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
+        const text = tokenizer.normalize(pieces.join(''));
+        expect(tokenizer.encode(text)).toEqual(tokenizer.encodeWhole(text));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
 describe('texts that a tokenizer does not keep', () => {
   it('the mark of SentencePiece counts as a space', () => {
     const { tokenizer } = exampleTokenizer('llama2');

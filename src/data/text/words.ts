@@ -1,0 +1,108 @@
+/**
+ * Fast encoding by a cache of words. Byte-level tokenizers (GPT-2's kind: Llama 3, Qwen) cut a text at added tokens, then into words
+ * by one regular expression, and each word's tokens depend on the word alone. So each word is tokenised once, by the library.
+ *
+ * Safe because the cuts are the library's own (its splitter, run on its own) and every word is checked when it is first met: cut
+ * alone it has to stay whole, and its tokens have to cover it. Whatever is not so is left to the slow way.
+ */
+
+import { Tokenizer } from '@huggingface/tokenizers';
+import { isObject } from './files.js';
+
+export interface Encoded {
+  readonly ids: readonly number[];
+  /** End of each token in the UTF-8 bytes of the text; token i covers [ends[i - 1], ends[i]). */
+  readonly ends: readonly number[];
+}
+
+const maxWords = 200_000;
+const maxWordLength = 64;
+
+export class WordEncoder {
+  private readonly words = new Map<string, Encoded>();
+
+  private constructor(
+    private readonly cut: (text: string) => readonly string[],
+    private readonly added: ReadonlyMap<string, number>,
+    private readonly addedPattern: RegExp | undefined,
+    private readonly encodeWord: (word: string) => Encoded,
+  ) {}
+
+  /** Undefined for tokenizers that do not work this way. */
+  static of(
+    json: Readonly<Record<string, unknown>>,
+    config: Readonly<Record<string, unknown>>,
+    encodeWord: (word: string) => Encoded,
+  ): WordEncoder | undefined {
+    const split = splitOf(json.pre_tokenizer);
+    if (split === undefined || config.remove_space === true || config.do_lowercase_and_remove_accent === true) {
+      return undefined;
+    }
+    const added = new Map<string, number>();
+    for (const token of Array.isArray(json.added_tokens) ? json.added_tokens : []) {
+      if (!isObject(token) || typeof token.content !== 'string' || typeof token.id !== 'number') return undefined;
+      const plain = token.lstrip !== true && token.rstrip !== true && token.single_word !== true;
+      const normalized = token.normalized === true && json.normalizer !== null;
+      if (!plain || normalized || token.content === '') return undefined;
+      added.set(token.content, token.id);
+    }
+    const empty = { type: 'BPE', vocab: {}, merges: [] };
+    const splitter = new Tokenizer({ ...json, pre_tokenizer: split, added_tokens: [], model: empty }, {}).pre_tokenizer;
+    if (splitter === null) return undefined;
+    // Longest first, as the library matches them.
+    const names = [...added.keys()].sort((a, b) => b.length - a.length).map(escaped);
+    const pattern = names.length === 0 ? undefined : new RegExp(`(${names.join('|')})`);
+    return new WordEncoder((text) => splitter.pre_tokenize_text(text), added, pattern, encodeWord);
+  }
+
+  /** @returns undefined where the text has to be encoded as a whole */
+  encode(text: string): Encoded | undefined {
+    const ids: number[] = [];
+    const ends: number[] = [];
+    let offset = 0;
+    const sections = this.addedPattern === undefined ? [text] : text.split(this.addedPattern);
+    for (const [i, section] of sections.entries()) {
+      if (section === '') continue;
+      const id = i % 2 === 1 ? this.added.get(section) : undefined;
+      if (id !== undefined) {
+        offset += Buffer.byteLength(section);
+        ids.push(id);
+        ends.push(offset);
+        continue;
+      }
+      for (const word of this.cut(section)) {
+        const entry = this.words.get(word) ?? this.meet(word);
+        if (entry === undefined) return undefined;
+        for (const one of entry.ids) ids.push(one);
+        for (const end of entry.ends) ends.push(offset + end);
+        offset += entry.ends.at(-1) ?? 0;
+      }
+    }
+    return { ids, ends };
+  }
+
+  private meet(word: string): Encoded | undefined {
+    const alone = this.cut(word);
+    if (alone.length !== 1 || alone[0] !== word) return undefined;
+    const entry = this.encodeWord(word);
+    if (entry.ends.at(-1) !== Buffer.byteLength(word)) return undefined;
+    if (word.length > maxWordLength) return entry;
+    if (this.words.size >= maxWords) this.words.clear();
+    this.words.set(word, entry);
+    return entry;
+  }
+}
+
+/** The regular expression's part of `Sequence[Split, ByteLevel]`; undefined for any other pre-tokenizer. */
+function splitOf(part: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (!isObject(part) || part.type !== 'Sequence' || !Array.isArray(part.pretokenizers)) return undefined;
+  const [split, bytes, ...more]: unknown[] = part.pretokenizers;
+  const isSplit = isObject(split) && split.type === 'Split' && split.behavior === 'Isolated' && split.invert !== true;
+  const isBytes =
+    isObject(bytes) && bytes.type === 'ByteLevel' && bytes.use_regex === false && bytes.add_prefix_space !== true;
+  return isSplit && isBytes && more.length === 0 ? split : undefined;
+}
+
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
