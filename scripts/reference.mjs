@@ -1,6 +1,7 @@
 /**
  * `npm run reference`: shows that the checkpoints of this trainer load in transformers and PEFT and answer as here, in a Python
- * environment of its own under `.venv/`. `-- --make` writes the reference fixtures anew instead.
+ * environment of its own under `.venv/`. `-- --make` writes the reference fixtures anew instead. Exit code 77 says that the
+ * Python package index is out of reach, so that nothing was shown.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -12,29 +13,42 @@ const environment = join(root, '.venv');
 const python = join(environment, 'bin', 'python');
 const requirements = join('test', 'reference', 'requirements.txt');
 
+/** What pip says when it cannot get at its index, as opposed to not finding a package there. */
+const outOfReach =
+  /name resolution|Name or service not known|establish a new connection|Network is unreachable|Connection refused|timed out|ProxyError|Max retries/i;
+
+/** Undefined when the environment is there, else why it is not. */
 function prepare() {
   const wanted = readFileSync(join(root, requirements), 'utf8');
   const stamp = join(environment, 'requirements.txt');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return true;
-  const steps = [
-    ['python3', ['-m', 'venv', '--clear', environment]],
-    [python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements]],
-  ];
-  for (const [command, args] of steps) {
-    const { status } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-    if (status !== 0) return false;
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return undefined;
+  const made = spawnSync('python3', ['-m', 'venv', '--clear', environment], { cwd: root, encoding: 'utf8' });
+  if (made.status !== 0) {
+    const why = made.error?.message ?? `${made.stdout}${made.stderr}`.trim();
+    return { exitCode: 1, why: `${why}\n\nPython 3 with venv is needed: apt-get install python3-venv` };
+  }
+  console.log('reference: Python packages (a few minutes, once)');
+  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements];
+  const installed = spawnSync(python, pip, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 });
+  if (installed.status !== 0) {
+    const unreachable = outOfReach.test(installed.stderr);
+    return { exitCode: unreachable ? 77 : 1, why: `${installed.stdout}${installed.stderr}`.trim() };
   }
   writeFileSync(stamp, wanted);
-  return true;
+  return undefined;
 }
 
-if (!prepare()) {
+const fault = prepare();
+if (fault !== undefined) {
+  console.error(`${fault.why}\n`);
   console.error(
-    'The Python environment could not be made: python3 with venv, and the Python package index, are needed.',
+    fault.exitCode === 77
+      ? 'reference: skipped, the Python package index cannot be reached'
+      : 'reference: the Python environment could not be made',
   );
-  process.exitCode = 1;
+  process.exitCode = fault.exitCode;
 } else if (process.argv.includes('--make')) {
-  runSuites([['reference fixtures', python, ['test/reference/make_fixtures.py']]]);
+  await runSuites([['reference fixtures', python, ['test/reference/make_fixtures.py']]]);
 } else {
   const runs = join('build', 'reference');
   rmSync(join(root, runs), { recursive: true, force: true });
@@ -51,9 +65,11 @@ if (!prepare()) {
         `output_dir=${join(root, runs)}`,
         'experiment=reference',
         'max_steps=5',
+        'eval_strategy=no',
+        'eval_on_start=false',
+        'save_strategy=no',
         ...settings,
       ].flatMap((setting) => ['--set', setting]),
-      ...['--set', 'eval_strategy=no', '--set', 'eval_on_start=false', '--set', 'save_strategy=no'],
     ],
   ];
   const check = (name) => [
@@ -61,7 +77,7 @@ if (!prepare()) {
     python,
     ['test/reference/check_checkpoint.py', join(runs, 'reference', name, 'checkpoints', 'step-000005')],
   ];
-  runSuites([
+  await runSuites([
     train('full', 'use_peft=false'),
     train('adapter', 'use_peft=true', 'lora_r=8'),
     check('full'),

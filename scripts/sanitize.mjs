@@ -5,12 +5,12 @@ import { runSuites } from './suites.mjs';
 
 const folder = 'build/sanitize';
 
-runSuites([
+await runSuites([
   [
     'configure with sanitizers',
     'cmake',
     ['-S', 'native', '-B', folder, '-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DSFT_LAB_SANITIZE=address,undefined'],
   ],
   ['build with sanitizers', 'cmake', ['--build', folder, '-j', String(availableParallelism())]],
-  ['engine under sanitizers', 'ctest', ['--test-dir', folder, '--output-on-failure']],
+  ['engine under sanitizers', 'ctest', ['--test-dir', folder, '--output-on-failure', '--no-tests=error']],
 ]);

@@ -1,194 +1,217 @@
 /**
- * Makes a fresh checkout ready, and does nothing where it is: npm packages, Debian packages, the engine, the bundles.
+ * Makes a fresh checkout ready, and does nothing where it is: Debian packages, npm packages, the engine, the bundles.
  *
- * Plain Node without dependencies, since it runs before there are any. Each part leaves a stamp with a hash of what it was made from
- * under `build/`; a part whose stamp still fits is skipped.
+ * Plain Node without dependencies, since it runs before there are any. Each part leaves a stamp with a hash of what it was
+ * made from; a part whose stamp still fits is skipped. `node scripts/setup.mjs bundles` does the bundles alone.
  */
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  appendFileSync,
   closeSync,
   existsSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
-  readSync,
   rmSync,
   statSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { takeLock } from './lock.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const build = join(root, 'build');
+const modules = join(root, 'node_modules');
 const log = join(build, 'setup.log');
-const lock = join(build, 'setup.lock');
 
-/** What the engine is built with, by Debian's names. */
+/** What the engine is built and tested with, by Debian's names. */
 const debianPackages = ['g++', 'make', 'cmake', 'libdnnl-dev', 'nlohmann-json3-dev', 'libgtest-dev'];
 
 class SetupError extends Error {}
 
-function hashFiles(...paths) {
+function hashOf(...parts) {
   const hash = createHash('sha256');
-  const add = (path) => {
-    if (!existsSync(path)) return;
-    if (statSync(path).isDirectory()) for (const name of readdirSync(path).sort()) add(join(path, name));
-    else hash.update(path.slice(root.length)).update('\0').update(readFileSync(path)).update('\0');
-  };
-  for (const path of paths) add(join(root, path));
+  for (const part of parts) hash.update(part).update('\0');
   return hash.digest('hex');
 }
 
-const stampFile = (name) => join(build, `${name}.stamp`);
-
-function fresh(name, hash) {
-  return existsSync(stampFile(name)) && readFileSync(stampFile(name), 'utf8') === hash;
+/** A hash of the names and contents of files and folders, given from the root. */
+function hashFiles(...paths) {
+  const parts = [];
+  const add = (path) => {
+    const full = join(root, path);
+    if (!existsSync(full)) return;
+    if (statSync(full).isDirectory()) for (const name of readdirSync(full).sort()) add(join(path, name));
+    else parts.push(path, readFileSync(full));
+  };
+  for (const path of paths) add(path);
+  return hashOf(...parts);
 }
 
+/** A file that says what something was made from. It goes before the work begins: half-made is not made. */
+function stamp(file) {
+  return {
+    holds: (hash) => existsSync(file) && readFileSync(file, 'utf8') === hash,
+    drop: () => rmSync(file, { force: true }),
+    set: (hash) => writeFileSync(file, hash),
+  };
+}
+
+let worked = false;
+
 /** Runs a program; its output goes to the log, whose end is shown when it fails. */
-function run(what, command, args, env = {}) {
-  const file = openSync(log, 'a+');
-  writeSync(file, `\n$ ${command} ${args.join(' ')}\n`);
+function run(what, command, args, { env = {}, advice = '' } = {}) {
+  if (!worked) writeFileSync(log, '');
+  worked = true;
+  appendFileSync(log, `\n$ ${command} ${args.join(' ')}\n`);
   const start = statSync(log).size;
-  const result = spawnSync(command, args, {
+  const file = openSync(log, 'a');
+  const { status, signal, error } = spawnSync(command, args, {
     cwd: root,
     stdio: ['ignore', file, file],
     env: { ...process.env, ...env },
   });
-  const size = statSync(log).size;
-  const tail = Buffer.alloc(Math.min(size - start, 4000));
-  readSync(file, tail, 0, tail.length, size - tail.length);
   closeSync(file);
-  if (result.status === 0) return;
-  const why = result.error === undefined ? `exit code ${result.status}` : result.error.message;
-  throw new SetupError(`${what} failed (${why}). The end of build/setup.log:\n\n${tail.toString('utf8')}`);
+  if (status === 0) return;
+  const why = error?.message ?? (signal === null ? `exit code ${status}` : `ended by ${signal}`);
+  const end = readFileSync(log).subarray(start).toString('utf8').trimEnd().split('\n').slice(-30).join('\n');
+  throw new SetupError(
+    `${what} failed (${why}).\n\n${end}\n\nThe whole log is in build/setup.log. ${advice}`.trimEnd(),
+  );
 }
 
 function say(text) {
   console.log(`setup: ${text}`);
 }
 
-function installNodePackages() {
-  const hash = hashFiles('package-lock.json', '.npmrc') + process.version;
-  if (existsSync(join(root, 'node_modules', 'esbuild')) && fresh('npm', hash)) return;
-  say('npm packages');
-  // onnxruntime-node's own install script would fetch CUDA libraries; its package holds the CPU library already.
-  run('npm ci', 'npm', ['ci', '--no-audit', '--no-fund'], {
-    ONNXRUNTIME_NODE_INSTALL: 'skip',
-    ONNXRUNTIME_NODE_INSTALL_CUDA: 'skip',
-  });
-  writeFileSync(stampFile('npm'), hash);
-}
-
-function missingDebianPackages() {
+/** The installed ones of the packages above with their versions; undefined where this is no Debian. */
+function installedDebianPackages() {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
-  const query = spawnSync('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\n', ...debianPackages], {
-    encoding: 'utf8',
-  });
+  const format = '${db:Status-Status} ${binary:Package} ${Version}\n';
+  const query = spawnSync('dpkg-query', ['-W', '-f', format, ...debianPackages], { encoding: 'utf8' });
   if (query.error !== undefined) return undefined;
-  const installed = new Set(
-    query.stdout
-      .split('\n')
-      .filter((line) => line.endsWith(' installed'))
-      .map((line) => line.split(' ')[0]),
+  const lines = query.stdout.split('\n').filter((line) => line.startsWith('installed '));
+  return new Map(
+    lines.map((line) => {
+      const [, name, version] = line.split(' ');
+      return [name.replace(/:.*/, ''), version];
+    }),
   );
-  return debianPackages.filter((name) => !installed.has(name));
 }
 
 function installDebianPackages() {
-  const missing = missingDebianPackages();
-  if (missing === undefined) {
-    say(
-      `not a Debian system: the engine needs a C++20 compiler, CMake, oneDNN, nlohmann-json and GoogleTest to be there`,
-    );
-    return;
-  }
+  const installed = installedDebianPackages();
+  if (installed === undefined) return;
+  const missing = debianPackages.filter((name) => !installed.has(name));
   if (missing.length === 0) return;
   if (process.getuid?.() !== 0) {
-    throw new SetupError(
-      `Debian packages are missing. Install them, then run this again:\n\n  sudo apt-get update && sudo apt-get install -y ${missing.join(' ')}\n`,
-    );
+    const command = `sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing.join(' ')}`;
+    throw new SetupError(`Debian packages are missing. Install them, then run this again:\n\n  ${command}\n`);
   }
   say(`Debian packages: ${missing.join(', ')}`);
-  const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
-  run('apt-get update', 'apt-get', ['update'], quiet);
-  run('apt-get install', 'apt-get', ['install', '-y', '--no-install-recommends', ...missing], quiet);
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  try {
+    run('apt-get update', 'apt-get', ['update'], { env });
+  } catch (error) {
+    // One mirror of several may be out of reach; whether the packages are, the next step tells.
+    if (!(error instanceof SetupError)) throw error;
+  }
+  run('apt-get install', 'apt-get', ['install', '-y', '--no-install-recommends', ...missing], {
+    env,
+    advice: 'Is a Debian mirror reachable? Then run the same command again.',
+  });
+}
+
+function installNodePackages() {
+  // In node_modules, so that it goes when they go.
+  const made = stamp(join(modules, '.sft-lab-setup'));
+  const hash = hashFiles('package-lock.json', '.npmrc') + process.version;
+  if (made.holds(hash)) return;
+  say('npm packages');
+  made.drop();
+  run('npm ci', 'npm', ['ci', '--no-audit', '--no-fund'], {
+    advice: 'Is the npm registry reachable? Then run the same command again.',
+  });
+  made.set(hash);
+}
+
+/** What a build of the engine is good for: the folder, the compiler and its libraries, this machine's instructions. */
+function toolchain() {
+  const installed = installedDebianPackages();
+  const versions =
+    installed === undefined
+      ? [spawnSync('c++', ['--version'], { encoding: 'utf8' }).stdout ?? '']
+      : [...installed].flat().sort();
+  const flags = existsSync('/proc/cpuinfo')
+    ? (/^(flags|Features)\s*:.*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[0] ?? '')
+    : '';
+  return hashOf(root, process.arch, flags, process.env.CXX ?? '', process.env.CXXFLAGS ?? '', ...versions);
 }
 
 function buildEngine() {
-  const hash = hashFiles('native', 'package-lock.json') + process.arch;
-  if (existsSync(join(build, 'native', 'sft-lab-engine.node')) && fresh('native', hash)) return;
-  installDebianPackages();
+  const tools = toolchain();
+  const headers = ['node-api-headers', 'node-addon-api'];
+  const hash = tools + hashFiles('native', ...headers.map((name) => join('node_modules', name, 'package.json')));
+  const made = stamp(join(build, 'native.stamp'));
+  if (existsSync(join(build, 'native', 'sft-lab-engine.node')) && made.holds(hash)) return;
   say('the engine (a minute or two, once)');
-  const packages = join(root, 'node_modules');
-  run('configuring the engine', 'cmake', [
-    '-S',
-    'native',
-    '-B',
-    'build/native',
-    `-DNODE_API_HEADERS=${join(packages, 'node-api-headers', 'include')}`,
-    `-DNODE_ADDON_API=${join(packages, 'node-addon-api')}`,
-  ]);
+  made.drop();
+  const madeWith = stamp(join(build, 'toolchain.stamp'));
+  if (existsSync(join(build, 'toolchain.stamp')) && !madeWith.holds(tools)) {
+    // CMake's cache is of another compiler, machine or folder.
+    rmSync(join(build, 'native'), { recursive: true, force: true });
+  }
+  madeWith.set(tools);
+  run(
+    'configuring the engine',
+    'cmake',
+    [
+      ...['-S', 'native', '-B', 'build/native'],
+      `-DNODE_API_HEADERS=${join(modules, 'node-api-headers', 'include')}`,
+      `-DNODE_ADDON_API=${join(modules, 'node-addon-api')}`,
+    ],
+    {
+      advice: 'A C++20 compiler, make, CMake 3.22, oneDNN, nlohmann-json and GoogleTest are needed.',
+    },
+  );
   run('building the engine', 'cmake', ['--build', 'build/native', '-j', String(availableParallelism())]);
-  writeFileSync(stampFile('native'), hash);
+  made.set(hash);
 }
 
 function buildBundles() {
   const hash = hashFiles('src', 'webview', 'scripts/build.mjs', 'package.json', 'package-lock.json');
-  if (existsSync(join(root, 'dist', 'cli.js')) && fresh('bundles', hash)) return;
+  const made = stamp(join(build, 'bundles.stamp'));
+  if (existsSync(join(root, 'dist', 'cli.js')) && made.holds(hash)) return;
+  made.drop();
   run('bundling', process.execPath, ['scripts/build.mjs']);
-  writeFileSync(stampFile('bundles'), hash);
+  made.set(hash);
 }
 
-/** Two set-ups at once would tread on each other: the second waits for the first. */
-async function takeLock() {
-  for (let waited = false; ; waited = true) {
-    try {
-      writeFileSync(lock, String(process.pid), { flag: 'wx' });
-      return;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-    }
-    const holder = Number(readFileSync(lock, 'utf8'));
-    if (holder > 0 && !isAlive(holder)) {
-      rmSync(lock, { force: true });
-      continue;
-    }
-    if (!waited) say(`waiting for another set-up (process ${holder})`);
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
-}
-
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
-  }
-}
-
-const major = Number(process.versions.node.split('.')[0]);
-if (major < 20) {
+if (Number(process.versions.node.split('.')[0]) < 20) {
   console.error(`setup: Node 20 or newer is needed; this is ${process.version}`);
   process.exit(1);
 }
+const started = Date.now();
 mkdirSync(build, { recursive: true });
-await takeLock();
+const release = await takeLock(join(build, 'setup.lock'), (holder) => say(`waiting for another set-up (${holder})`));
 try {
-  installNodePackages();
-  buildEngine();
+  if (process.argv[2] !== 'bundles') {
+    installDebianPackages();
+    installNodePackages();
+    buildEngine();
+  }
   buildBundles();
+  const seconds = Math.round((Date.now() - started) / 1000);
+  if (worked && seconds > 2) say(`ready after ${seconds} s`);
 } catch (error) {
   if (!(error instanceof SetupError)) throw error;
   console.error(`setup: ${error.message}`);
   process.exitCode = 1;
 } finally {
-  rmSync(lock, { force: true });
+  release();
 }

@@ -1,53 +1,84 @@
-/** Running suites one after another, counting what passed: shared by the scripts that test. */
+/** Running suites one after another with their output shown, counting what passed: shared by the scripts that test. */
 
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Counts of passed and failed tests in a suite's output; a suite without counts is one test. */
-function countTests(output, status) {
+/**
+ * Counts of passed and failed tests in a suite's output (CTest's and Vitest's summaries, or a line "N passed, N failed"); a
+ * suite without counts is one test. A suite that fails without a failed test counts as one failed.
+ */
+export function countTests(output, status) {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colours of the runners
   const plain = output.replace(/\u001b\[[0-9;]*m/g, '');
-  const ctest = /(\d+)% tests passed, (\d+) tests? failed out of (\d+)/.exec(plain);
-  if (ctest !== null) return { passed: Number(ctest[3]) - Number(ctest[2]), failed: Number(ctest[2]) };
-  const vitest = /^\s*Tests\s+(.*)$/m.exec(plain);
-  if (vitest !== null) {
-    const number = (kind) => Number(new RegExp(`(\\d+) ${kind}`).exec(vitest[1])?.[1] ?? 0);
-    const failed = number('failed');
-    return { passed: number('passed'), failed: failed === 0 && status !== 0 ? 1 : failed };
-  }
-  return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  const counts = ctestCounts(plain) ?? vitestCounts(plain) ?? lineCounts(plain);
+  if (counts === undefined) return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  return status !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
 }
 
-/** Runs one suite with its output shown; returns its counts. A suite that fails without a failed test counts as one. */
-export function runSuite(title, command, args, env = {}) {
+function ctestCounts(output) {
+  const found = /\d+% tests passed, (\d+) tests? failed out of (\d+)/.exec(output);
+  if (found === null) return undefined;
+  const failed = Number(found[1]);
+  const skipped = output.match(/^.*\*\*\*(Skipped|Not Run \(Disabled\)).*$/gm)?.length ?? 0;
+  return { passed: Number(found[2]) - failed - skipped, failed };
+}
+
+function vitestCounts(output) {
+  const found = /^\s*Tests\s+(.*\(\d+\).*)$/m.exec(output);
+  if (found === null) return undefined;
+  const number = (kind) => Number(new RegExp(`(\\d+) ${kind}`).exec(found[1])?.[1] ?? 0);
+  return { passed: number('passed'), failed: number('failed') };
+}
+
+function lineCounts(output) {
+  const last = [...output.matchAll(/^(\d+) passed, (\d+) failed$/gm)].at(-1);
+  return last === undefined ? undefined : { passed: Number(last[1]), failed: Number(last[2]) };
+}
+
+/** Runs one suite with its output shown as it comes. Returns its counts and seconds. */
+function runSuite(title, command, args, env = {}) {
   console.log(`\n== ${title}`);
-  const result = spawnSync(command, args, {
+  const started = Date.now();
+  const child = spawn(command, args, {
     cwd: root,
-    encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
-    maxBuffer: 1 << 28,
     env: { ...process.env, ...env },
   });
-  const output = `${result.stdout ?? ''}${result.stderr ?? ''}`;
-  const status = result.status ?? 1;
-  const counts = countTests(output, status);
-  if (status !== 0 && counts.failed === 0) counts.failed = 1;
-  const lines = output.trimEnd().split('\n');
-  console.log((counts.failed > 0 ? lines : lines.slice(-12)).join('\n'));
-  return counts;
+  let output = '';
+  for (const [stream, target] of [
+    [child.stdout, process.stdout],
+    [child.stderr, process.stderr],
+  ]) {
+    stream.setEncoding('utf8');
+    stream.on('data', (text) => {
+      output += text;
+      target.write(text);
+    });
+  }
+  return new Promise((resolve) => {
+    const done = (status) => {
+      resolve({ title, ...countTests(output, status), seconds: (Date.now() - started) / 1000 });
+    };
+    child.on('error', (error) => {
+      console.error(error.message);
+      done(1);
+    });
+    child.on('close', (code) => done(code ?? 1));
+  });
 }
 
-/** Runs all, says how it went, and sets the exit code. */
-export function runSuites(suites) {
-  let passed = 0;
-  let failed = 0;
-  for (const suite of suites) {
-    const counts = runSuite(...suite);
-    passed += counts.passed;
-    failed += counts.failed;
+/** Runs all, one after the other, says how each went, ends with the line "N passed, N failed", and sets the exit code. */
+export async function runSuites(suites) {
+  const results = [];
+  for (const suite of suites) results.push(await runSuite(...suite));
+  console.log('');
+  for (const { title, passed, failed, seconds } of results) {
+    const counts = `${passed} passed${failed > 0 ? `, ${failed} FAILED` : ''}`;
+    console.log(`${title.padEnd(30)} ${counts.padEnd(24)} ${seconds.toFixed(1).padStart(7)} s`);
   }
-  console.log(`\n${passed} passed, ${failed} failed`);
-  process.exitCode = failed > 0 ? 1 : 0;
+  const sum = (key) => results.reduce((total, result) => total + result[key], 0);
+  console.log(`\n${sum('passed')} passed, ${sum('failed')} failed`);
+  process.exitCode = sum('failed') > 0 ? 1 : 0;
 }

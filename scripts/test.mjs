@@ -5,10 +5,10 @@ import { root, runSuites } from './suites.mjs';
 
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 
-runSuites([
+await runSuites([
   ['import order', process.execPath, ['scripts/import-rules.mjs', '--check']],
-  ['lint and format', bin('biome'), ['ci', '--error-on-warnings', '--colors=off']],
+  ['lint and format', bin('biome'), ['ci', '--error-on-warnings']],
   ['types', bin('tsc'), ['-p', '.']],
-  ['engine', 'ctest', ['--test-dir', 'build/native', '--output-on-failure']],
+  ['engine', 'ctest', ['--test-dir', 'build/native', '--output-on-failure', '--no-tests=error', '--progress']],
   ['unit and integration', bin('vitest'), ['run']],
 ]);
