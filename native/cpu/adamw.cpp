@@ -64,7 +64,7 @@ void CpuBackend::adamw(const std::vector<AdamParameter>& parameters, const AdamO
   const auto take1 = static_cast<float>(1 - options.beta1), take2 = static_cast<float>(1 - options.beta2);
   const auto keep2 = static_cast<float>(options.beta2), epsilon = static_cast<float>(options.epsilon);
   const auto scale = static_cast<float>(options.gradientScale);
-  pool_.run(pieces, [&](int64_t piece, int) {
+  pool_.run(pieces, [&, stepSize, root, decayed, take1, take2, keep2, epsilon, scale](int64_t piece, int) {
     const Piece part = find(piece, [&](size_t index) -> const Tensor& { return parameters[index].value; });
     const AdamParameter& parameter = parameters[part.index];
     float* const x = parameter.value.f32() + part.first;

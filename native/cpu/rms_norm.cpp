@@ -13,9 +13,9 @@ namespace sftlab {
 
 void CpuBackend::rmsNorm(const Tensor& out, const Tensor& rstd, const Tensor& x, const Tensor& weight, float epsilon) {
   requireF32(out, rstd, x, weight);
-  const int64_t cols = x.cols;
-  const float* const w = weight.f32();
-  forRanges(x.rows, cols * 2 + 16, [&](int64_t first, int64_t end, int) {
+  forRanges(x.rows, x.cols * 2 + 16, [&](int64_t first, int64_t end, int) {
+    const int64_t cols = x.cols;  // of this call: what is captured by reference keeps loops from vectorising well
+    const float* const w = weight.f32();
     for (int64_t row = first; row < end; ++row) {
       const float* const from = at(x, row);
       float* const to = at(out, row);
@@ -34,11 +34,11 @@ void CpuBackend::rmsNormBackward(const Tensor& dx, const Tensor& dweight, const 
                                  const Tensor& rstd, const Tensor& weight) {
   requireF32(dx, dweight, dout, x, rstd, weight);
   const int64_t cols = x.cols, rows = x.rows;
-  const float* const w = weight.f32();
   // At most 32 blocks, so that the buffers stay small beside x.
   const int64_t block = std::max(itemsPerPiece(cols * 4 + 16), (rows + 31) / 32), blocks = (rows + block - 1) / block;
   float* const partial = dweight ? shared_.floats(static_cast<size_t>(blocks * cols)) : nullptr;
-  pool_.run(blocks, [&](int64_t piece, int) {
+  pool_.run(blocks, [&, cols](int64_t piece, int) {
+    const float* const w = weight.f32();
     float* const dw = partial ? partial + piece * cols : nullptr;
     if (dw) std::fill(dw, dw + cols, 0.0f);
     for (int64_t row = piece * block; row < std::min(rows, (piece + 1) * block); ++row) {

@@ -10,7 +10,7 @@ void CpuBackend::rope(const Tensor& x, const Tensor& table, const int32_t* posit
   requireF32(x, table);
   const int64_t half = headSize / 2, heads = x.cols / headSize;
   const float sign = inverse ? -1.0f : 1.0f;
-  forRanges(x.rows, x.cols * 2, [&](int64_t first, int64_t end, int) {
+  forRanges(x.rows, x.cols * 2, [&, half, heads, sign](int64_t first, int64_t end, int) {
     for (int64_t row = first; row < end; ++row) {
       const float* const cosine = at(table, positions[row]);
       const float* const sine = cosine + half;
