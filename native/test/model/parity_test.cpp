@@ -2,6 +2,7 @@
 // the tensors that test/reference/make_fixtures.py stored. Bounds are relative: norm of the difference over norm.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -41,6 +42,13 @@ double relative(const std::vector<float>& actual, const std::vector<float>& expe
     norm += std::pow(static_cast<double>(expected[i]), 2);
   }
   return norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
+}
+
+/// A folder of this process's own under the system's temporary one.
+fs::path temporary(const std::string& name) {
+  const fs::path folder = fs::temp_directory_path() / ("sft-lab-" + name + "-" + std::to_string(getpid()));
+  fs::remove_all(folder);
+  return folder;
 }
 
 /// A stored batch, with the storage behind it.
@@ -247,8 +255,7 @@ TEST_P(Parity, SplittingABatchChangesOnlyRounding) {
 }
 
 TEST_P(Parity, SavedModelOpensTheSame) {
-  const fs::path saved = fs::temp_directory_path() / ("sft-lab-parity-" + GetParam());
-  fs::remove_all(saved);
+  const fs::path saved = temporary("saved");
   fs::create_directories(saved);
   open(false, false)->save(saved);
   fs::copy_file(folder_ / "config.json", saved / "config.json");
@@ -260,8 +267,7 @@ TEST_P(Parity, SavedModelOpensTheSame) {
 }
 
 TEST_P(Parity, SavedAdapterIsPeftsAgain) {
-  const fs::path saved = fs::temp_directory_path() / ("sft-lab-parity-adapter-" + GetParam());
-  fs::remove_all(saved);
+  const fs::path saved = temporary("adapter");
   fs::create_directories(saved);
   open(true, true)->save(saved);
   const TensorFiles ours = TensorFiles::openFolder(saved, "adapter_model"), theirs = TensorFiles::openFolder(folder_ / "adapter", "adapter_model");
@@ -325,7 +331,7 @@ TEST(ParityFixtures, NoticeEachKey) {
       {"qwen2-untied-yarn", {{"rope_parameters", {{"attention_factor", 1}}}}},
       {"qwen3-tied", {{"rope_parameters", {{"rope_theta", 9000.0}}}}},
       {"qwen3-untied-sharded", {{"tie_word_embeddings", true}}}};
-  const fs::path copy = fs::temp_directory_path() / "sft-lab-parity-patched";
+  const fs::path copy = temporary("patched");
   for (const auto& [family, patch] : patches) {
     const fs::path folder = fs::path(SFT_LAB_FIXTURES) / "reference" / family;
     fs::remove_all(copy);
