@@ -177,7 +177,7 @@ class Parity : public testing::TestWithParam<std::string> {
     ASSERT_EQ(actual.losses.size(), losses.size());
     for (size_t step = 0; step < losses.size(); ++step) {
       EXPECT_NEAR(actual.losses[step], losses[step], kBound) << label << " step " << step;
-      EXPECT_NEAR(actual.norms[step], norms[step], 1e-3 * norms[step]) << label << " step " << step;
+      EXPECT_NEAR(actual.norms[step], norms[step], kBound * norms[step]) << label << " step " << step;
     }
     EXPECT_NEAR(actual.after, reference(label + ".after")[0], kBound) << label;
     if (finals.empty()) return;
