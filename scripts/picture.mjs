@@ -41,6 +41,7 @@ const dots = ['#ff5f57', '#febc2e', '#28c840'].map(
 writeFileSync(
   join(root, 'media', 'demo.svg'),
   `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">
+<title>The report of the demo: six fine-tuning runs and the untuned model</title>
 <rect width="100%" height="100%" rx="8" fill="#1e1e1e"/>
 ${dots.join('')}
 <g font-family="ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="13">
