@@ -1,8 +1,11 @@
 /**
- * Bundles the TypeScript into `dist/`: the command line, the data worker beside it, and the extension.
+ * Bundles the TypeScript into `dist/`: the command line, the data worker beside it, the extension, and for each folder of
+ * `webview/` with a `main.ts` the script of that view.
  * `--watch` builds again at every change.
  */
 
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { context } from 'esbuild';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -34,9 +37,32 @@ const bundles = [
     outdir: 'dist',
     outExtension: { '.js': '.cjs' },
     format: 'cjs',
-    external: ['vscode'],
+    // node-pty finds its native part beside itself.
+    external: ['vscode', 'node-pty'],
+    // Where CommonJS has no `import.meta`, it has a name for the same.
+    define: { 'import.meta.url': 'labModuleUrl' },
+    banner: { js: "const labModuleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  },
+  {
+    ...shared,
+    entryPoints: webviews(),
+    outdir: 'dist/webview',
+    platform: 'browser',
+    target: 'es2022',
+    format: 'iife',
+    loader: { '.css': 'text' },
+    minify: true,
   },
 ];
+
+/** `dist/webview/<view>.js` for each `webview/<view>/main.ts`. */
+function webviews() {
+  const folder = join(root, 'webview');
+  const views = existsSync(folder) ? readdirSync(folder) : [];
+  return Object.fromEntries(
+    views.map((view) => [view, join(folder, view, 'main.ts')]).filter(([, file]) => existsSync(file)),
+  );
+}
 
 const contexts = await Promise.all(bundles.map((options) => context(options)));
 if (process.argv.includes('--watch')) {

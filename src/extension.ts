@@ -1,10 +1,33 @@
-/** The extension: puts its features together. */
+/** The extension: makes what its surfaces share, and puts them together. A surface is a folder and a line here. */
 
-import type * as vscode from 'vscode';
+import { join } from 'node:path';
+import * as vscode from 'vscode';
 import { activate as activateFineTune } from './editor/fine-tune.js';
 import { activate as activateRun } from './editor/run.js';
+import { RunStore } from './editor/runs/store.js';
+import type { Register, Services } from './editor/services.js';
+import { register as status } from './editor/status/index.js';
+import { register as terminal } from './editor/terminal/index.js';
+import { register as tree } from './editor/tree/index.js';
+import { Launcher } from './launch/launcher.js';
 
-export function activate(context: vscode.ExtensionContext): void {
+const surfaces: readonly Register[] = [terminal, tree, status];
+
+export async function activate(context: vscode.ExtensionContext): Promise<void> {
+  const output = vscode.window.createOutputChannel('SFT Lab', { log: true });
+  const runs = await RunStore.create(context, output);
+  const launcher = new Launcher({ node: process.execPath, program: join(context.extensionPath, 'dist', 'cli.js') });
+  const services: Services = { runs, launcher, output };
+  const forget = launcher.listen({
+    // Runs may go to a folder that nobody has looked into yet.
+    onRun: (folder) => void runs.addRoot(join(folder, '..', '..')).then(() => runs.touch(folder)),
+    onEvent: (folder, event) => runs.offer(folder, event),
+    onExit: ({ runs: folders }) => {
+      for (const folder of folders) runs.touch(folder);
+    },
+  });
+  context.subscriptions.push(output, runs, new vscode.Disposable(forget));
+  for (const register of surfaces) context.subscriptions.push(register(context, services));
   activateFineTune(context);
-  activateRun(context);
+  activateRun(context, services);
 }

@@ -4,14 +4,14 @@
  * Command: sft-lab.run. Does nothing in an untrusted workspace.
  */
 
-import { posix } from 'node:path';
 import * as vscode from 'vscode';
+import type { Services } from './services.js';
 
-export function activate(context: vscode.ExtensionContext): void {
-  context.subscriptions.push(vscode.commands.registerCommand('sft-lab.run', (uri?: vscode.Uri) => run(context, uri)));
+export function activate(context: vscode.ExtensionContext, services: Services): void {
+  context.subscriptions.push(vscode.commands.registerCommand('sft-lab.run', (uri?: vscode.Uri) => run(services, uri)));
 }
 
-async function run(context: vscode.ExtensionContext, chosen: vscode.Uri | undefined): Promise<void> {
+async function run({ launcher }: Services, chosen: vscode.Uri | undefined): Promise<void> {
   const config = chosen ?? vscode.window.activeTextEditor?.document.uri;
   if (config === undefined) return;
   if (!vscode.workspace.isTrusted) {
@@ -20,20 +20,7 @@ async function run(context: vscode.ExtensionContext, chosen: vscode.Uri | undefi
   }
   const document = await vscode.workspace.openTextDocument(config);
   if (document.isDirty) await document.save();
-  const terminal = vscode.window.createTerminal({
-    name: posix.basename(config.path),
-    cwd: vscode.Uri.joinPath(config, '..'),
-    // The editor's own Node, given its arguments one by one: no shell reads them.
-    shellPath: process.execPath,
-    shellArgs: [
-      vscode.Uri.joinPath(context.extensionUri, 'dist', 'cli.js').fsPath,
-      comparesRuns(document.getText()) ? 'compare' : 'train',
-      config.fsPath,
-    ],
-    env: { ELECTRON_RUN_AS_NODE: '1' },
-    iconPath: new vscode.ThemeIcon('beaker'),
-  });
-  terminal.show();
+  await launcher.start(config.fsPath, { compare: comparesRuns(document.getText()) });
 }
 
 /** Whether the config has axes of a comparison. What is wrong with it, the trainer says better. */

@@ -109,10 +109,16 @@ export async function readEvents(path: string): Promise<EventFile> {
   return { events, skipped: reader.skipped + torn, lastSeq };
 }
 
+/** Bytes read at a time: some milliseconds of parsing, between which others get their turn. */
+const chunkBytes = 256 * 1024;
+
 /** Reads what was appended since the last call; keeps an unfinished last line for the next. */
 export class EventReader {
   skipped = 0;
+  /** How often the log was replaced by another: what was read before is void then. */
+  restarts = 0;
   private offset = 0;
+  private inode: number | undefined;
   private rest: Buffer = Buffer.alloc(0);
 
   constructor(private readonly path: string) {}
@@ -123,34 +129,48 @@ export class EventReader {
   }
 
   async poll(): Promise<RunEvent[]> {
+    const events: RunEvent[] = [];
+    for await (const chunk of this.chunks()) events.push(...chunk);
+    return events;
+  }
+
+  /** As `poll`, a part of the file at a time. */
+  async *chunks(): AsyncGenerator<RunEvent[]> {
     let handle: Awaited<ReturnType<typeof open>>;
     try {
       handle = await open(this.path, 'r');
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return [];
+      if (codeOf(error) === 'ENOENT') return;
       throw error;
     }
     try {
-      const { size } = await handle.stat();
-      if (size < this.offset) {
-        // Cut back by its writer (a full disk), or replaced.
+      const { size, ino } = await handle.stat();
+      const replaced = this.inode !== undefined && ino !== this.inode;
+      if (replaced || size < this.offset - this.rest.length) {
         this.offset = 0;
         this.rest = Buffer.alloc(0);
+        this.restarts++;
+      } else if (size < this.offset) {
+        // A full disk: its writer took half a line back.
+        this.offset -= this.rest.length;
+        this.rest = Buffer.alloc(0);
       }
-      const events: RunEvent[] = [];
-      const chunk = Buffer.alloc(1 << 20);
+      this.inode = ino;
+      if (size === this.offset) return;
+      const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, size - this.offset));
       for (;;) {
         const { bytesRead } = await handle.read(chunk, 0, chunk.length, this.offset);
-        if (bytesRead === 0) return events;
+        if (bytesRead === 0) return;
         this.offset += bytesRead;
-        this.take(Buffer.concat([this.rest, chunk.subarray(0, bytesRead)]), events);
+        yield this.take(Buffer.concat([this.rest, chunk.subarray(0, bytesRead)]));
       }
     } finally {
       await handle.close();
     }
   }
 
-  private take(bytes: Buffer, events: RunEvent[]): void {
+  private take(bytes: Buffer): RunEvent[] {
+    const events: RunEvent[] = [];
     let start = 0;
     for (let end = bytes.indexOf(0x0a); end !== -1; end = bytes.indexOf(0x0a, start)) {
       const line = bytes.toString('utf8', start, end);
@@ -161,6 +181,7 @@ export class EventReader {
       else events.push(event);
     }
     this.rest = bytes.subarray(start);
+    return events;
   }
 }
 
