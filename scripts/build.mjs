@@ -50,7 +50,6 @@ const bundles = [
     platform: 'browser',
     target: 'es2022',
     format: 'iife',
-    loader: { '.css': 'text' },
     minify: true,
   },
 ];
