@@ -202,16 +202,14 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
 
   Napi::Value memory(const Napi::CallbackInfo& call) {
     auto value = Napi::Object::New(call.Env());
-    const auto backend = closed_ ? nullptr : worker_->backend;
-    value.Set("current", backend ? static_cast<double>(backend->currentBytes()) : 0.0);
-    value.Set("peak", backend ? static_cast<double>(backend->peakBytes()) : 0.0);
+    value.Set("current", closed_ ? 0.0 : static_cast<double>(worker_->currentBytes.load()));
+    value.Set("peak", closed_ ? 0.0 : static_cast<double>(worker_->peakBytes.load()));
     return value;
   }
 
   Napi::Value close(const Napi::CallbackInfo& call) {
     closed_ = true;
-    worker_->shutdown();
-    return call.Env().Undefined();
+    return worker_->close(call.Env());
   }
 
   /// A task holds its model, so that it cannot be collected while it works.
@@ -240,7 +238,7 @@ Napi::Value open(const Napi::CallbackInfo& call) {
       [worker](Napi::Env settled) {
         auto held = worker;
         const auto handle = Napi::External<std::shared_ptr<Worker>>::New(settled, &held);
-        return settled.GetInstanceData<Napi::FunctionReference>()->New({handle});
+        return settled.GetInstanceData<Engine>()->modelClass.New({handle});
       });
 }
 
@@ -276,7 +274,9 @@ Napi::Value devices(const Napi::CallbackInfo& call) {
 }
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
-  env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(ModelHandle::define(env))));
+  auto* const engine = new Engine{Napi::Persistent(ModelHandle::define(env)), {}};
+  env.SetInstanceData(engine);
+  exports.Set("stop", Napi::Function::New(env, [engine](const Napi::CallbackInfo&) { engine->stop(); }));
   exports.Set("open", Napi::Function::New(env, open));
   exports.Set("devices", Napi::Function::New(env, devices));
   return exports;

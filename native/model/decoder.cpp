@@ -4,7 +4,7 @@
 #include <bit>
 #include <cmath>
 
-#include "io/error.h"
+#include "io/cancel.h"
 
 namespace sftlab {
 
@@ -67,6 +67,7 @@ Tensor Decoder::forward(const Pass& pass, const int32_t* tokens, std::vector<Sav
   Tensor hidden = turns[0];
   backend_->gatherRows(hidden, parameters_.embedding->value, tokens);
   for (int32_t i = 0; i < config_.layers; ++i) {
+    throwIfCancelled();
     const LayerWeights& weights = parameters_.layers[static_cast<size_t>(i)];
     if (saved) {
       SavedLayer& layer = (*saved)[static_cast<size_t>(i)];
@@ -84,6 +85,7 @@ Tensor Decoder::forward(const Pass& pass, const int32_t* tokens, std::vector<Sav
 
 void Decoder::backward(const Pass& pass, const int32_t* tokens, const Tensor& dhidden, const std::vector<SavedLayer>& saved) {
   for (int32_t i = config_.layers - 1; i >= 0; --i) {
+    throwIfCancelled();
     const LayerWeights& weights = parameters_.layers[static_cast<size_t>(i)];
     const SavedLayer& layer = saved[static_cast<size_t>(i)];
     mlpBlockBackward(pass, weights, dhidden, layer.mlp);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "io/cancel.h"
 #include "model/layers.h"
 
 namespace sftlab {
@@ -40,6 +41,7 @@ HeadResult headLoss(const Pass& pass, const Parameters& parameters, const Tensor
   const Tensor logits = arena.take(chunk, table.rows);
 
   for (int64_t first = 0; first < count;) {
+    throwIfCancelled();
     const bool gradient = first < trained;
     const int64_t size = std::min(chunk, (gradient ? trained : count) - first);
     const Tensor x = normed.slice(first, size), out = logits.slice(0, size);

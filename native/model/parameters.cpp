@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "io/error.h"
+#include "io/cancel.h"
 
 namespace sftlab {
 
@@ -191,6 +191,7 @@ void Parameters::read(TensorFiles files, bool adapter) {
     }
     constexpr int64_t kPiece = 1 << 20;
     for (int64_t first = 0; first < value.size(); first += kPiece) {
+      throwIfCancelled();
       const int64_t count = std::min(kPiece, value.size() - first);
       piece.resize(static_cast<size_t>(count));
       toFloat(tensor, first, count, piece.data());

@@ -30,12 +30,14 @@ export interface NativeModel {
   saveState(directory: string): Promise<void>;
   loadState(directory: string): Promise<void>;
   memory(): Memory;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export interface NativeEngine {
   open(options: OpenOptions): Promise<NativeModel>;
   devices(): Device[];
+  /** Cancels what the engine does and ends its threads. For a process that exits: nothing settles afterwards. */
+  stop(): void;
 }
 
 const addonPath = join('build', 'native', 'sft-lab-engine.node');
@@ -62,7 +64,10 @@ export function loadAddon(): NativeEngine {
     try {
       // With threads that spin for long, two programs on one machine starve each other; libgomp reads this as it is loaded.
       process.env.GOMP_SPINCOUNT ??= '1000';
-      loaded = createRequire(import.meta.url)(file) as NativeEngine;
+      const engine = createRequire(import.meta.url)(file) as NativeEngine;
+      // First of all listeners: one that throws would leave threads at work while the process is torn down.
+      process.prependListener('exit', () => engine.stop());
+      loaded = engine;
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new LabError(`the engine cannot be loaded: ${reason}`, {
