@@ -6,7 +6,7 @@ import { type TrainOutcome, trainRun } from '../train/trainer.js';
 import { formatDuration, RunDisplay } from './display.js';
 import { describeFailure, type ExitCode, exitCode, quoted } from './failure.js';
 import { listenForStop } from './stopping.js';
-import { Terminal } from './terminal.js';
+import { editorPty, Terminal } from './terminal.js';
 
 export interface OutputOptions {
   readonly json?: boolean;
@@ -21,6 +21,7 @@ export async function executeRun(run: Run, options: OutputOptions): Promise<Exit
     stream: json ? process.stderr : process.stdout,
     errors: process.stderr,
     quiet: options.quiet === true || json,
+    pty: json ? undefined : editorPty(),
   });
   const shown = relative(process.cwd(), run.directory) || '.';
   const how = `sft-lab resume ${quoted(shown)}`;
@@ -29,6 +30,7 @@ export async function executeRun(run: Run, options: OutputOptions): Promise<Exit
     onSecond: () => terminal.alert(['yellow', `Left at once. Continue with: ${how}`]),
   });
   const display = new RunDisplay(terminal);
+  terminal.message({ type: 'run', folder: run.directory, pid: process.pid });
   try {
     let begun = false;
     const outcome = await trainRun({
@@ -42,6 +44,7 @@ export async function executeRun(run: Run, options: OutputOptions): Promise<Exit
           terminal.line(['bold', `Run    ${shown}`]);
         }
         if (json) process.stdout.write(`${JSON.stringify(event)}\n`);
+        terminal.message({ type: 'event', event });
         display.event(event);
       },
       onProgress: (phase, done, total) => display.progress(phase, done, total),

@@ -1,6 +1,7 @@
 /** The `sft-lab` command: its subcommands, each in a file of its own under `commands/`. */
 
 import { Command, CommanderError } from 'commander';
+import { messagesVariable } from '../core/terminal-messages.js';
 import { addCompare } from './commands/compare.js';
 import { addDevices } from './commands/devices.js';
 import { addGenerate } from './commands/generate.js';
@@ -10,6 +11,9 @@ import { addSchema } from './commands/schema.js';
 import { addTrain } from './commands/train.js';
 import { describeFailure, exitCode, exitCodeOf } from './failure.js';
 import { version } from './version.js';
+
+// From the first moment on: an editor that closes while a run starts hangs up its terminal.
+if (process.env[messagesVariable] === '1') process.on('SIGHUP', () => undefined);
 
 const program = new Command('sft-lab')
   .description('Fine-tunes language models with a native engine, and compares the runs.')

@@ -5,6 +5,8 @@
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { WriteStream } from 'node:tty';
+import { formatMessage, messagesVariable, type TerminalMessage } from '../core/terminal-messages.js';
+import { PtyStream } from './pty-stream.js';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 
@@ -18,6 +20,13 @@ export interface TerminalOptions {
   readonly quiet: boolean;
   /** For warnings and errors, which are never quiet. */
   readonly errors: NodeJS.WriteStream;
+  /** The terminal of an editor, which takes messages too. */
+  readonly pty?: PtyStream | undefined;
+}
+
+/** The terminal of the editor that started this program; undefined where people or pipes did. */
+export function editorPty(): PtyStream | undefined {
+  return process.env[messagesVariable] === '1' && process.stdout.isTTY ? PtyStream.open() : undefined;
 }
 
 export class Terminal {
@@ -76,9 +85,14 @@ export class Terminal {
     this.write(this.options.errors, `${render(pieces, this.errorColours)}\n`);
   }
 
+  /** Tells the editor, where there is one. */
+  message(message: TerminalMessage): void {
+    this.options.pty?.write(formatMessage(message));
+  }
+
   /** Replaces the live lines; nothing where lines cannot be redrawn. */
   live(lines: readonly (readonly Piece[])[]): void {
-    if (!this.interactive || this.gone) return;
+    if (!this.interactive || this.gone || this.options.pty?.behind === true) return;
     const width = this.width;
     const text = lines.map((pieces) => render(cut(pieces, width - 1), this.colours)).join('\n');
     this.write(this.options.stream, `${this.clearLive()}${text}${lines.length > 0 ? '\n' : ''}`);
@@ -109,6 +123,10 @@ export class Terminal {
 
   private write(stream: NodeJS.WriteStream, text: string): void {
     if (this.gone || text === '') return;
+    if (this.options.pty !== undefined) {
+      this.options.pty.write(text);
+      return;
+    }
     try {
       stream.write(text);
     } catch {

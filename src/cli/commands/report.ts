@@ -9,7 +9,7 @@ import { runsByActivity } from '../../runs/list.js';
 import { reportExperiment, writeReport } from '../../runs/report.js';
 import { exists } from '../../runs/run-folder.js';
 import { asUsage } from '../failure.js';
-import { printable, Terminal } from '../terminal.js';
+import { editorPty, printable, Terminal } from '../terminal.js';
 
 interface ReportFlags {
   readonly outputDir: string;
@@ -38,7 +38,7 @@ export function addReport(program: Command): void {
 }
 
 export function makeTerminal(quiet: boolean): Terminal {
-  return new Terminal({ stream: process.stdout, errors: process.stderr, quiet });
+  return new Terminal({ stream: process.stdout, errors: process.stderr, quiet, pty: editorPty() });
 }
 
 export function printReport(report: Report, files: readonly string[], terminal: Terminal): void {
