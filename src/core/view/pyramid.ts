@@ -28,7 +28,8 @@ export class Pyramid {
     let depth = 0;
     while (below > fan) {
       const size = Math.ceil(below / fan);
-      start = Math.floor(start / fan);
+      // A level that is there for the first time has nothing to keep.
+      start = this.levels[depth] === undefined ? 0 : Math.floor(start / fan);
       const level = this.level(depth, size, start);
       if (depth === 0) reduce(values, values, below, level, start, size);
       else {
