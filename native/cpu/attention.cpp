@@ -17,8 +17,8 @@
 // are all diagonal.
 
 #include <cmath>
-#include <limits>
 
+#include "cpu/attention_blocks.h"
 #include "cpu/block_gemm.h"
 #include "cpu/cpu_backend_impl.h"
 
@@ -26,72 +26,12 @@ namespace sftlab {
 
 namespace {
 
-constexpr int kBlock = 64;  ///< queries and keys of a block: its scores fill half a first-level cache
-constexpr int kStrip = 16;
-constexpr float kMasked = -std::numeric_limits<float>::infinity();
-
-int roundUp(int value, int unit) { return (value + unit - 1) / unit * unit; }
-
 /// out (cols, kBlock) = x (rows, cols) transposed, zero beyond `rows` up to whole strips.
 void transposeBlock(float* out, const float* x, int64_t stride, int rows, int cols) {
   transpose(out, kBlock, x, stride, rows, cols);
   if constexpr (kLanes == kStrip) return;
   for (int first = roundUp(rows, kLanes); first < roundUp(rows, kStrip); first += kLanes) {
     for (int c = 0; c < cols; ++c) store(out + c * kBlock + first, Vec{});
-  }
-}
-
-/// Keys that query `position` sees are [first, end).
-struct Visible {
-  int first, end;
-};
-
-Visible visible(const AttentionShape& shape, int position, int length) {
-  if (!shape.causal) return {0, length};
-  return {shape.window > 0 ? std::max(0, position - shape.window + 1) : 0, position + 1};
-}
-
-/// Whether every query of a block sees every key of a block.
-bool allVisible(const AttentionShape& shape, int query, int queries, int key, int keys, int length) {
-  return visible(shape, query, length).end >= key + keys && visible(shape, query + queries - 1, length).first <= key;
-}
-
-/// Queries of a block, [first, end) of [0, queries), that see `key`. Counted from the block's first query.
-Visible seenBy(const AttentionShape& shape, int query, int queries, int key) {
-  if (!shape.causal) return {0, queries};
-  const int end = shape.window > 0 ? key + shape.window : query + queries;
-  const int first = std::clamp(key - query, 0, queries);
-  return {first, std::clamp(end - query, first, queries)};
-}
-
-/// Sums of a block of queries on their way over the keys: a lane for each query.
-struct OnlineSoftmax {
-  float high[kBlock], sum[kBlock], keep[kBlock];
-};
-
-/// scores (keys, kBlock) become e^(score - high) with `high` raised to the new maximum; `keep` is what sums so far
-/// shrink by. On the diagonal, what lies below a vector's last query is left as it is.
-void softmaxBlock(OnlineSoftmax& state, float* scores, int allKeys, int columns, bool diagonal) {
-  for (int col = 0; col < columns; col += kLanes) {
-    const int keys = diagonal ? std::min(allKeys, col / kStrip * kStrip + kStrip) : allKeys;
-    const Vec before = load(state.high + col);
-    Vec high = before;
-    for (int j = 0; j < keys; ++j) {
-      const Vec score = load(scores + j * kBlock + col);
-      high = score > high ? score : high;
-    }
-    // A query that has seen no key yet, as under a window, subtracts 0 from minus infinity.
-    const Vec base = high == splat(kMasked) ? Vec{} : high;
-    Vec total{};
-    for (int j = 0; j < keys; ++j) {
-      const Vec e = fastExp(load(scores + j * kBlock + col) - base);
-      store(scores + j * kBlock + col, e);
-      total += e;
-    }
-    const Vec keep = fastExp(before - base);
-    store(state.keep + col, keep);
-    store(state.sum + col, load(state.sum + col) * keep + total);
-    store(state.high + col, high);
   }
 }
 
@@ -110,41 +50,45 @@ void scaleRow(float* x, int count, float by) {
 }  // namespace
 
 void CpuBackend::attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
-                           const AttentionShape& shape, const Sequences& sequences) {
+                           const AttentionShape& shape, const Sequences& sequences, const Queries& asked) {
+  if (q.dtype == DType::bf16) return attentionBf16(out, lse, q, k, v, shape, sequences, asked);
   requireF32(out, lse, q, k, v);
   const int size = shape.headSize, group = shape.heads / shape.kvHeads;
-  const int64_t blocks = (sequences.longest + kBlock - 1) / kBlock;
+  const int64_t blocks = queryBlocks(sequences, asked);
   pool_.run(sequences.count * blocks * shape.heads, [&](int64_t piece, int thread) {
     const auto sequence = static_cast<int>(piece / (blocks * shape.heads));
     const auto query = static_cast<int>(piece / shape.heads % blocks) * kBlock,
                head = static_cast<int>(piece % shape.heads);
     const int begin = sequences.host[sequence], length = sequences.host[sequence + 1] - begin;
-    if (query >= length) return;
-    const int queries = std::min(kBlock, length - query), columns = roundUp(queries, kStrip);
+    const SequenceQueries own(sequences, asked, sequence);
+    if (query >= own.count) return;
+    const int queries = std::min(kBlock, own.count - query), columns = roundUp(queries, kStrip);
+    const Places places = own.block(query, queries);
+    const int row0 = own.begin + query;
 
     float* const queriesT = scratch(thread).floats(static_cast<size_t>(kBlock) * (size + kBlock));
     float* const scores = queriesT + kBlock * size;
     alignas(64) OnlineSoftmax state;
     std::fill(state.high, state.high + kBlock, kMasked);
     std::fill(state.sum, state.sum + kBlock, 0.0f);
-    transposeBlock(queriesT, at(q, begin + query, head * size), q.stride, queries, size);
+    transposeBlock(queriesT, at(q, row0, head * size), q.stride, queries, size);
     for (int c = 0; c < size; ++c) scaleRow(queriesT + c * kBlock, columns, shape.scale);
 
-    const int firstKey = visible(shape, query, length).first / kBlock * kBlock;
-    const int endKey = visible(shape, query + queries - 1, length).end;
+    const int firstKey = visible(shape, places.at(0), length).first / kBlock * kBlock;
+    const int endKey = visible(shape, places.last(), length).end;
     for (int key = firstKey; key < endKey; key += kBlock) {
       const int keys = std::min(kBlock, endKey - key);
       const float* const ks = at(k, begin + key, head / group * size);
       const float* const vs = at(v, begin + key, head / group * size);
-      const bool diagonal = shape.causal && key == query;
+      const bool diagonal = shape.causal && !places.positions && key == query;
       for (int j = 0; j < keys; j += kStrip) {
         const int skip = diagonal ? j : 0;
         blockGemm<false>(std::min(kStrip, keys - j), columns - skip, size, ks + j * k.stride, k.stride, queriesT + skip,
                          kBlock, scores + j * kBlock + skip, kBlock, false);
       }
-      if (!allVisible(shape, query, queries, key, keys, length)) {
+      if (!allVisible(shape, places, key, keys, length)) {
         for (int j = 0; j < keys; ++j) {
-          const Visible seen = seenBy(shape, query, queries, key + j);
+          const Visible seen = seenBy(shape, places, key + j);
           std::fill(scores + j * kBlock, scores + j * kBlock + seen.first, kMasked);
           std::fill(scores + j * kBlock + seen.end, scores + j * kBlock + columns, kMasked);
         }
@@ -152,26 +96,27 @@ void CpuBackend::attention(const Tensor& out, const Tensor& lse, const Tensor& q
       softmaxBlock(state, scores, keys, columns, diagonal);
       if (key > firstKey) {
         for (int i = 0; i < queries; ++i) {
-          if (state.keep[i] != 1.0f) scaleRow(at(out, begin + query + i, head * size), size, state.keep[i]);
+          if (state.keep[i] != 1.0f) scaleRow(at(out, row0 + i, head * size), size, state.keep[i]);
         }
       }
       for (int i = 0; i < queries; i += kStrip) {
         blockGemm<true>(std::min(kStrip, queries - i), size, diagonal ? std::min(keys, i + kStrip) : keys, scores + i,
-                        kBlock, vs, v.stride, at(out, begin + query + i, head * size), out.stride, key > firstKey);
+                        kBlock, vs, v.stride, at(out, row0 + i, head * size), out.stride, key > firstKey);
       }
     }
     for (int i = 0; i < queries; ++i) {
-      scaleRow(at(out, begin + query + i, head * size), size, 1.0f / state.sum[i]);
-      *at(lse, begin + query + i, head) = state.high[i] + std::log(state.sum[i]);
+      scaleRow(at(out, row0 + i, head * size), size, 1.0f / state.sum[i]);
+      *at(lse, row0 + i, head) = state.high[i] + std::log(state.sum[i]);
     }
   });
 }
 
 void CpuBackend::attentionBackward(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& dout,
                                    const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k,
-                                   const Tensor& v, const AttentionShape& shape, const Sequences& sequences) {
-  requireF32(dq, dk, dv, dout, out, lse, q, k, v);
+                                   const Tensor& v, const AttentionShape& shape, const Sequences& sequences, const Queries& asked) {
   if (sequences.count == 0) return;
+  if (q.dtype == DType::bf16) return attentionBackwardBf16(dq, dk, dv, dout, out, lse, q, k, v, shape, sequences, asked);
+  requireF32(dq, dk, dv, dout, out, lse, q, k, v);
   const int size = shape.headSize, group = shape.heads / shape.kvHeads;
   const int64_t tokens = q.rows, width = q.cols, keyBlocks = (sequences.longest + kBlock - 1) / kBlock;
   // Eight pieces or more, so that a few threads are kept busy by a single sequence too.
@@ -198,7 +143,9 @@ void CpuBackend::attentionBackward(const Tensor& dq, const Tensor& dk, const Ten
     const auto sequence = static_cast<int>(piece / (shape.kvHeads * parts));
     const auto kvHead = static_cast<int>(piece / parts % shape.kvHeads), part = static_cast<int>(piece % parts);
     const int begin = sequences.host[sequence], length = sequences.host[sequence + 1] - begin;
-    float* const dqs = part == 0 ? at(dq, begin) : buffers + ((part - 1) * tokens + begin) * width;
+    const SequenceQueries own(sequences, asked, sequence);
+    const Places all = own.block(0, own.count);
+    float* const dqs = part == 0 ? at(dq, own.begin) : buffers + ((part - 1) * tokens + own.begin) * width;
     const int64_t dqStride = part == 0 ? dq.stride : width;
     float* const keysT = scratch(thread).floats(static_cast<size_t>(kBlock) * (2 * size + 2 * kBlock));
     float* const valuesT = keysT + kBlock * size;
@@ -214,17 +161,18 @@ void CpuBackend::attentionBackward(const Tensor& dq, const Tensor& dk, const Ten
       transposeBlock(valuesT, at(v, begin + key, kvHead * size), v.stride, keys, size);
       bool first = true;  // the first block of queries overwrites dk and dv
       // Queries that see a key of this block: from the block itself on if causal, up to the window's end.
-      const int firstQuery = shape.causal ? key : 0;
+      const int firstQuery = shape.causal ? all.before(key) : 0;
       const int endQuery = shape.causal && shape.window > 0
-                               ? static_cast<int>(std::min<int64_t>(length, int64_t{key} + keys - 1 + shape.window))
-                               : length;
+                               ? all.before(static_cast<int>(std::min<int64_t>(length, int64_t{key} + keys - 1 + shape.window)))
+                               : own.count;
       for (int head = kvHead * group; head < (kvHead + 1) * group; ++head) {
         for (int query = firstQuery; query < endQuery; query += kBlock) {
-          const int queries = std::min(kBlock, length - query);
-          const float* const qs = at(q, begin + query, head * size);
-          const float* const d = at(dout, begin + query, head * size);
-          const bool diagonal = shape.causal && key == query;
-          const bool masked = !allVisible(shape, query, queries, key, keys, length);
+          const int queries = std::min(kBlock, own.count - query), row0 = own.begin + query;
+          const Places places = own.block(query, queries);
+          const float* const qs = at(q, row0, head * size);
+          const float* const d = at(dout, row0, head * size);
+          const bool diagonal = shape.causal && !places.positions && key == query;
+          const bool masked = !allVisible(shape, places, key, keys, length);
           for (int i = 0; i < queries; i += kStrip) {
             const int rows = std::min(kStrip, queries - i), cols = diagonal ? std::min(columns, i + kStrip) : columns;
             blockGemm<false>(rows, cols, size, qs + i * q.stride, q.stride, keysT, kBlock, p + i * kBlock, kBlock,
@@ -232,8 +180,8 @@ void CpuBackend::attentionBackward(const Tensor& dq, const Tensor& dk, const Ten
             blockGemm<false>(rows, cols, size, d + i * dout.stride, dout.stride, valuesT, kBlock, ds + i * kBlock,
                              kBlock, false);
             for (int r = i; r < i + rows; ++r) {
-              const float total = *at(lse, begin + query + r, head);
-              const float delta = deltas[(begin + query + r) * shape.heads + head];
+              const float total = *at(lse, row0 + r, head);
+              const float delta = deltas[(row0 + r) * shape.heads + head];
               float* const ps = p + r * kBlock;
               float* const dss = ds + r * kBlock;
               for (int c = 0; c < cols; c += kLanes) {
@@ -242,7 +190,7 @@ void CpuBackend::attentionBackward(const Tensor& dq, const Tensor& dk, const Ten
                 store(dss + c, shape.scale * e * (load(dss + c) - delta));
               }
               if (!masked) continue;
-              const Visible seen = visible(shape, query + r, length);
+              const Visible seen = visible(shape, places.at(r), length);
               const int from = std::clamp(seen.first - key, 0, cols), end = std::clamp(seen.end - key, from, cols);
               std::fill(ps, ps + from, 0.0f);
               std::fill(dss, dss + from, 0.0f);
@@ -261,6 +209,10 @@ void CpuBackend::attentionBackward(const Tensor& dq, const Tensor& dk, const Ten
           }
           first = false;
         }
+      }
+      for (int j = 0; first && j < keys; ++j) {  // no query that is asked about sees these keys
+        std::fill(dks + j * dk.stride, dks + j * dk.stride + size, 0.0f);
+        std::fill(dvs + j * dv.stride, dvs + j * dv.stride + size, 0.0f);
       }
     }
   });

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/number.h"
 #include "cpu/thread_pool.h"
 
 namespace sftlab {
@@ -39,11 +40,18 @@ class Scratch {
   size_t bytes_ = 0;
 };
 
-/// Operations are written for f32; another dtype has to be given its own path before it comes here.
+/// For what an operation reads or writes in f32 alone.
 template <typename... Tensors>
 void requireF32(const Tensors&... tensors) {
   if (((tensors && tensors.dtype != DType::f32) || ...))
     throw std::logic_error("this CPU operation works on f32 alone");
+}
+
+/// For tensors that an operation wants to be of one kind, whichever.
+template <typename... Tensors>
+void requireSame(const Tensor& first, const Tensors&... tensors) {
+  if (((tensors && tensors.dtype != first.dtype) || ...))
+    throw std::logic_error("this CPU operation works on tensors of one dtype");
 }
 
 class CpuBackend final : public Backend {
@@ -59,6 +67,7 @@ class CpuBackend final : public Backend {
   void zero(const Tensor& x) override;
   void copy(const Tensor& out, const Tensor& x) override;
 
+  bool multiplies(DType dtype) const override;
   void matmul(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha,
               float beta) override;
   void addBias(const Tensor& x, const Tensor& bias) override;
@@ -66,8 +75,8 @@ class CpuBackend final : public Backend {
 
   void add(const Tensor& out, const Tensor& x) override;
   void swiglu(const Tensor& out, const Tensor& gate, const Tensor& up) override;
-  void swigluBackward(const Tensor& dgate, const Tensor& dup, const Tensor& dout, const Tensor& gate,
-                      const Tensor& up) override;
+  void swigluBackward(const Tensor& dgate, const Tensor& dup, const Tensor& act, const Tensor& dout,
+                      const Tensor& gate, const Tensor& up) override;
   void dropout(const Tensor& out, const Tensor& x, float p, RandomStream stream) override;
   void fillNormal(const Tensor& out, float deviation, RandomStream stream) override;
   void fillUniform(const Tensor& out, float bound, RandomStream stream) override;
@@ -79,10 +88,10 @@ class CpuBackend final : public Backend {
   void rope(const Tensor& x, const Tensor& table, const int32_t* positions, int32_t headSize, bool inverse) override;
 
   void attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
-                 const AttentionShape& shape, const Sequences& sequences) override;
+                 const AttentionShape& shape, const Sequences& sequences, const Queries& asked) override;
   void attentionBackward(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& dout, const Tensor& out,
                          const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
-                         const AttentionShape& shape, const Sequences& sequences) override;
+                         const AttentionShape& shape, const Sequences& sequences, const Queries& asked) override;
   void cacheStore(const KeyValueCache& cache, const Tensor& k, const Tensor& v, const int32_t* slots,
                   const int32_t* positions) override;
   void attentionCached(const Tensor& out, const Tensor& q, const KeyValueCache& cache, const int32_t* slots,
@@ -92,7 +101,7 @@ class CpuBackend final : public Backend {
   void gatherRowsBackward(const Tensor& dtable, const Tensor& dout, const int32_t* ids) override;
 
   void crossEntropy(const Tensor& logits, const int32_t* targets, const float* weights, float* loss, float* entropy,
-                    uint8_t* correct, bool gradient) override;
+                    uint8_t* correct, const Tensor& gradient) override;
   void sample(const Tensor& logits, const SampleOptions& options, const RandomStream* streams, int32_t* tokens,
               float* entropy, float* logProbability) override;
 
@@ -103,6 +112,15 @@ class CpuBackend final : public Backend {
   size_t peakBytes() const override { return peakBytes_; }
 
  private:
+  /// `matmul` where one side or the result is bf16.
+  void matmulBf16(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha,
+                  float beta);
+  void attentionBf16(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
+                     const AttentionShape& shape, const Sequences& sequences, const Queries& asked);
+  void attentionBackwardBf16(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& dout, const Tensor& out,
+                             const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
+                             const AttentionShape& shape, const Sequences& sequences, const Queries& asked);
+
   /// Float operations worth a piece of their own: some 10 us, against less than 1 us for taking a piece.
   static constexpr int64_t kPieceWork = 65'536;
 
@@ -150,6 +168,6 @@ class CpuBackend final : public Backend {
 };
 
 /// Where element (row, col) of an f32 tensor stands.
-inline float* at(const Tensor& x, int64_t row, int64_t col = 0) { return x.f32() + row * x.stride + col; }
+inline float* at(const Tensor& x, int64_t row, int64_t col = 0) { return at<float>(x, row, col); }
 
 }  // namespace sftlab

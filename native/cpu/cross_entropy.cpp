@@ -34,7 +34,7 @@ RowSums exponentials(float* x, int64_t cols, float best) {
 }  // namespace
 
 void CpuBackend::crossEntropy(const Tensor& logits, const int32_t* targets, const float* weights, float* loss,
-                              float* entropy, uint8_t* correct, bool gradient) {
+                              float* entropy, uint8_t* correct, const Tensor& gradient) {
   requireF32(logits);
   const int64_t cols = logits.cols;
   forRanges(logits.rows, cols * 12, [&](int64_t first, int64_t end, int) {
@@ -53,9 +53,12 @@ void CpuBackend::crossEntropy(const Tensor& logits, const int32_t* targets, cons
       correct[row] = right;
       if (!gradient) continue;
       const float scale = weights[row] / sum;
+      x[targets[row]] -= sum;  // the softmax minus one at the target, before it is scaled
+      withNumbers(gradient.dtype, [&]<typename T>() {
+        T* const to = at<T>(gradient, row);
 #pragma omp simd
-      for (int64_t c = 0; c < cols; ++c) x[c] *= scale;
-      x[targets[row]] -= weights[row];
+        for (int64_t c = 0; c < cols; ++c) put(to[c], x[c] * scale);
+      });
     }
   });
 }

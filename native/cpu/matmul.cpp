@@ -10,6 +10,7 @@
 #include <dnnl.hpp>
 #include <string>
 
+#include "cpu/bf16_kernels.h"
 #include "cpu/cpu_backend_impl.h"
 #include "cpu/vector.h"
 #include "io/error.h"
@@ -51,10 +52,14 @@ Tiles tilesFor(int64_t rows, int64_t cols, int64_t inner, Transpose tb) {
 
 }  // namespace
 
+bool CpuBackend::multiplies(DType dtype) const { return dtype == DType::f32 || bf16::supported(); }
+
 void CpuBackend::matmul(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha,
                         float beta) {
-  requireF32(out, a, b);
   if (out.rows == 0 || out.cols == 0) return;
+  if (out.dtype == DType::bf16 || a.dtype == DType::bf16 || b.dtype == DType::bf16) {
+    return matmulBf16(out, a, ta, b, tb, alpha, beta);
+  }
   const int64_t inner = ta == Transpose::no ? a.cols : a.rows;
   if (tb == Transpose::yes && out.rows >= kManyRows && b.size() <= kMostTurned) {
     // sgemm would gather the transposed operand slowly, and again for every tile: 95 to 108 GFLOP/s instead of 114.
@@ -82,27 +87,31 @@ void CpuBackend::matmul(const Tensor& out, const Tensor& a, Transpose ta, const 
 }
 
 void CpuBackend::addBias(const Tensor& x, const Tensor& bias) {
-  requireF32(x, bias);
-  forElements(x.rows, x.cols, false, 1, [&](int64_t row, int64_t col, int64_t count) {
-    float* const to = at(x, row, col);
-    const float* const b = bias.f32() + col;
+  requireF32(bias);
+  withNumbers(x.dtype, [&]<typename T>() {
+    forElements(x.rows, x.cols, false, 1, [&](int64_t row, int64_t col, int64_t count) {
+      T* const to = at<T>(x, row, col);
+      const float* const b = bias.f32() + col;
 #pragma omp simd
-    for (int64_t c = 0; c < count; ++c) to[c] += b[c];
+      for (int64_t c = 0; c < count; ++c) put(to[c], get(to[c]) + b[c]);
+    });
   });
 }
 
 void CpuBackend::addBiasBackward(const Tensor& dbias, const Tensor& dout) {
-  requireF32(dbias, dout);
+  requireF32(dbias);
   constexpr int64_t block = 64;  // each block of columns is summed by one thread, in row order
-  pool_.run((dout.cols + block - 1) / block, [&](int64_t piece, int) {
-    const int64_t first = piece * block, count = std::min(block, dout.cols - first);
-    float sums[block] = {};
-    for (int64_t row = 0; row < dout.rows; ++row) {
-      const float* const from = at(dout, row, first);
+  withNumbers(dout.dtype, [&]<typename T>() {
+    pool_.run((dout.cols + block - 1) / block, [&](int64_t piece, int) {
+      const int64_t first = piece * block, count = std::min(block, dout.cols - first);
+      float sums[block] = {};
+      for (int64_t row = 0; row < dout.rows; ++row) {
+        const T* const from = at<T>(dout, row, first);
 #pragma omp simd
-      for (int64_t c = 0; c < count; ++c) sums[c] += from[c];
-    }
-    for (int64_t c = 0; c < count; ++c) dbias.f32()[first + c] += sums[c];
+        for (int64_t c = 0; c < count; ++c) sums[c] += get(from[c]);
+      }
+      for (int64_t c = 0; c < count; ++c) dbias.f32()[first + c] += sums[c];
+    });
   });
 }
 

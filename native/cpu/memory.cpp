@@ -4,7 +4,6 @@
 #include <sched.h>
 #include <sys/mman.h>
 
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -28,14 +27,6 @@ int quotaCores() {
   if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
   return std::max(1, static_cast<int>(std::ceil(std::atof(quota.c_str()) / period)));
 }
-
-uint16_t toBf16(float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  if (value != value) return static_cast<uint16_t>(bits >> 16 | 0x40);  // stays NaN whatever its payload
-  return static_cast<uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
-
-float fromBf16(uint16_t value) { return std::bit_cast<float>(static_cast<uint32_t>(value) << 16); }
 
 }  // namespace
 
@@ -99,12 +90,14 @@ void CpuBackend::copy(const Tensor& out, const Tensor& x) {
       std::memmove(to, from, static_cast<size_t>(count) * sizeOf(x.dtype));
     } else if (x.dtype == DType::f32) {
       const auto* const source = reinterpret_cast<const float*>(from);
-      auto* const target = reinterpret_cast<uint16_t*>(to);
-      for (int64_t c = 0; c < count; ++c) target[c] = toBf16(source[c]);
+      auto* const target = reinterpret_cast<Bf16*>(to);
+#pragma omp simd
+      for (int64_t c = 0; c < count; ++c) put(target[c], source[c]);
     } else {
-      const auto* const source = reinterpret_cast<const uint16_t*>(from);
+      const auto* const source = reinterpret_cast<const Bf16*>(from);
       auto* const target = reinterpret_cast<float*>(to);
-      for (int64_t c = 0; c < count; ++c) target[c] = fromBf16(source[c]);
+#pragma omp simd
+      for (int64_t c = 0; c < count; ++c) target[c] = get(source[c]);
     }
   });
 }

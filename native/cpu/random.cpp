@@ -28,14 +28,16 @@ void withBits(RandomStream stream, int64_t first, int64_t count, const Body& bod
 }  // namespace
 
 void CpuBackend::dropout(const Tensor& out, const Tensor& x, float p, RandomStream stream) {
-  requireF32(out, x);
+  requireSame(out, x);
   const float scale = p < 1 ? 1.0f / (1.0f - p) : 0.0f;
   const bool flat = out.contiguous() && x.contiguous();
-  forElements(x.rows, x.cols, flat, 8, [&](int64_t row, int64_t col, int64_t count) {
-    const float* const from = at(x, row, col);
-    float* const to = at(out, row, col);
-    withBits(stream, row * x.cols + col, count,
-             [=](int64_t i, uint32_t bits) { to[i] = unitFloat(bits) < p ? 0.0f : from[i] * scale; });
+  withNumbers(x.dtype, [&]<typename T>() {
+    forElements(x.rows, x.cols, flat, 8, [&](int64_t row, int64_t col, int64_t count) {
+      const T* const from = at<T>(x, row, col);
+      T* const to = at<T>(out, row, col);
+      withBits(stream, row * x.cols + col, count,
+               [=](int64_t i, uint32_t bits) { put(to[i], unitFloat(bits) < p ? 0.0f : get(from[i]) * scale); });
+    });
   });
 }
 

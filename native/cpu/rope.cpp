@@ -7,24 +7,26 @@
 namespace sftlab {
 
 void CpuBackend::rope(const Tensor& x, const Tensor& table, const int32_t* positions, int32_t headSize, bool inverse) {
-  requireF32(x, table);
+  requireF32(table);
   const int64_t half = headSize / 2, heads = x.cols / headSize;
   const float sign = inverse ? -1.0f : 1.0f;
-  forRanges(x.rows, x.cols * 2, [&, half, heads, sign](int64_t first, int64_t end, int) {
-    for (int64_t row = first; row < end; ++row) {
-      const float* const cosine = at(table, positions[row]);
-      const float* const sine = cosine + half;
-      for (int64_t head = 0; head < heads; ++head) {
-        float* const a = at(x, row, head * headSize);
-        float* const b = a + half;
+  withNumbers(x.dtype, [&]<typename T>() {
+    forRanges(x.rows, x.cols * 2, [&, half, heads, sign](int64_t first, int64_t end, int) {
+      for (int64_t row = first; row < end; ++row) {
+        const float* const cosine = at(table, positions[row]);
+        const float* const sine = cosine + half;
+        for (int64_t head = 0; head < heads; ++head) {
+          T* const a = at<T>(x, row, head * headSize);
+          T* const b = a + half;
 #pragma omp simd
-        for (int64_t i = 0; i < half; ++i) {
-          const float p = a[i], q = b[i], s = sign * sine[i];
-          a[i] = p * cosine[i] - q * s;
-          b[i] = q * cosine[i] + p * s;
+          for (int64_t i = 0; i < half; ++i) {
+            const float p = get(a[i]), q = get(b[i]), s = sign * sine[i];
+            put(a[i], p * cosine[i] - q * s);
+            put(b[i], q * cosine[i] + p * s);
+          }
         }
       }
-    }
+    });
   });
 }
 

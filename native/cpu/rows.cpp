@@ -2,18 +2,24 @@
 // times; each piece owns a range of columns of the whole table and adds the rows in token order, so sums repeat and
 // pieces are of one size however often a token occurs.
 
-#include <cstring>
-
 #include "cpu/cpu_backend_impl.h"
 
 namespace sftlab {
 
 void CpuBackend::gatherRows(const Tensor& out, const Tensor& table, const int32_t* ids) {
-  requireF32(out, table);
-  forRanges(out.rows, out.cols, [&](int64_t first, int64_t end, int) {
-    for (int64_t row = first; row < end; ++row) {
-      std::memcpy(at(out, row), at(table, ids[row]), static_cast<size_t>(out.cols) * sizeof(float));
-    }
+  const auto gather = [&]<typename From, typename To>() {
+    forRanges(out.rows, out.cols, [&](int64_t first, int64_t end, int) {
+      const int64_t cols = out.cols;
+      for (int64_t row = first; row < end; ++row) {
+        To* const to = at<To>(out, row);
+        const From* const from = at<From>(table, ids[row]);
+#pragma omp simd
+        for (int64_t c = 0; c < cols; ++c) put(to[c], get(from[c]));
+      }
+    });
+  };
+  withNumbers(table.dtype, [&]<typename From>() {
+    withNumbers(out.dtype, [&]<typename To>() { gather.template operator()<From, To>(); });
   });
 }
 

@@ -22,52 +22,89 @@ AttentionShape shapeOf(const Pass& pass, int32_t layer) {
 /// Each head of x (n, heads * headSize) is a row of its own: the shape that QK-norm works on.
 Tensor headRows(const Tensor& x, int32_t headSize) { return x.reshape(x.size() / headSize, headSize); }
 
-/// Projects, normalises and rotates queries or keys.
-Tensor project(const Pass& pass, const LinearWeights& weights, const Parameter* norm, const Tensor& normed, Tensor& raw,
-               Tensor& rstd, SavedLinear& low) {
-  const int32_t size = pass.config.headSize;
-  const Tensor out = pass.arena.take(pass.tokens, weights.weight->value.rows);
-  raw = norm ? pass.arena.take(out.rows, out.cols) : out;
-  linear(pass, weights, raw, normed, low);
-  if (norm) {
-    rstd = pass.arena.take(out.size() / size, 1);
-    pass.backend.rmsNorm(headRows(out, size), rstd, headRows(raw, size), norm->value, pass.config.normEpsilon);
-  }
-  pass.backend.rope(out, pass.rope, pass.positions, size, false);
-  return out;
+/// Queries or keys: which weights make them, at which places their tokens stand, and what is kept of them.
+struct Projection {
+  const LinearWeights& weights;
+  const Parameter* norm;
+  const int32_t* positions;
+  const Tensor &out, &raw, &rstd;
+  const SavedLinear& low;
+};
+
+Projection queries(const Pass& pass, const LayerWeights& weights, const Asked& asked, const SavedAttention& saved) {
+  const int32_t* const positions = asked ? asked.queries.positions : pass.positions;
+  return {weights.query, weights.queryNorm, positions, saved.query, saved.queryRaw, saved.queryRstd, saved.queryLow};
 }
 
-/// From the gradient of rotated, normalised queries or keys (overwritten) to that of the block's normed input.
-void projectBackward(const Pass& pass, const LinearWeights& weights, const Parameter* norm, const Tensor& dnormed,
-                     bool overwrite, const Tensor& dout, const Tensor& raw, const Tensor& rstd, const Tensor& normed,
-                     const SavedLinear& low) {
+Projection keys(const Pass& pass, const LayerWeights& weights, const SavedAttention& saved) {
+  return {weights.key, weights.keyNorm, pass.positions, saved.key, saved.keyRaw, saved.keyRstd, saved.keyLow};
+}
+
+/// Takes what is kept of queries or keys.
+void take(const Pass& pass, const LinearWeights& weights, const Parameter* norm, int64_t rows, Tensor& out, Tensor& raw,
+          Tensor& rstd, SavedLinear& low) {
+  out = pass.arena.take(rows, weights.weight->value.rows, pass.dtype);
+  raw = norm ? pass.arena.take(out.rows, out.cols, pass.dtype) : out;
+  if (norm) rstd = pass.arena.take(out.size() / pass.config.headSize, 1);
+  low = reserve(pass, weights, rows);
+}
+
+/// Projects, normalises and rotates.
+void project(const Pass& pass, const Projection& to, const Tensor& normed) {
   const int32_t size = pass.config.headSize;
-  pass.backend.rope(dout, pass.rope, pass.positions, size, true);
-  if (!norm) return linearBackward(pass, weights, dnormed, overwrite, dout, normed, low);
+  linear(pass, to.weights, to.raw, normed, to.low);
+  if (to.norm) {
+    pass.backend.rmsNorm(headRows(to.out, size), to.rstd, headRows(to.raw, size), to.norm->value, pass.config.normEpsilon);
+  }
+  pass.backend.rope(to.out, pass.rope, to.positions, size, false);
+}
+
+/// From the gradient of what `project` made (overwritten) to that of the block's normed input.
+void projectBackward(const Pass& pass, const Projection& of, const Tensor& dnormed, bool overwrite, const Tensor& dout,
+                     const Tensor& normed) {
+  const int32_t size = pass.config.headSize;
+  pass.backend.rope(dout, pass.rope, of.positions, size, true);
+  if (!of.norm) return linearBackward(pass, of.weights, dnormed, overwrite, dout, normed, of.low);
   const ArenaScope scope(pass.arena);
-  const Tensor draw = pass.arena.take(dout.rows, dout.cols);
+  const Tensor draw = pass.arena.take(dout.rows, dout.cols, dout.dtype);
   pass.backend.zero(draw);
-  pass.backend.rmsNormBackward(headRows(draw, size), norm->gradient, headRows(dout, size), headRows(raw, size), rstd,
-                               norm->value);
-  linearBackward(pass, weights, dnormed, overwrite, draw, normed, low);
+  pass.backend.rmsNormBackward(headRows(draw, size), of.norm->gradient, headRows(dout, size), headRows(of.raw, size), of.rstd,
+                               of.norm->value);
+  linearBackward(pass, of.weights, dnormed, overwrite, draw, normed, of.low);
+}
+
+/// The rows asked about of x; x itself where these are all.
+Tensor choose(const Pass& pass, const Asked& asked, const Tensor& x) {
+  if (!asked) return x;
+  const Tensor rows = pass.arena.take(asked.count, x.cols, x.dtype);
+  pass.backend.gatherRows(rows, x, asked.rows);
+  return rows;
 }
 
 }  // namespace
 
-Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t layer, const Tensor& input,
+Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t layer, const Asked& asked, const Tensor& input,
                       SavedAttention& saved) {
   Backend& backend = pass.backend;
-  const int64_t n = pass.tokens;
+  Arena& arena = pass.arena;
+  const int64_t n = pass.tokens, m = asked ? asked.count : n;
+  const Tensor result = arena.take(m, input.cols);
   saved.input = input;
-  saved.rstd = pass.arena.take(n, 1);
-  saved.normed = pass.arena.take(n, input.cols);
-  backend.rmsNorm(saved.normed, saved.rstd, input, weights.inputNorm->value, pass.config.normEpsilon);
-  saved.query = project(pass, weights.query, weights.queryNorm, saved.normed, saved.queryRaw, saved.queryRstd, saved.queryLow);
-  saved.key = project(pass, weights.key, weights.keyNorm, saved.normed, saved.keyRaw, saved.keyRstd, saved.keyLow);
-  saved.value = pass.arena.take(n, weights.value.weight->value.rows);
-  linear(pass, weights.value, saved.value, saved.normed, saved.valueLow);
-
-  saved.out = pass.arena.take(n, saved.query.cols);
+  take(pass, weights.query, weights.queryNorm, m, saved.query, saved.queryRaw, saved.queryRstd, saved.queryLow);
+  take(pass, weights.key, weights.keyNorm, n, saved.key, saved.keyRaw, saved.keyRstd, saved.keyLow);
+  saved.value = arena.take(n, weights.value.weight->value.rows, pass.dtype);
+  saved.valueLow = reserve(pass, weights.value, n);
+  saved.out = arena.take(m, saved.query.cols, pass.dtype);
+  saved.outputLow = reserve(pass, weights.output, m);
+  saved.lse = pass.cached ? Tensor{} : arena.take(m, pass.config.heads);
+  {
+    const ArenaScope scope(arena);
+    const Tensor normed = arena.take(n, input.cols, pass.dtype), rstd = arena.take(n, 1);
+    backend.rmsNorm(normed, rstd, input, weights.inputNorm->value, pass.config.normEpsilon);
+    project(pass, queries(pass, weights, asked, saved), choose(pass, asked, normed));
+    project(pass, keys(pass, weights, saved), normed);
+    linear(pass, weights.value, saved.value, normed, saved.valueLow);
+  }
   const AttentionShape shape = shapeOf(pass, layer);
   if (pass.caches) {
     const KeyValueCache& cache = (*pass.caches)[static_cast<size_t>(layer)];
@@ -75,35 +112,51 @@ Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t lay
     if (pass.cached) backend.attentionCached(saved.out, saved.query, cache, pass.slots, pass.positions, shape);
   }
   if (!pass.cached) {
-    saved.lse = pass.arena.take(n, pass.config.heads);
-    backend.attention(saved.out, saved.lse, saved.query, saved.key, saved.value, shape, pass.sequences);
+    backend.attention(saved.out, saved.lse, saved.query, saved.key, saved.value, shape, pass.sequences, asked.queries);
   }
-  const Tensor result = pass.arena.take(n, input.cols);
-  backend.copy(result, input);
+  if (asked) {
+    backend.gatherRows(result, input, asked.rows);
+  } else {
+    backend.copy(result, input);
+  }
   linear(pass, weights.output, result, saved.out, saved.outputLow, true);
   return result;
 }
 
-void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32_t layer, const Tensor& dx, bool needInput,
-                            const SavedAttention& saved) {
+void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32_t layer, const Asked& asked, const Tensor& dresult,
+                            const Tensor& dx, bool needInput, const SavedAttention& saved) {
   Backend& backend = pass.backend;
-  const ArenaScope scope(pass.arena);
+  Arena& arena = pass.arena;
+  const ArenaScope scope(arena);
   const int64_t n = pass.tokens;
-  const Tensor dout = pass.arena.take(n, saved.out.cols);
-  linearBackward(pass, weights.output, dout, true, dx, saved.out, saved.outputLow);
-  const Tensor dquery = pass.arena.take(n, saved.query.cols);
-  const Tensor dkey = pass.arena.take(n, saved.key.cols);
-  const Tensor dvalue = pass.arena.take(n, saved.value.cols);
-  backend.attentionBackward(dquery, dkey, dvalue, dout, saved.out, saved.lse, saved.query, saved.key, saved.value,
-                            shapeOf(pass, layer), pass.sequences);
-  const Tensor dnormed = needInput ? pass.arena.take(n, dx.cols) : Tensor{};
-  projectBackward(pass, weights.query, weights.queryNorm, dnormed, true, dquery, saved.queryRaw, saved.queryRstd,
-                  saved.normed, saved.queryLow);
-  projectBackward(pass, weights.key, weights.keyNorm, dnormed, false, dkey, saved.keyRaw, saved.keyRstd, saved.normed,
-                  saved.keyLow);
-  linearBackward(pass, weights.value, dnormed, false, dvalue, saved.normed, saved.valueLow);
+  const Tensor dquery = arena.take(saved.query.rows, saved.query.cols, pass.dtype);
+  const Tensor dkey = arena.take(n, saved.key.cols, pass.dtype), dvalue = arena.take(n, saved.value.cols, pass.dtype);
+  {
+    const ArenaScope output(arena);
+    const Tensor dout = arena.take(saved.out.rows, saved.out.cols, pass.dtype);
+    linearBackward(pass, weights.output, dout, true, inDtype(pass, asked ? dresult : dx), saved.out, saved.outputLow);
+    backend.attentionBackward(dquery, dkey, dvalue, dout, saved.out, saved.lse, saved.query, saved.key, saved.value,
+                              shapeOf(pass, layer), pass.sequences, asked.queries);
+  }
+  const Tensor normed = arena.take(n, dx.cols, pass.dtype), rstd = arena.take(n, 1);
+  backend.rmsNorm(normed, rstd, saved.input, weights.inputNorm->value, pass.config.normEpsilon);
+  const Tensor dnormed = needInput ? arena.take(n, dx.cols) : Tensor{};
+  projectBackward(pass, keys(pass, weights, saved), dnormed, true, dkey, normed);
+  linearBackward(pass, weights.value, dnormed, false, dvalue, normed, saved.valueLow);
+  if (asked) {
+    const ArenaScope chosen(arena);
+    const Tensor dchosen = needInput ? arena.take(asked.count, dx.cols) : Tensor{};
+    projectBackward(pass, queries(pass, weights, asked, saved), dchosen, true, dquery, choose(pass, asked, normed));
+    if (needInput) backend.gatherRowsBackward(dnormed, dchosen, asked.rows);
+  } else {
+    projectBackward(pass, queries(pass, weights, asked, saved), dnormed, false, dquery, normed);
+  }
   if (!needInput) return;
-  backend.rmsNormBackward(dx, weights.inputNorm->gradient, dnormed, saved.input, saved.rstd, weights.inputNorm->value);
+  if (asked) {
+    backend.zero(dx);
+    backend.gatherRowsBackward(dx, dresult, asked.rows);
+  }
+  backend.rmsNormBackward(dx, weights.inputNorm->gradient, dnormed, saved.input, rstd, weights.inputNorm->value);
 }
 
 }  // namespace sftlab

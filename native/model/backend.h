@@ -7,6 +7,9 @@
 //  - Calls are queued in order; results may be read on the host only after `synchronize` or `download`.
 //  - A forward result (`out`) is overwritten. A gradient (`d...`) is ADDED TO, unless its comment says that it is overwritten.
 //  - Optional tensors are empty (`Tensor{}`), for instance the gradient of a frozen weight: then it is not computed.
+//  - Tensors are f32 or bf16, all of one operation alike, unless a comment says otherwise; statistics, tables, norm weights,
+//    biases and gradients of weights are f32. A product with a bf16 operand or result is done in bf16 with sums in fp32; one of
+//    f32 alone is exact to fp32.
 //  - Arguments are trusted: shapes were checked by the caller. Shapes in comments are (rows, cols).
 //  - Same inputs, same thread count: bitwise the same outputs. Sums are split by fixed blocks, never by whoever comes first.
 
@@ -28,6 +31,16 @@ struct Sequences {
   const int32_t* device = nullptr;  ///< the same in the backend's memory
   int32_t count = 0;
   int32_t longest = 0;
+};
+
+/// Which tokens are asked about, where these are not all: rows [offsets[s], offsets[s + 1]) of the queries belong to sequence
+/// s, and row i stands at place positions[i] of it, rising within a sequence.
+struct Queries {
+  const int32_t* host = nullptr;       ///< offsets, one for each sequence and one more, host memory
+  const int32_t* device = nullptr;     ///< the same in the backend's memory
+  const int32_t* positions = nullptr;  ///< backend's memory
+  int32_t most = 0;                    ///< of one sequence
+  explicit operator bool() const { return host != nullptr; }
 };
 
 struct AttentionShape {
@@ -86,8 +99,11 @@ class Backend {
   /// Element by element, converting between dtypes.
   virtual void copy(const Tensor& out, const Tensor& x) = 0;
 
+  /// Whether `matmul` takes operands of this type at full speed.
+  virtual bool multiplies(DType dtype) const = 0;
+
   // ---- matrix products --------------------------------------------------------------------------------------------
-  /// out = alpha * op(a) * op(b) + beta * out, accumulated in fp32. beta is 0 or 1.
+  /// out = alpha * op(a) * op(b) + beta * out, accumulated in fp32. beta is 0 or 1. Each tensor may be f32 or bf16.
   virtual void matmul(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha,
                       float beta) = 0;
   /// x (n, c) += bias (1, c)
@@ -96,13 +112,14 @@ class Backend {
   virtual void addBiasBackward(const Tensor& dbias, const Tensor& dout) = 0;
 
   // ---- elementwise ------------------------------------------------------------------------------------------------
-  /// out += x
+  /// out (f32) += x
   virtual void add(const Tensor& out, const Tensor& x) = 0;
   /// out = silu(gate) * up, all (n, c)
   virtual void swiglu(const Tensor& out, const Tensor& gate, const Tensor& up) = 0;
-  /// dgate and dup are overwritten (each may be the memory of `gate` and `up` themselves).
-  virtual void swigluBackward(const Tensor& dgate, const Tensor& dup, const Tensor& dout, const Tensor& gate,
-                              const Tensor& up) = 0;
+  /// dgate and dup are overwritten, and so is act, if any, by the forward's result once more. Each may be the memory of
+  /// `gate`, `up` or `dout`.
+  virtual void swigluBackward(const Tensor& dgate, const Tensor& dup, const Tensor& act, const Tensor& dout,
+                              const Tensor& gate, const Tensor& up) = 0;
   /// out = x with each element dropped with probability p, the others scaled by 1 / (1 - p). The mask is a function of
   /// (stream, row * cols + col); the backward pass is the same call on the gradient.
   virtual void dropout(const Tensor& out, const Tensor& x, float p, RandomStream stream) = 0;
@@ -112,7 +129,8 @@ class Backend {
   virtual void fill(const Tensor& out, float value) = 0;
 
   // ---- norm and positions -----------------------------------------------------------------------------------------
-  /// out (n, c) = x * rstd * weight (1, c); rstd (n, 1) f32 = 1 / sqrt(mean(x^2) + epsilon). `out` may be `x`.
+  /// out (n, c) = x * rstd * weight (1, c); rstd (n, 1) f32 = 1 / sqrt(mean(x^2) + epsilon). `out` may be `x`, or of another
+  /// dtype than x.
   /// x, out may have stride > cols only as whole rows; QK-norm passes a (tokens * heads, headSize) reshape.
   virtual void rmsNorm(const Tensor& out, const Tensor& rstd, const Tensor& x, const Tensor& weight, float epsilon) = 0;
   /// dx (n, c) is added to; dweight (1, c), if any, is added to. x is the forward's input.
@@ -124,13 +142,14 @@ class Backend {
   virtual void rope(const Tensor& x, const Tensor& table, const int32_t* positions, int32_t headSize, bool inverse) = 0;
 
   // ---- attention --------------------------------------------------------------------------------------------------
-  /// q, out (n, heads * headSize); k, v (n, kvHeads * headSize); lse (n, heads) f32, the log of each row's softmax sum.
+  /// q, out (m, heads * headSize); k, v (n, kvHeads * headSize); lse (m, heads) f32, the log of each row's softmax sum.
+  /// m is n unless `queries` says which tokens are asked about.
   virtual void attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
-                         const AttentionShape& shape, const Sequences& sequences) = 0;
+                         const AttentionShape& shape, const Sequences& sequences, const Queries& queries) = 0;
   /// dq, dk, dv are overwritten.
   virtual void attentionBackward(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& dout,
                                  const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
-                                 const AttentionShape& shape, const Sequences& sequences) = 0;
+                                 const AttentionShape& shape, const Sequences& sequences, const Queries& queries) = 0;
   /// Writes row i of k, v into slot slots[i], position positions[i] of the cache.
   virtual void cacheStore(const KeyValueCache& cache, const Tensor& k, const Tensor& v, const int32_t* slots,
                           const int32_t* positions) = 0;
@@ -139,17 +158,18 @@ class Backend {
                                const int32_t* positions, const AttentionShape& shape) = 0;
 
   // ---- rows -------------------------------------------------------------------------------------------------------
-  /// out row i = table row ids[i]. Embedding lookup, and the choice of rows that have a loss.
+  /// out row i = table row ids[i]; out is f32 or of the table's dtype. Embedding lookup, and the choice of rows that have a loss.
   virtual void gatherRows(const Tensor& out, const Tensor& table, const int32_t* ids) = 0;
   /// dtable row ids[i] += dout row i; ids may repeat; deterministic.
   virtual void gatherRowsBackward(const Tensor& dtable, const Tensor& dout, const int32_t* ids) = 0;
 
   // ---- loss and sampling ------------------------------------------------------------------------------------------
   /// For each row of logits (n, vocabulary): loss[i] = -log p(targets[i]) in nats, entropy[i] in nats, correct[i] = 1 where
-  /// the target is the most likely token (lowest id wins ties). With `gradient`, logits are then overwritten by
-  /// weights[i] * (softmax - onehot). loss, entropy: n f32; correct: n uint8.
+  /// the target is the most likely token (lowest id wins ties). loss, entropy: n f32; correct: n uint8.
+  /// gradient (n, vocabulary), if any, is overwritten by weights[i] * (softmax - onehot), and logits by numbers without a
+  /// meaning. It may be the memory of logits itself, row on row, also as bf16 numbers in rows of twice the stride.
   virtual void crossEntropy(const Tensor& logits, const int32_t* targets, const float* weights, float* loss,
-                            float* entropy, uint8_t* correct, bool gradient) = 0;
+                            float* entropy, uint8_t* correct, const Tensor& gradient) = 0;
   /// Draws one token a row; entropy and logProbability are those of the distribution at temperature 1. Row i draws its
   /// random number from streams[i] (backend memory) at index 0.
   virtual void sample(const Tensor& logits, const SampleOptions& options, const RandomStream* streams, int32_t* tokens,

@@ -18,7 +18,12 @@ Decoder::Decoder(const ModelConfig& config, const OpenOptions& options, std::sha
       parameters_(config, options, backend),
       arena_(backend),
       ropeMemory_(backend),
-      seed_(options.seed) {
+      seed_(options.seed),
+      dtype_(options.precision),
+      checkpointing_(options.checkpointing) {
+  if (!backend_->multiplies(dtype_)) {
+    throw Error("this processor has no bf16 products (AVX512-BF16)", {}, "bf16", "Set bf16 to false: fp32 runs everywhere.");
+  }
   info_ = {config.architecture, parameters_.count(),    parameters_.trainedCount(), config.layers,
            config.hiddenSize,   config.vocabularySize, config.maxPositions,        config.tiedEmbeddings};
 }
@@ -49,7 +54,7 @@ Pass Decoder::begin(const Batch& batch, bool training, const int32_t*& tokens) {
   }
   growRope(longest);
   tokens = arena_.put(batch.tokens, static_cast<size_t>(batch.size));
-  Pass pass{*backend_, arena_, config_};
+  Pass pass{*backend_, arena_, config_, dtype_};
   pass.tokens = batch.size;
   pass.positions = arena_.put(positions);
   pass.rope = rope_;
@@ -61,37 +66,74 @@ Pass Decoder::begin(const Batch& batch, bool training, const int32_t*& tokens) {
   return pass;
 }
 
-Tensor Decoder::forward(const Pass& pass, const int32_t* tokens, std::vector<SavedLayer>* saved) {
-  // Two buffers take turns when nothing is kept: a layer's result must outlive the layer's own memory.
-  const Tensor turns[2] = {arena_.take(pass.tokens, config_.hiddenSize), arena_.take(pass.tokens, config_.hiddenSize)};
-  Tensor hidden = turns[0];
-  backend_->gatherRows(hidden, parameters_.embedding->value, tokens);
-  for (int32_t i = 0; i < config_.layers; ++i) {
-    throwIfCancelled();
-    const LayerWeights& weights = parameters_.layers[static_cast<size_t>(i)];
-    if (saved) {
-      SavedLayer& layer = (*saved)[static_cast<size_t>(i)];
-      hidden = mlpBlock(pass, weights, attentionBlock(pass, weights, i, hidden, layer.attention), layer.mlp);
-    } else {
-      const ArenaScope scope(arena_);
-      SavedLayer layer;
-      const Tensor result = mlpBlock(pass, weights, attentionBlock(pass, weights, i, hidden, layer.attention), layer.mlp);
-      hidden = turns[1 - i % 2];
-      backend_->copy(hidden, result);
-    }
+Tensor Decoder::forward(const Pass& pass, const int32_t* tokens, const Asked& asked, bool keep) {
+  const auto layers = static_cast<size_t>(config_.layers);
+  const bool keepAll = keep && !checkpointing_;
+  saved_.resize(layers);
+  // What outlives a layer: of what is kept as little as its input; two buffers take turns when nothing is.
+  std::vector<Tensor>& hidden = inputs_;
+  hidden.resize(layers + 1);
+  for (size_t i = 0; i < (keep ? layers : std::min<size_t>(layers, 2)); ++i) hidden[i] = arena_.take(pass.tokens, config_.hiddenSize);
+  if (!keep) {
+    for (size_t i = 2; i < layers; ++i) hidden[i] = hidden[i - 2];
   }
-  return hidden;
+  hidden[layers] = arena_.take(asked ? asked.count : pass.tokens, config_.hiddenSize);
+  backend_->gatherRows(hidden[0], parameters_.embedding->value, tokens);
+  for (size_t i = 0; i < layers; ++i) {
+    throwIfCancelled();
+    const LayerWeights& weights = parameters_.layers[i];
+    const Arena::Mark mark = arena_.mark();
+    const Tensor middle = attentionBlock(pass, weights, static_cast<int32_t>(i), i + 1 == layers ? asked : Asked{}, hidden[i],
+                                         saved_[i].attention);
+    mlpBlock(pass, weights, hidden[i + 1], middle, saved_[i].mlp);
+    if (!keepAll) arena_.rewind(mark);
+  }
+  return hidden[layers];
 }
 
-void Decoder::backward(const Pass& pass, const int32_t* tokens, const Tensor& dhidden, const std::vector<SavedLayer>& saved) {
+void Decoder::backward(const Pass& pass, const int32_t* tokens, const Asked& asked, const Tensor& dhidden) {
+  const Tensor dinput = asked ? arena_.take(pass.tokens, config_.hiddenSize) : dhidden;
   for (int32_t i = config_.layers - 1; i >= 0; --i) {
     throwIfCancelled();
     const LayerWeights& weights = parameters_.layers[static_cast<size_t>(i)];
-    const SavedLayer& layer = saved[static_cast<size_t>(i)];
-    mlpBlockBackward(pass, weights, dhidden, layer.mlp);
-    attentionBlockBackward(pass, weights, i, dhidden, i > 0 || parameters_.embedding->trained, layer.attention);
+    const bool last = i + 1 == config_.layers;
+    const Asked chosen = last ? asked : Asked{};
+    SavedLayer& layer = saved_[static_cast<size_t>(i)];
+    const ArenaScope scope(arena_);
+    if (checkpointing_) {
+      const Tensor middle = attentionBlock(pass, weights, i, chosen, inputs_[static_cast<size_t>(i)], layer.attention);
+      mlpBlock(pass, weights, {}, middle, layer.mlp);
+    }
+    mlpBlockBackward(pass, weights, last ? dhidden : dinput, layer.mlp);
+    attentionBlockBackward(pass, weights, i, chosen, dhidden, dinput, i > 0 || parameters_.embedding->trained, layer.attention);
   }
-  if (parameters_.embedding->trained) backend_->gatherRowsBackward(parameters_.embedding->gradient, dhidden, tokens);
+  if (parameters_.embedding->trained) backend_->gatherRowsBackward(parameters_.embedding->gradient, dinput, tokens);
+}
+
+Asked Decoder::ask(const Batch& batch, HeadRows& rows, std::vector<int32_t>& offsets) {
+  std::vector<int32_t> place(static_cast<size_t>(batch.size), -1), asked, positions;
+  for (int32_t row : rows.rows) place[static_cast<size_t>(row)] = 0;
+  Asked result;
+  offsets = {0};
+  for (int32_t s = 0; s < batch.sequences; ++s) {
+    for (int32_t i = batch.offsets[s]; i < batch.offsets[s + 1]; ++i) {
+      if (place[static_cast<size_t>(i)] < 0) continue;
+      place[static_cast<size_t>(i)] = static_cast<int32_t>(asked.size());
+      asked.push_back(i);
+      positions.push_back(i - batch.offsets[s]);
+    }
+    result.queries.most = std::max(result.queries.most, static_cast<int32_t>(asked.size()) - offsets.back());
+    offsets.push_back(static_cast<int32_t>(asked.size()));
+  }
+  // Without any there is nothing to compute but the layers' memory must be there; with all, places are the rows themselves.
+  if (asked.empty() || static_cast<int32_t>(asked.size()) == batch.size) return {};
+  for (int32_t& row : rows.rows) row = place[static_cast<size_t>(row)];
+  result.rows = arena_.put(asked);
+  result.count = static_cast<int64_t>(asked.size());
+  result.queries.host = offsets.data();
+  result.queries.device = arena_.put(offsets);
+  result.queries.positions = arena_.put(positions);
+  return result;
 }
 
 namespace {
@@ -119,12 +161,14 @@ HeadRows chooseRows(const Batch& batch, bool training) {
 BatchStats Decoder::accumulate(const Batch& batch) {
   const int32_t* tokens;
   const Pass pass = begin(batch, true, tokens);
-  saved_.resize(static_cast<size_t>(config_.layers));
   const HeadRows rows = chooseRows(batch, true);
-  const Tensor hidden = forward(pass, tokens, &saved_);
-  const Tensor dhidden = arena_.take(pass.tokens, config_.hiddenSize);
-  const HeadResult head = headLoss(pass, parameters_, hidden, rows, dhidden);
-  if (rows.trained > 0) backward(pass, tokens, dhidden, saved_);
+  HeadRows places = rows;
+  std::vector<int32_t> offsets;
+  const Asked asked = ask(batch, places, offsets);
+  const Tensor hidden = forward(pass, tokens, asked, true);
+  const Tensor dhidden = arena_.take(hidden.rows, hidden.cols);
+  const HeadResult head = headLoss(pass, parameters_, hidden, places, dhidden);
+  if (rows.trained > 0) backward(pass, tokens, asked, dhidden);
   backend_->synchronize();
   ++microbatches_;
 
@@ -176,7 +220,10 @@ TokenStats Decoder::evaluate(const Batch& batch) {
   const int32_t* tokens;
   const Pass pass = begin(batch, false, tokens);
   const HeadRows rows = chooseRows(batch, false);
-  const HeadResult head = headLoss(pass, parameters_, forward(pass, tokens, nullptr), rows, Tensor{});
+  HeadRows places = rows;
+  std::vector<int32_t> offsets;
+  const Asked asked = ask(batch, places, offsets);
+  const HeadResult head = headLoss(pass, parameters_, forward(pass, tokens, asked, false), places, Tensor{});
   const auto size = static_cast<size_t>(batch.size);
   TokenStats stats{std::vector<float>(size), std::vector<float>(size), std::vector<uint8_t>(size)};
   for (size_t i = 0; i < rows.rows.size(); ++i) {
@@ -205,7 +252,7 @@ void Decoder::loadState(const std::filesystem::path& directory) {
 std::vector<float> Decoder::logits(const Batch& batch) {
   const int32_t* tokens;
   const Pass pass = begin(batch, false, tokens);
-  const Tensor hidden = forward(pass, tokens, nullptr);
+  const Tensor hidden = forward(pass, tokens, {}, false);
   std::vector<int32_t> rows(static_cast<size_t>(batch.size));
   for (int32_t i = 0; i < batch.size; ++i) rows[static_cast<size_t>(i)] = i;
   const Tensor all = headLogits(pass, parameters_, hidden, arena_.put(rows), batch.size);

@@ -30,9 +30,13 @@ class Decoder final : public Model {
 
   /// A pass over the batch's sequences; `tokens` receives its ids in the backend's memory.
   Pass begin(const Batch& batch, bool training, const int32_t*& tokens);
-  /// Hidden states before the final norm. With `saved`, keeps what `backward` reads; otherwise each layer's memory is reused.
-  Tensor forward(const Pass& pass, const int32_t* tokens, std::vector<SavedLayer>* saved);
-  void backward(const Pass& pass, const int32_t* tokens, const Tensor& dhidden, const std::vector<SavedLayer>& saved);
+  /// The tokens of `rows` in their order in the batch, each once; `rows` are made places among them.
+  Asked ask(const Batch& batch, HeadRows& rows, std::vector<int32_t>& offsets);
+  /// Hidden states before the final norm, of the rows asked about (all, unless some are). With `keep`, leaves in `saved_` and `inputs_`
+  /// what `backward` reads; otherwise each layer's memory is reused.
+  Tensor forward(const Pass& pass, const int32_t* tokens, const Asked& asked, bool keep);
+  /// dhidden: the gradient of what `forward` returned.
+  void backward(const Pass& pass, const int32_t* tokens, const Asked& asked, const Tensor& dhidden);
   /// cos and sin for at least that many positions.
   void growRope(int32_t positions);
   /// Runs rows through the layers against the caches and draws the next token of each row of `last`.
@@ -52,7 +56,10 @@ class Decoder final : public Model {
   Tensor rope_;
   ModelInfo info_;
   uint64_t seed_;
+  DType dtype_;                     ///< of what goes into and comes out of matrix products
+  bool checkpointing_;              ///< keep the layers' inputs alone, and make the rest again in the backward pass
   std::vector<SavedLayer> saved_;
+  std::vector<Tensor> inputs_;      ///< of the layers, with `checkpointing_`
   double weight_ = 0;           ///< of the gradient accumulated so far
   int64_t steps_ = 0;           ///< updates done
   uint64_t microbatches_ = 0;   ///< since the last update

@@ -48,7 +48,8 @@ Decoder::Drawn Decoder::step(const Batch& batch, const std::vector<int32_t>& pos
   pass.caches = &caches;
   pass.slots = arena_.put(slots);
   pass.cached = cached;
-  const Tensor hidden = forward(pass, tokens, nullptr);
+  pass.dtype = DType::f32;  // as the cache
+  const Tensor hidden = forward(pass, tokens, {}, false);
   const auto count = static_cast<int64_t>(last.size());
   const Tensor logits = headLogits(pass, parameters_, hidden, arena_.put(last), count);
   auto* const drawn = static_cast<int32_t*>(arena_.takeBytes(last.size() * sizeof(int32_t)));

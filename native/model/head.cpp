@@ -10,8 +10,9 @@ namespace sftlab {
 
 namespace {
 
-/// Rows of a chunk: about 4 MB of logits, so that a chunk stays in the caches between its products.
-int64_t chunkRows(int64_t vocabulary) { return std::max<int64_t>(16, (1 << 20) / vocabulary); }
+/// Rows of a chunk: few enough that their logits stay small beside a model of this vocabulary (64 MB), enough of them that the products
+/// over the vocabulary's weights are bound by arithmetic.
+int64_t chunkRows(int64_t vocabulary) { return std::clamp<int64_t>((int64_t{1} << 24) / vocabulary, 128, 512); }
 
 }  // namespace
 
@@ -30,7 +31,8 @@ HeadResult headLoss(const Pass& pass, const Parameters& parameters, const Tensor
   const int32_t* const ids = arena.put(rows.rows);
   const int32_t* const targets = arena.put(rows.targets);
   const float* const weights = arena.put(rows.weights);
-  const Tensor chosen = arena.take(count, hidden.cols), normed = arena.take(count, hidden.cols), rstd = arena.take(count, 1);
+  const Tensor chosen = arena.take(count, hidden.cols), normed = arena.take(count, hidden.cols, pass.dtype);
+  const Tensor rstd = arena.take(count, 1);
   backend.gatherRows(chosen, hidden, ids);
   backend.rmsNorm(normed, rstd, chosen, parameters.finalNorm->value, pass.config.normEpsilon);
   const Tensor loss = arena.take(count, 1), entropy = arena.take(count, 1);
@@ -42,15 +44,18 @@ HeadResult headLoss(const Pass& pass, const Parameters& parameters, const Tensor
 
   for (int64_t first = 0; first < count;) {
     throwIfCancelled();
-    const bool gradient = first < trained;
-    const int64_t size = std::min(chunk, (gradient ? trained : count) - first);
+    const bool trains = first < trained;
+    const int64_t size = std::min(chunk, (trains ? trained : count) - first);
     const Tensor x = normed.slice(first, size), out = logits.slice(0, size);
+    // In the memory of the logits, row on row: bf16 numbers are half as far apart.
+    const Tensor rows = pass.dtype == DType::f32 ? out : Tensor{out.data, size, out.cols, 2 * out.stride, DType::bf16};
+    const Tensor dlogits = trains ? rows : Tensor{};
     backend.matmul(out, x, Transpose::no, table, Transpose::yes, 1, 0);
     backend.crossEntropy(out, targets + first, weights + first, loss.f32() + first, entropy.f32() + first, correct + first,
-                         gradient);
-    if (gradient) {
-      backend.matmul(dnormed.slice(first, size), out, Transpose::no, table, Transpose::no, 1, 0);
-      if (parameters.head->trained) backend.matmul(parameters.head->gradient, out, Transpose::yes, x, Transpose::no, 1, 1);
+                         dlogits);
+    if (trains) {
+      backend.matmul(dnormed.slice(first, size), dlogits, Transpose::no, table, Transpose::no, 1, 0);
+      if (parameters.head->trained) backend.matmul(parameters.head->gradient, dlogits, Transpose::yes, x, Transpose::no, 1, 1);
     }
     first += size;
   }
@@ -70,10 +75,11 @@ HeadResult headLoss(const Pass& pass, const Parameters& parameters, const Tensor
 Tensor headLogits(const Pass& pass, const Parameters& parameters, const Tensor& hidden, const int32_t* rows, int64_t count) {
   Arena& arena = pass.arena;
   const Tensor chosen = arena.take(count, hidden.cols), rstd = arena.take(count, 1);
+  const Tensor normed = arena.take(count, hidden.cols, pass.dtype);
   const Tensor logits = arena.take(count, parameters.head->value.rows);
   pass.backend.gatherRows(chosen, hidden, rows);
-  pass.backend.rmsNorm(chosen, rstd, chosen, parameters.finalNorm->value, pass.config.normEpsilon);
-  pass.backend.matmul(logits, chosen, Transpose::no, parameters.head->value, Transpose::yes, 1, 0);
+  pass.backend.rmsNorm(normed, rstd, chosen, parameters.finalNorm->value, pass.config.normEpsilon);
+  pass.backend.matmul(logits, normed, Transpose::no, parameters.head->value, Transpose::yes, 1, 0);
   return logits;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
-// The layers of a decoder, forward and backward. A forward that is trained keeps in its `Saved...` what its backward reads.
+// The layers of a decoder, forward and backward. A forward that is trained keeps in its `Saved...` what its backward reads:
+// the residual stream in f32, what matrix products made in the pass's dtype. Norms and SwiGLU are made again in the backward pass,
+// which costs little beside the products and halves what has to be kept.
 
 #include <vector>
 
@@ -14,11 +16,12 @@ struct Pass {
   Backend& backend;
   Arena& arena;
   const ModelConfig& config;
+  DType dtype = DType::f32;            ///< of what goes into and comes out of matrix products
   int64_t tokens = 0;
   const int32_t* positions = nullptr;  ///< of each token in its sequence
   Tensor rope{};                       ///< (positions, headSize)
   Sequences sequences{};
-  bool training = false;               ///< dropout is on, activations are kept
+  bool training = false;               ///< dropout is on
   RandomStream dropout{};               ///< of this microbatch; layers add their own number
 
   // Generation: keys and values are written into `caches`; with `cached`, queries read them from there (one token a sequence).
@@ -27,38 +30,71 @@ struct Pass {
   bool cached = false;
 };
 
+/// The tokens that something is asked about after the last block; of the others that block needs keys and values alone.
+struct Asked {
+  const int32_t* rows = nullptr;  ///< backend's memory, rising
+  int64_t count = 0;
+  Queries queries{};
+  explicit operator bool() const { return rows != nullptr; }
+};
+
 struct SavedLinear {
   Tensor low;  ///< A dropout(x): (tokens, r)
 };
 
+/// Takes what `linear` keeps, for so many rows. Before anything that the caller takes for itself and gives back.
+SavedLinear reserve(const Pass& pass, const LinearWeights& weights, int64_t rows);
+/// The adapter's part of `linear` that is kept.
+void lower(const Pass& pass, const LinearWeights& weights, const Tensor& x, const SavedLinear& saved);
 /// out (n, out) = x (n, in) W^T + b, plus the adapter's part; with `addTo`, added to what `out` holds.
-void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, const Tensor& x, SavedLinear& saved,
+void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, const Tensor& x, const SavedLinear& saved,
             bool addTo = false);
-/// Adds to the gradients of the trained weights, and to dx (n, in) if there is one; with `overwrite`, dx is set.
+
+/// The gradient of a layer's output, and from it that of `SavedLinear::low`.
+struct OutputGradient {
+  Tensor dout, dlow;
+};
+OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dout);
+/// Adds to dx (n, in), or with `overwrite` sets it.
+void inputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite,
+                   const OutputGradient& gradient);
+/// Whether `weightGradient` reads x.
+bool readsInput(const LinearWeights& weights);
+/// Adds to the gradients of the trained weights.
+void weightGradient(const Pass& pass, const LinearWeights& weights, const OutputGradient& gradient, const Tensor& x,
+                    const SavedLinear& saved);
+/// All of it; dx may be empty.
 void linearBackward(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite, const Tensor& dout,
                     const Tensor& x, const SavedLinear& saved);
 
+/// x (f32) as the pass's products want it: itself, or a copy in bf16 from the arena.
+Tensor inDtype(const Pass& pass, const Tensor& x);
+
 struct SavedAttention {
-  Tensor input, rstd, normed;              ///< (n, hidden), (n, 1), (n, hidden)
+  Tensor input;                                 ///< (n, hidden) f32
   Tensor queryRaw, keyRaw, queryRstd, keyRstd;  ///< before QK-norm, if there is one
-  Tensor query, key, value, out, lse;
+  Tensor query, key, value, out, lse;           ///< query, out and lse: of the rows asked about
   SavedLinear queryLow, keyLow, valueLow, outputLow;
 };
 
-/// Returns input + attention(norm(input)).
-Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t layer, const Tensor& input,
+/// Returns input + attention(norm(input)), of the rows asked about (all, unless some are). Takes from the arena what it returns and
+/// saves, and nothing more.
+Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t layer, const Asked& asked, const Tensor& input,
                       SavedAttention& saved);
-/// dx (n, hidden) holds the gradient of the block's result and receives that of its input, unless `needInput` is false.
-void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32_t layer, const Tensor& dx, bool needInput,
-                            const SavedAttention& saved);
+/// dx (n, hidden) f32 holds the gradient of the block's result and receives that of its input, unless `needInput` is false. Where
+/// only some rows are asked about, `dresult` (their count, hidden) f32 holds the gradient of the result, and dx is overwritten.
+void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32_t layer, const Asked& asked, const Tensor& dresult,
+                            const Tensor& dx, bool needInput, const SavedAttention& saved);
 
 struct SavedMlp {
-  Tensor input, rstd, normed, gate, up, act;
+  Tensor input, gate, up;
   SavedLinear gateLow, upLow, downLow;
 };
 
-/// Returns input + down(silu(gate(norm(input))) * up(norm(input))).
-Tensor mlpBlock(const Pass& pass, const LayerWeights& weights, const Tensor& input, SavedMlp& saved);
+/// result = input + down(silu(gate(norm(input))) * up(norm(input))). Takes from the arena what it saves, and nothing more. Without a
+/// result, only makes what is saved.
+void mlpBlock(const Pass& pass, const LayerWeights& weights, const Tensor& result, const Tensor& input, SavedMlp& saved);
+/// Overwrites what was saved of gate and up.
 void mlpBlockBackward(const Pass& pass, const LayerWeights& weights, const Tensor& dx, const SavedMlp& saved);
 
 /// Rows of a batch that predict something, in the order trained first, then measured only.

@@ -14,52 +14,93 @@ RandomStream streamOf(const Pass& pass, const LowRank& adapter) {
 /// The adapter's input: x itself unless dropout is on.
 Tensor dropped(const Pass& pass, const LowRank& adapter, const Tensor& x) {
   if (!pass.training || adapter.dropout == 0) return x;
-  const Tensor out = pass.arena.take(x.rows, x.cols);
+  const Tensor out = pass.arena.take(x.rows, x.cols, x.dtype);
   pass.backend.dropout(out, x, adapter.dropout, streamOf(pass, adapter));
   return out;
 }
 
 }  // namespace
 
-void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, const Tensor& x, SavedLinear& saved,
+SavedLinear reserve(const Pass& pass, const LinearWeights& weights, int64_t rows) {
+  if (!weights.adapter) return {};
+  return {pass.arena.take(rows, weights.adapter->a->value.rows, pass.dtype)};
+}
+
+void lower(const Pass& pass, const LinearWeights& weights, const Tensor& x, const SavedLinear& saved) {
+  if (!weights.adapter) return;
+  const ArenaScope scope(pass.arena);
+  pass.backend.matmul(saved.low, dropped(pass, *weights.adapter, x), Transpose::no, weights.adapter->a->value, Transpose::yes, 1, 0);
+}
+
+void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, const Tensor& x, const SavedLinear& saved,
             bool addTo) {
   Backend& backend = pass.backend;
   backend.matmul(out, x, Transpose::no, weights.weight->value, Transpose::yes, 1, addTo ? 1 : 0);
   if (weights.bias) backend.addBias(out, weights.bias->value);
   if (!weights.adapter) return;
+  lower(pass, weights, x, saved);
+  backend.matmul(out, saved.low, Transpose::no, weights.adapter->b->value, Transpose::yes, weights.adapter->scale, 1);
+}
+
+OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dout) {
+  if (!weights.adapter) return {dout, {}};
   const LowRank& adapter = *weights.adapter;
-  saved.low = pass.arena.take(x.rows, adapter.a->value.rows);
+  const Tensor dlow = pass.arena.take(dout.rows, adapter.a->value.rows, pass.dtype);
+  pass.backend.matmul(dlow, dout, Transpose::no, adapter.b->value, Transpose::no, adapter.scale, 0);
+  return {dout, dlow};
+}
+
+void inputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite,
+                   const OutputGradient& gradient) {
+  Backend& backend = pass.backend;
+  const Tensor& weight = weights.weight->value;
+  if (!weights.adapter) {
+    return backend.matmul(dx, gradient.dout, Transpose::no, weight, Transpose::no, 1, overwrite ? 0 : 1);
+  }
+  const LowRank& adapter = *weights.adapter;
+  const bool drops = pass.training && adapter.dropout != 0;
   const ArenaScope scope(pass.arena);
-  backend.matmul(saved.low, dropped(pass, adapter, x), Transpose::no, adapter.a->value, Transpose::yes, 1, 0);
-  backend.matmul(out, saved.low, Transpose::no, adapter.b->value, Transpose::yes, adapter.scale, 1);
+  // Where the adapter's part passes through dropout it needs a place of its own: dx itself, as long as that is to be overwritten.
+  const Tensor part = drops && !overwrite ? pass.arena.take(dx.rows, dx.cols, dx.dtype) : dx;
+  backend.matmul(part, gradient.dlow, Transpose::no, adapter.a->value, Transpose::no, 1, overwrite || drops ? 0 : 1);
+  if (drops) {
+    backend.dropout(part, part, adapter.dropout, streamOf(pass, adapter));
+    if (!overwrite) backend.add(dx, part);
+  }
+  backend.matmul(dx, gradient.dout, Transpose::no, weight, Transpose::no, 1, 1);
+}
+
+bool readsInput(const LinearWeights& weights) {
+  return weights.weight->trained || (weights.adapter && weights.adapter->a->trained);
+}
+
+void weightGradient(const Pass& pass, const LinearWeights& weights, const OutputGradient& gradient, const Tensor& x,
+                    const SavedLinear& saved) {
+  Backend& backend = pass.backend;
+  if (weights.weight->trained) {
+    backend.matmul(weights.weight->gradient, gradient.dout, Transpose::yes, x, Transpose::no, 1, 1);
+    if (weights.bias) backend.addBiasBackward(weights.bias->gradient, gradient.dout);
+  }
+  if (!weights.adapter || !weights.adapter->a->trained) return;
+  const LowRank& adapter = *weights.adapter;
+  const ArenaScope scope(pass.arena);
+  backend.matmul(adapter.b->gradient, gradient.dout, Transpose::yes, saved.low, Transpose::no, adapter.scale, 1);
+  backend.matmul(adapter.a->gradient, gradient.dlow, Transpose::yes, dropped(pass, adapter, x), Transpose::no, 1, 1);
 }
 
 void linearBackward(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite, const Tensor& dout,
                     const Tensor& x, const SavedLinear& saved) {
-  Backend& backend = pass.backend;
-  if (weights.weight->trained) {
-    backend.matmul(weights.weight->gradient, dout, Transpose::yes, x, Transpose::no, 1, 1);
-    if (weights.bias) backend.addBiasBackward(weights.bias->gradient, dout);
-  }
-  if (dx) backend.matmul(dx, dout, Transpose::no, weights.weight->value, Transpose::no, 1, overwrite ? 0 : 1);
-  if (!weights.adapter) return;
-  const LowRank& adapter = *weights.adapter;
   const ArenaScope scope(pass.arena);
-  const Tensor dlow = pass.arena.take(x.rows, adapter.a->value.rows);
-  backend.matmul(dlow, dout, Transpose::no, adapter.b->value, Transpose::no, adapter.scale, 0);
-  if (adapter.b->trained) {
-    backend.matmul(adapter.b->gradient, dout, Transpose::yes, saved.low, Transpose::no, adapter.scale, 1);
-    backend.matmul(adapter.a->gradient, dlow, Transpose::yes, dropped(pass, adapter, x), Transpose::no, 1, 1);
-  }
-  if (!dx) return;
-  if (!pass.training || adapter.dropout == 0) {
-    backend.matmul(dx, dlow, Transpose::no, adapter.a->value, Transpose::no, 1, 1);
-    return;
-  }
-  const Tensor ddropped = pass.arena.take(x.rows, x.cols);
-  backend.matmul(ddropped, dlow, Transpose::no, adapter.a->value, Transpose::no, 1, 0);
-  backend.dropout(ddropped, ddropped, adapter.dropout, streamOf(pass, adapter));
-  backend.add(dx, ddropped);
+  const OutputGradient gradient = outputGradient(pass, weights, dout);
+  weightGradient(pass, weights, gradient, x, saved);
+  if (dx) inputGradient(pass, weights, dx, overwrite, gradient);
+}
+
+Tensor inDtype(const Pass& pass, const Tensor& x) {
+  if (x.dtype == pass.dtype) return x;
+  const Tensor out = pass.arena.take(x.rows, x.cols, pass.dtype);
+  pass.backend.copy(out, x);
+  return out;
 }
 
 }  // namespace sftlab

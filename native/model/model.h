@@ -54,6 +54,10 @@ struct OpenOptions {
   uint64_t seed = 0;
   bool train = false;
   bool initialize = false;
+  /// Of matrix products and what goes into them; sums, statistics, trained weights and the optimizer are f32 all the same.
+  DType precision = DType::f32;
+  /// Keep the layers' inputs alone, and make the rest again in the backward pass: the same numbers, less memory, a third more work.
+  bool checkpointing = false;
   /// None, a new adapter, or the folder of a PEFT adapter.
   std::variant<std::monostate, AdapterOptions, std::filesystem::path> adapter;
 };

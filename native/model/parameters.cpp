@@ -21,7 +21,7 @@ std::string adapterName(const std::string& linear, const char* part) {
 }  // namespace
 
 Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, std::shared_ptr<Backend> backend)
-    : config_(config), backend_(std::move(backend)), baseDirectory_(options.directory.string()) {
+    : config_(config), backend_(std::move(backend)), dtype_(options.precision), baseDirectory_(options.directory.string()) {
   const auto* folder = std::get_if<std::filesystem::path>(&options.adapter);
   if (const auto* fresh = std::get_if<AdapterOptions>(&options.adapter)) adapter_ = *fresh;
   if (folder) adapter_ = readAdapterConfig(*folder);
@@ -181,12 +181,17 @@ void Parameters::read(TensorFiles files, bool adapter) {
     const FileTensor& tensor = files.require(parameter->name, parameter->shape);
     Tensor& value = parameter->value;
     if (!value.data) {
-      const bool usable = tensor.dtype == FileDType::f32 && reinterpret_cast<uintptr_t>(tensor.data) % sizeof(float) == 0;
+      // Matrices only: norms and biases are f32 whatever the products are.
+      const bool half = dtype_ == DType::bf16 && tensor.dtype == FileDType::bf16 && parameter->shape.size() == 2;
+      if (half) value.dtype = DType::bf16;
+      const bool usable = (half || tensor.dtype == FileDType::f32) &&
+                          reinterpret_cast<uintptr_t>(tensor.data) % sizeOf(value.dtype) == 0;
       if (usable) {
         value.data = const_cast<std::byte*>(tensor.data);  // never written: it is not trained
         mapped = true;
         continue;
       }
+      value.dtype = DType::f32;
       value.data = allocate(value.size());
     }
     constexpr int64_t kPiece = 1 << 20;
@@ -223,7 +228,7 @@ void Parameters::zeroGradients() {
 }
 
 TensorSource Parameters::source(const std::string& name, const Parameter& parameter, const Tensor& tensor) const {
-  return {name, FileDType::f32, parameter.shape, [this, tensor](size_t offset, size_t bytes, void* out) {
+  return {name, tensor.dtype == DType::bf16 ? FileDType::bf16 : FileDType::f32, parameter.shape, [this, tensor](size_t offset, size_t bytes, void* out) {
             backend_->download(out, static_cast<const char*>(tensor.data) + offset, bytes);
           }};
 }

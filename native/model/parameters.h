@@ -80,6 +80,7 @@ class Parameters {
 
   ModelConfig config_;
   std::shared_ptr<Backend> backend_;
+  DType dtype_;
   std::optional<AdapterOptions> adapter_;
   std::string baseDirectory_;
   std::vector<std::unique_ptr<Parameter>> all_;

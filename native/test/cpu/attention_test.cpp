@@ -84,7 +84,7 @@ TEST_P(Attention, ForwardAndGradient) {
                v = device(in.tokens, in.kvWidth, in.v);
   const Device out = device(in.tokens, in.width, Numbers(in.q.size(), std::nan(""))),
                lse = device(in.tokens, in.shape.heads);
-  backend->attention(*out, *lse, *q, *k, *v, in.shape, sequences);
+  backend->attention(*out, *lse, *q, *k, *v, in.shape, sequences, {});
   Numbers sums;
   const auto expected = reference(in, &sums);
   EXPECT_LT(relativeError(out.get(), expected), 2e-6);
@@ -96,7 +96,7 @@ TEST_P(Attention, ForwardAndGradient) {
   const Device dq = device(in.tokens, in.width, Numbers(in.q.size(), std::nan("")));
   const Device dk = device(in.tokens, in.kvWidth, Numbers(in.k.size(), std::nan("")));
   const Device dv = device(in.tokens, in.kvWidth, Numbers(in.k.size(), std::nan("")));
-  backend->attentionBackward(*dq, *dk, *dv, *dout, *out, *lse, *q, *k, *v, in.shape, sequences);
+  backend->attentionBackward(*dq, *dk, *dv, *dout, *out, *lse, *q, *k, *v, in.shape, sequences, {});
   const auto loss = [&] { return inner(reference(in), d); };
   checkGradient("q", loss, in.q, dq.get(), 5e-5, 24);
   checkGradient("k", loss, in.k, dk.get(), 5e-5, 24);
@@ -114,8 +114,8 @@ TEST_P(Attention, BitsDependNeitherOnThreadsNorOnTheRun) {
     const Device out(other, in.tokens, in.width), lse(other, in.tokens, in.shape.heads),
         dout(other, in.tokens, in.width, d);
     const Device dq(other, in.tokens, in.width), dk(other, in.tokens, in.kvWidth), dv(other, in.tokens, in.kvWidth);
-    other->attention(*out, *lse, *q, *k, *v, in.shape, in.sequences());
-    other->attentionBackward(*dq, *dk, *dv, *dout, *out, *lse, *q, *k, *v, in.shape, in.sequences());
+    other->attention(*out, *lse, *q, *k, *v, in.shape, in.sequences(), {});
+    other->attentionBackward(*dq, *dk, *dv, *dout, *out, *lse, *q, *k, *v, in.shape, in.sequences(), {});
     const std::vector<std::vector<float>> results{out.floats(), lse.floats(), dq.floats(), dk.floats(), dv.floats()};
     if (first.empty()) first = results;
     for (size_t i = 0; i < results.size(); ++i)
@@ -140,7 +140,7 @@ TEST_F(AttentionEdges, LargeScoresStayFinite) {
   for (double& value : in.q) value *= 100;
   const Device q = device(100, 32, in.q), k = device(100, 16, in.k), v = device(100, 16, in.v), out = device(100, 32),
                lse = device(100, 2);
-  backend->attention(*out, *lse, *q, *k, *v, in.shape, in.sequences());
+  backend->attention(*out, *lse, *q, *k, *v, in.shape, in.sequences(), {});
   EXPECT_LT(relativeError(out.get(), reference(in)),
             1e-4);  // scores of a thousand, of which float keeps four digits behind the point
 }
@@ -150,7 +150,7 @@ TEST_F(AttentionEdges, NotANumberComesThrough) {
   in.k[5 * 8] = std::nan("");
   const Device q = device(10, 8, in.q), k = device(10, 8, in.k), v = device(10, 8, in.v), out = device(10, 8),
                lse = device(10, 1);
-  backend->attention(*out, *lse, *q, *k, *v, in.shape, in.sequences());
+  backend->attention(*out, *lse, *q, *k, *v, in.shape, in.sequences(), {});
   const auto sums = lse.get();
   for (size_t i = 0; i < 10; ++i) EXPECT_EQ(std::isfinite(sums[i]), i < 5) << i;
 }
@@ -167,13 +167,13 @@ TEST_F(AttentionEdges, QueriesKeysAndValuesMayShareRows) {
   const Device qkv = device(110, 64, fused), out = device(110, 32), lse = device(110, 2), dout = device(110, 32, d),
                grad = device(110, 64);
   const auto part = [](const Device& x, int64_t first, int64_t count) { return (*x).columns(first, count); };
-  backend->attention(*out, *lse, part(qkv, 0, 32), part(qkv, 32, 16), part(qkv, 48, 16), in.shape, in.sequences());
+  backend->attention(*out, *lse, part(qkv, 0, 32), part(qkv, 32, 16), part(qkv, 48, 16), in.shape, in.sequences(), {});
   EXPECT_LT(relativeError(out.get(), reference(in)), 2e-6);
   backend->attentionBackward(part(grad, 0, 32), part(grad, 32, 16), part(grad, 48, 16), *dout, *out, *lse,
-                             part(qkv, 0, 32), part(qkv, 32, 16), part(qkv, 48, 16), in.shape, in.sequences());
+                             part(qkv, 0, 32), part(qkv, 32, 16), part(qkv, 48, 16), in.shape, in.sequences(), {});
   const Device q = device(110, 32, in.q), k = device(110, 16, in.k), v = device(110, 16, in.v);
   const Device dq = device(110, 32), dk = device(110, 16), dv = device(110, 16);
-  backend->attentionBackward(*dq, *dk, *dv, *dout, *out, *lse, *q, *k, *v, in.shape, in.sequences());
+  backend->attentionBackward(*dq, *dk, *dv, *dout, *out, *lse, *q, *k, *v, in.shape, in.sequences(), {});
   const auto all = grad.get(), one = dq.get(), two = dk.get(), three = dv.get();
   for (size_t r = 0; r < 110; ++r) {
     for (size_t c = 0; c < 64; ++c) {

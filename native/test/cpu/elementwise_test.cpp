@@ -59,7 +59,7 @@ TEST_F(Elementwise, SwigluAndItsGradient) {
     EXPECT_LT(relativeError(out.get(), swiglu(gate, up)), 1e-6);
 
     const Device dout = device(rows, cols, d), gradGate = device(rows, cols), gradUp = device(rows, cols);
-    backend->swigluBackward(*gradGate, *gradUp, *dout, *dgate, *dup);
+    backend->swigluBackward(*gradGate, *gradUp, {}, *dout, *dgate, *dup);
     // Element i of the loss depends on element i alone, so the rest of the sum is left out of it.
     const auto loss = [&] { return inner(swiglu(gate, up), d); };
     if (rows * cols < 20000) {
@@ -67,7 +67,7 @@ TEST_F(Elementwise, SwigluAndItsGradient) {
       checkGradient("up", loss, up, gradUp.get());
     }
     // In place: each gradient in the memory of the input it belongs to.
-    backend->swigluBackward(*dgate, *dup, *dout, *dgate, *dup);
+    backend->swigluBackward(*dgate, *dup, {}, *dout, *dgate, *dup);
     EXPECT_TRUE(sameBits(dgate.floats(), gradGate.floats()));
     EXPECT_TRUE(sameBits(dup.floats(), gradUp.floats()));
   }
