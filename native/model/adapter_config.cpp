@@ -17,6 +17,13 @@ namespace {
 
 const std::vector<std::string> kModules = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
 
+/// Keys that are read here, or that change nothing about a finished adapter of the kind that is supported.
+constexpr const char* kKnownKeys[] = {
+    "auto_mapping", "base_model_name_or_path", "bias", "corda_config", "ensure_weight_tying", "eva_config",
+    "inference_mode", "init_lora_weights", "layers_pattern", "loftq_config", "lora_alpha", "lora_dropout",
+    "lora_ga_config", "megatron_config", "megatron_core", "peft_type", "peft_version", "qalora_group_size", "r",
+    "revision", "runtime_config", "target_modules", "task_type"};
+
 }  // namespace
 
 std::vector<std::string> targetModules(const AdapterOptions& options) {
@@ -38,16 +45,16 @@ AdapterOptions readAdapterConfig(const std::filesystem::path& directory) {
   const json config = readJsonFile(path, 16 << 20);
   const auto fail = [&](const std::string& key, const std::string& message) { throw Error(message, path.string(), key); };
   if (config.value("peft_type", json()) != "LORA") fail("peft_type", "only LORA adapters are supported");
-  for (const char* key : {"use_dora", "use_rslora", "fan_in_fan_out", "lora_bias"}) {
-    if (config.contains(key) && config[key] == true) fail(key, "is not supported");
-  }
-  for (const char* key : {"rank_pattern", "alpha_pattern", "modules_to_save", "layers_to_transform", "target_parameters",
-                          "trainable_token_indices", "layer_replication", "exclude_modules"}) {
-    if (config.contains(key) && !config[key].is_null() && !config[key].empty()) fail(key, "is not supported");
+  // Whatever else is switched on changes what the adapter computes, in ways that newer versions of PEFT keep adding to.
+  for (const auto& [key, value] : config.items()) {
+    const bool off = value.is_null() || value == false || value.empty();
+    if (!off && std::find(std::begin(kKnownKeys), std::end(kKnownKeys), key) == std::end(kKnownKeys)) {
+      fail(key, "is not supported");
+    }
   }
   // These starts change the base model's weights too.
   const json start = config.value("init_lora_weights", json());
-  for (const char* name : {"pissa", "olora", "corda", "loftq"}) {
+  for (const char* name : {"pissa", "olora", "corda", "loftq", "lora_ga"}) {
     if (start.is_string() && start.get<std::string>().starts_with(name)) fail("init_lora_weights", brief(start) + " is not supported");
   }
   if (config.contains("bias") && config["bias"] != "none") fail("bias", "only \"none\" is supported");
@@ -59,7 +66,9 @@ AdapterOptions readAdapterConfig(const std::filesystem::path& directory) {
   options.r = config["r"].get<int32_t>();
   if (!config.contains("lora_alpha") || !config["lora_alpha"].is_number()) fail("lora_alpha", "must be a number");
   options.alpha = config["lora_alpha"].get<double>();
-  if (config.contains("lora_dropout") && config["lora_dropout"].is_number()) options.dropout = config["lora_dropout"].get<double>();
+  const json dropout = config.value("lora_dropout", json(0));
+  if (!dropout.is_number()) fail("lora_dropout", "must be a number");
+  options.dropout = dropout.get<double>();
   if (!(options.dropout >= 0 && options.dropout < 1)) fail("lora_dropout", "must be from 0 to below 1");
   const json modules = config.value("target_modules", json());
   if (modules.is_string()) {
@@ -73,7 +82,11 @@ AdapterOptions readAdapterConfig(const std::filesystem::path& directory) {
   } else {
     fail("target_modules", "must be a list of names");
   }
-  options.targetModules = targetModules(options);
+  try {
+    options.targetModules = targetModules(options);
+  } catch (const Error& error) {
+    throw Error(error.what(), path.string(), "target_modules", error.advice);
+  }
   return options;
 }
 

@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* kSupported[] = {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"};
 constexpr double kMaxParameters = 1e12;
+constexpr double kLeastTheta = 2, kMostTheta = 1e12;
 
 /// config.json with its path, so that every message can name the key.
 class ConfigReader {
@@ -27,6 +28,7 @@ class ConfigReader {
     throw Error(message, file_, prefix_ + key, advice);
   }
   bool has(const std::string& key) const { return value_.contains(key) && !value_.at(key).is_null(); }
+  bool isNull(const std::string& key) const { return value_.contains(key) && value_.at(key).is_null(); }
   const json& at(const std::string& key) const { return value_.at(key); }
 
   int32_t size(const std::string& key, int64_t low = 1, int64_t high = 1 << 24) const {
@@ -80,13 +82,17 @@ std::string readArchitecture(const ConfigReader& reader) {
   return name;
 }
 
-RopeScaling readScaling(const ConfigReader& reader, const std::string& key, int32_t maxPositions) {
-  const ConfigReader rope(reader, key);
+RopeScaling readScaling(const ConfigReader& reader, const ConfigReader& rope, int32_t maxPositions) {
+  for (const char* kind : {"full_attention", "sliding_attention"}) {
+    if (rope.has(kind)) rope.fail(kind, "rotary positions that differ from layer to layer are not supported");
+  }
+  if (rope.numberOr("partial_rotary_factor", 0, 1, 1) != 1) rope.fail("partial_rotary_factor", "only 1 is supported");
   const std::string type = rope.text("rope_type", rope.text("type", "default"));
   RopeScaling scaling;
   if (type == "default") return scaling;
   scaling.factor = rope.number("factor", 1, 1e6);
-  scaling.originalMaxPositions = rope.numberOr("original_max_position_embeddings", 1, 1e9, maxPositions);
+  const char* const original = "original_max_position_embeddings";
+  scaling.originalMaxPositions = (reader.has(original) ? reader : rope).numberOr(original, 1, 1e9, maxPositions);
   if (type == "linear") {
     scaling.kind = RopeScaling::Kind::linear;
   } else if (type == "llama3") {
@@ -120,8 +126,8 @@ std::vector<int32_t> readWindows(const ConfigReader& reader, const ModelConfig& 
   std::vector<int32_t> windows(static_cast<size_t>(config.layers), 0);
   const bool mistral = config.architecture == "MistralForCausalLM";
   const bool qwen = config.architecture.starts_with("Qwen") && reader.flag("use_sliding_window", false);
-  if ((!mistral && !qwen) || !reader.has("sliding_window")) return windows;
-  const int32_t window = reader.size("sliding_window");
+  if ((!mistral && !qwen) || reader.isNull("sliding_window")) return windows;
+  const int32_t window = reader.sizeOr("sliding_window", 4096);
   const int32_t from = qwen ? (reader.has("max_window_layers") ? reader.size("max_window_layers", 0) : 28) : 0;
   for (int32_t layer = from; layer < config.layers; ++layer) windows[static_cast<size_t>(layer)] = window;
   if (qwen && reader.has("layer_types")) {
@@ -146,7 +152,7 @@ double parameterCount(const ModelConfig& config) {
 
 }  // namespace
 
-ModelConfig readModelConfig(const std::filesystem::path& directory) {
+ModelConfig readModelConfig(const std::filesystem::path& directory, bool train) {
   const ConfigReader reader(directory / "config.json");
   ModelConfig config;
   config.architecture = readArchitecture(reader);
@@ -155,6 +161,9 @@ ModelConfig readModelConfig(const std::filesystem::path& directory) {
   }
   const std::string activation = reader.text("hidden_act", "silu");
   if (activation != "silu" && activation != "swish") reader.fail("hidden_act", brief(activation) + " is not supported, only silu");
+  if (reader.numberOr("attention_dropout", 0, 1, 0) > 0 && train) {
+    reader.fail("attention_dropout", "dropout of attention weights is not supported in training", "Set it to 0 to train without it.");
+  }
 
   config.layers = reader.size("num_hidden_layers", 1, 4096);
   config.hiddenSize = reader.size("hidden_size");
@@ -162,35 +171,45 @@ ModelConfig readModelConfig(const std::filesystem::path& directory) {
   config.vocabularySize = reader.size("vocab_size");
   config.maxPositions = reader.size("max_position_embeddings", 1, INT32_MAX);
   config.heads = reader.size("num_attention_heads", 1, 1 << 16);
-  config.kvHeads = reader.sizeOr("num_key_value_heads", config.heads);
+  // What a key means that is not there is what transformers' class of the architecture takes it for.
+  const bool llama = config.architecture == "LlamaForCausalLM", mistral = config.architecture == "MistralForCausalLM";
+  const bool qwen2 = config.architecture == "Qwen2ForCausalLM", qwen3 = config.architecture == "Qwen3ForCausalLM";
+  const int32_t usualKvHeads = llama || reader.isNull("num_key_value_heads") ? config.heads : mistral ? 8 : 32;
+  config.kvHeads = reader.sizeOr("num_key_value_heads", usualKvHeads);
   if (config.heads % config.kvHeads != 0) reader.fail("num_key_value_heads", "must divide num_attention_heads");
-  if (!reader.has("head_dim") && config.hiddenSize % config.heads != 0) {
-    reader.fail("num_attention_heads", "must divide hidden_size where head_dim is not given");
+  if (reader.has("head_dim")) {
+    config.headSize = reader.size("head_dim", 2, 4096);
+  } else if (qwen3) {
+    config.headSize = 128;
+  } else {
+    if (config.hiddenSize % config.heads != 0) {
+      reader.fail("num_attention_heads", "must divide hidden_size where head_dim is not given");
+    }
+    config.headSize = config.hiddenSize / config.heads;
   }
-  config.headSize = reader.has("head_dim") ? reader.size("head_dim", 2, 4096) : config.hiddenSize / config.heads;
   if (config.headSize % 2 != 0) reader.fail("head_dim", "must be even");
   config.normEpsilon = static_cast<float>(reader.numberOr("rms_norm_eps", 0, 1, 1e-6));
   config.initializerRange = static_cast<float>(reader.numberOr("initializer_range", 0, 10, 0.02));
 
-  const bool qwen2 = config.architecture == "Qwen2ForCausalLM";
-  const bool attentionBias = !qwen2 && config.architecture != "MistralForCausalLM" && reader.flag("attention_bias", false);
+  const bool attentionBias = (llama || qwen3) && reader.flag("attention_bias", false);
   config.qkvBias = qwen2 || attentionBias;
   config.outputBias = attentionBias;
-  config.mlpBias = config.architecture == "LlamaForCausalLM" && reader.flag("mlp_bias", false);
-  config.qkNorm = config.architecture == "Qwen3ForCausalLM";
+  config.mlpBias = llama && reader.flag("mlp_bias", false);
+  config.qkNorm = qwen3;
   config.tiedEmbeddings = reader.flag("tie_word_embeddings", false);
 
-  // Newer files keep all about rotary positions in `rope_parameters`; older ones have `rope_theta` and `rope_scaling`.
+  // Newer files keep all about rotary positions in `rope_parameters`; older ones have `rope_theta` and `rope_scaling`,
+  // which transformers lets take the place of the former.
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
     if (reader.has(key) && !reader.at(key).is_object()) reader.fail(key, "must be an object");
   }
-  if (reader.has("rope_parameters")) {
-    config.ropeTheta = ConfigReader(reader, "rope_parameters").numberOr("rope_theta", 2, 1e12, 10000);
-    config.ropeScaling = readScaling(reader, "rope_parameters", config.maxPositions);
-  }
-  config.ropeTheta = reader.numberOr("rope_theta", 2, 1e12, config.ropeTheta);
-  if (reader.has("rope_scaling")) {
-    config.ropeScaling = readScaling(reader, "rope_scaling", config.maxPositions);
+  config.ropeTheta = reader.numberOr("rope_theta", kLeastTheta, kMostTheta, 10000);
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (!reader.has(key) || reader.at(key).empty()) continue;
+    const ConfigReader rope(reader, key);
+    config.ropeTheta = rope.numberOr("rope_theta", kLeastTheta, kMostTheta, config.ropeTheta);
+    config.ropeScaling = readScaling(reader, rope, config.maxPositions);
+    break;
   }
   if (reader.numberOr("partial_rotary_factor", 0, 1, 1) != 1) reader.fail("partial_rotary_factor", "only 1 is supported");
   config.windows = readWindows(reader, config);

@@ -34,7 +34,8 @@ struct ModelConfig {
 };
 
 /// Reads `<directory>/config.json`. Throws Error naming the key: unknown architectures and features are refused, never guessed.
-ModelConfig readModelConfig(const std::filesystem::path& directory);
+/// With `train` so are features that only training would need.
+ModelConfig readModelConfig(const std::filesystem::path& directory, bool train = false);
 
 /// cos and sin of positions [0, positions): (positions, headSize), cos in the first half of a row, sin in the second.
 std::vector<float> ropeTable(const ModelConfig& config, int32_t positions);

@@ -9,7 +9,7 @@
 namespace sftlab {
 
 std::unique_ptr<Model> Model::open(const OpenOptions& options, std::shared_ptr<Backend> backend) {
-  return std::make_unique<Decoder>(readModelConfig(options.directory), options, std::move(backend));
+  return std::make_unique<Decoder>(readModelConfig(options.directory, options.train), options, std::move(backend));
 }
 
 Decoder::Decoder(const ModelConfig& config, const OpenOptions& options, std::shared_ptr<Backend> backend)

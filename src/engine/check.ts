@@ -1,5 +1,6 @@
 /** Checks of everything that crosses into the addon, each wrong argument with its own message; the addon trusts its caller. */
 
+import { nearestName } from '../core/nearest.js';
 import type { AdapterOptions, Batch, GenerateOptions, ModelInfo, OpenOptions, UpdateOptions } from './types.js';
 
 function fail(name: string, message: string): never {
@@ -7,9 +8,12 @@ function fail(name: string, message: string): never {
 }
 
 /** Refuses keys that do not exist, so that a misspelt option is not lost in silence. */
-function checkKeys(name: string, value: object, known: readonly string[]): void {
+function checkKeys(name: string, value: unknown, known: readonly string[]): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) fail(name, 'must be an object');
   for (const key of Object.keys(value)) {
-    if (!known.includes(key)) fail(`${name}.${key}`, `is not an option; known are ${known.join(', ')}`);
+    if (known.includes(key)) continue;
+    const near = nearestName(key, known);
+    fail(`${name}.${key}`, `is not an option; ${near ? `did you mean ${near}?` : `known are ${known.join(', ')}`}`);
   }
 }
 
@@ -20,7 +24,7 @@ function checkNumber(name: string, value: unknown, low: number, high: number, wh
   }
 }
 
-function checkText(name: string, value: unknown): void {
+export function checkText(name: string, value: unknown): void {
   if (typeof value !== 'string' || value === '' || value.includes('\0')) fail(name, 'must be a non-empty text');
 }
 
@@ -32,7 +36,7 @@ function checkAdapter(adapter: AdapterOptions | string): void {
   checkKeys('adapter', adapter, ['r', 'alpha', 'dropout', 'targetModules']);
   checkNumber('adapter.r', adapter.r, 1, 65_536, true);
   checkNumber('adapter.alpha', adapter.alpha, Number.MIN_VALUE, 1e9);
-  checkNumber('adapter.dropout', adapter.dropout, 0, 0.999);
+  checkNumber('adapter.dropout', adapter.dropout, 0, 1 - Number.EPSILON);
   if (!Array.isArray(adapter.targetModules) || adapter.targetModules.length === 0) {
     fail('adapter.targetModules', 'must be a list of module names');
   }
@@ -58,6 +62,9 @@ export function checkOpen(options: OpenOptions): void {
   if (options.mode !== 'train' && options.mode !== 'infer')
     fail('mode', `must be train or infer, not ${String(options.mode)}`);
   if (options.adapter !== undefined) checkAdapter(options.adapter);
+  if (options.initialize !== undefined && typeof options.initialize !== 'boolean') {
+    fail('initialize', `must be true or false, not ${String(options.initialize)}`);
+  }
 }
 
 function checkTokens(name: string, tokens: Int32Array, vocabulary: number): void {

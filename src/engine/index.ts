@@ -2,7 +2,7 @@
 
 import { LabError } from '../core/errors.js';
 import { loadAddon, type NativeModel, translated } from './addon.js';
-import { checkBatch, checkGenerate, checkOpen, checkUpdate } from './check.js';
+import { checkBatch, checkGenerate, checkOpen, checkText, checkUpdate } from './check.js';
 import type { Batch, Device, GenerateOptions, Model, ModelInfo, OpenOptions, UpdateOptions } from './types.js';
 
 export type * from './types.js';
@@ -25,23 +25,31 @@ export async function openModel(options: OpenOptions): Promise<Model> {
       advice: `This engine has: ${known.join(', ')}.`,
     });
   }
-  return new EngineModel(await translated(loadAddon().open(options)));
+  return new EngineModel(await translated(loadAddon().open(options)), options.mode);
 }
 
 class EngineModel implements Model {
   readonly info: ModelInfo;
   readonly #native: NativeModel;
+  readonly #mode: OpenOptions['mode'];
 
-  constructor(native: NativeModel) {
+  constructor(native: NativeModel, mode: OpenOptions['mode']) {
     this.#native = native;
+    this.#mode = mode;
     this.info = native.info();
   }
 
+  #checkTrains(method: string): void {
+    if (this.#mode !== 'train') throw new TypeError(`${method} needs a model that was opened with mode: 'train'`);
+  }
+
   async accumulate(batch: Batch) {
+    this.#checkTrains('accumulate');
     checkBatch(batch, this.info);
     return translated(this.#native.accumulate(batch));
   }
   async update(options: UpdateOptions) {
+    this.#checkTrains('update');
     checkUpdate(options);
     return translated(this.#native.update(options));
   }
@@ -53,19 +61,24 @@ class EngineModel implements Model {
     checkGenerate(prompts, options, this.info);
     return translated(this.#native.generate(prompts, options));
   }
-  save(directory: string) {
+  async save(directory: string) {
+    checkText('directory', directory);
     return translated(this.#native.save(directory));
   }
-  saveState(directory: string) {
+  async saveState(directory: string) {
+    this.#checkTrains('saveState');
+    checkText('directory', directory);
     return translated(this.#native.saveState(directory));
   }
-  loadState(directory: string) {
+  async loadState(directory: string) {
+    this.#checkTrains('loadState');
+    checkText('directory', directory);
     return translated(this.#native.loadState(directory));
   }
   memory() {
     return this.#native.memory();
   }
   async close() {
-    this.#native.close();
+    await this.#native.close();
   }
 }

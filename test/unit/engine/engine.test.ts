@@ -266,6 +266,35 @@ describe('misuse has its own message', () => {
     await expect(closed.accumulate(good)).rejects.toThrow(/closed/);
     expect(closed.memory()).toEqual({ current: 0, peak: 0 });
   });
+
+  test('closing lets the running task finish and rejects those that wait', async () => {
+    const closing = await fresh();
+    const tasks = Promise.allSettled([closing.accumulate(good), closing.accumulate(good)]);
+    await closing.close();
+    await closing.close();
+    const [running, waiting] = await tasks;
+    expect(waiting).toMatchObject({ status: 'rejected', reason: { message: expect.stringMatching(/closed/) } });
+    // The first may have been begun or not when the model was closed; it is never left hanging.
+    if (running.status === 'fulfilled') expect(running.value.completion.tokens).toBeGreaterThan(0);
+    else expect(String(running.reason)).toMatch(/closed/);
+  });
+
+  test('a model that is opened to infer does not train', async () => {
+    const inferring = await fresh({ mode: 'infer' });
+    await expect(inferring.accumulate(good)).rejects.toThrow(/accumulate needs .* mode: 'train'/);
+    await expect(inferring.update(adamw)).rejects.toThrow(/update needs/);
+    await expect(inferring.saveState(folder)).rejects.toThrow(/saveState needs/);
+    await expect(inferring.loadState(folder)).rejects.toThrow(/loadState needs/);
+    expect((await inferring.evaluate(good)).loss).toHaveLength(4);
+    await inferring.close();
+  });
+
+  test('folders and flags', async () => {
+    await expect(model.save('')).rejects.toThrow(/directory must be a non-empty text/);
+    const flag: unknown = 'yes';
+    await expect(fresh({ initialize: flag as boolean })).rejects.toThrow(/initialize must be true or false/);
+    await expect(model.update({ ...adamw, ...{ learning_rate: 1 } })).rejects.toThrow(/learning_rate is not an option/);
+  });
 });
 
 test('the CPU is a device', () => {
