@@ -6,6 +6,7 @@ differ from the engine's flat batches. Writes one folder a family under test/fix
   config.json, model*.safetensors   the model, as transformers saves it
   adapter/                          a LoRA adapter with random B, as peft saves it
   reference.safetensors             batches, logits, per-token figures, gradients, 20-step trajectories (all F32)
+  bf16.json                         how far transformers itself is from these in bf16: what our bf16 is measured by
 
 Run by `npm run reference -- --make`, or: python test/reference/make_fixtures.py. The same versions give the same bytes.
 """
@@ -142,6 +143,30 @@ def randomize(model, generator):
             p.copy_(1 + 0.1 * noise if "norm" in name else 0.1 * noise if name.endswith("bias") else 0.15 * noise)
 
 
+def distance(actual, expected):
+    return ((actual.float() - expected).norm() / expected.norm()).item()
+
+
+def bf16_distances(model, weights, batches, exact):
+    """Relative errors of bf16 against fp32: under autocast with fp32 weights (Trainer's `bf16=True`), and of a model all in bf16."""
+    found = {}
+    for label, whole in (("autocast", False), ("whole", True)):
+        model.load_state_dict(weights)
+        half = copy.deepcopy(model).to(torch.bfloat16) if whole else model
+        # Autocast's cache of rounded weights would outlive the optimizer's steps.
+        with torch.autocast("cpu", torch.bfloat16, enabled=not whole, cache_enabled=False):
+            with torch.no_grad():
+                logits = distance(logits_of(half, batches[3]), exact["logits"])
+            weighted_sum(half, batches[3], "mixed")[0].backward()
+            gradients = {key: distance(p.grad, exact[f"gradient.{key}"]) for key, p in half.named_parameters()}
+            half.zero_grad()
+            losses, _, _, _ = trajectory(half, batches, "all", False)
+        differences = (losses - exact["all.losses"]).abs()
+        found[label] = dict(logits=logits, gradients=gradients, losses=differences.tolist())
+    model.load_state_dict(weights)
+    return found
+
+
 def make(name, model_class, config, seed):
     folder = OUT / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -186,7 +211,8 @@ def make(name, model_class, config, seed):
         if label == "all":
             out.update({f"final.{key}": value for key, value in finals.items()})
 
-    model.load_state_dict(weights)
+    text = json.dumps(bf16_distances(model, weights, batches, out), indent=1, sort_keys=True)
+    (folder / "bf16.json").write_text(text + "\n")
     targets = ["q_proj", "v_proj"] if name == "mistral-window" else ALL_LINEAR
     adapted = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0, target_modules=targets, task_type="CAUSAL_LM"))
     with torch.no_grad():

@@ -1,0 +1,103 @@
+// bf16 against fp32 and against transformers in bf16. The bound is what bf16 explains: how far transformers itself gets from its own
+// fp32 figures under autocast with fp32 weights, as stored in bf16.json.
+
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "test/model/reference.h"
+
+namespace sftlab {
+namespace {
+
+using namespace test;
+using nlohmann::json;
+
+class Precision : public FamilyTest {
+ protected:
+  void SetUp() override {
+    if (!makeCpuBackend(1)->multiplies(DType::bf16)) GTEST_SKIP() << "this processor has no bf16 products";
+    precision_ = DType::bf16;
+    theirs_ = json::parse(std::ifstream(folder_ / "bf16.json")).at("autocast");
+  }
+
+  json theirs_;
+};
+
+TEST_P(Precision, LogitsAreAsCloseAsTheirs) {
+  const StoredBatch stored = batch(3, "all");
+  EXPECT_LT(relative(open(false, false)->logits(stored.view()), reference("logits")), 1.1 * theirs_.at("logits").get<double>());
+}
+
+TEST_P(Precision, GradientsAreAsCloseAsTheirs) {
+  const StoredBatch stored = batch(3, "mixed");
+  double ours = 0, theirs = 0;
+  for (const auto& [name, values] : gradientsOf(options(true, false), stored.view())) {
+    const double error = relative(values, reference("gradient." + name)), other = theirs_.at("gradients").at(name).get<double>();
+    EXPECT_LT(error, 2 * other) << name;  // one tensor is a small sample of roundings
+    ours += error;
+    theirs += other;
+  }
+  EXPECT_LT(ours, 1.1 * theirs);
+}
+
+TEST_P(Precision, LossesStayAsCloseAsTheirs) {
+  const Trajectory actual = train("all", false, false);
+  const std::vector<float> exact = reference("all.losses");
+  const auto theirs = theirs_.at("losses").get<std::vector<double>>();
+  double sum = 0;
+  for (size_t step = 0; step < exact.size(); ++step) sum += std::abs(actual.losses[step] - exact[step]);
+  EXPECT_LT(sum, 2 * std::accumulate(theirs.begin(), theirs.end(), 0.0));
+}
+
+TEST_P(Precision, AdapterGradients) {
+  const StoredBatch stored = batch(3, "mixed");
+  for (const auto& [name, values] : gradientsOf(options(true, true), stored.view())) {
+    EXPECT_LT(relative(values, reference("lora.gradient." + name)), 0.06) << name;  // some ten roundings of 2^-9, and sums that cancel
+  }
+}
+
+TEST_P(Precision, RepeatsBitwise) {
+  for (const bool adapter : {false, true}) {
+    const Trajectory first = train("all", adapter, false), second = train("all", adapter, false);
+    EXPECT_EQ(first.losses, second.losses);
+    EXPECT_EQ(first.finals, second.finals);
+  }
+}
+
+TEST_P(Precision, ThreadsChangeOnlyRounding) {
+  const Trajectory one = train("all", false, false, 1), two = train("all", false, false, 2);
+  for (size_t step = 0; step < one.losses.size(); ++step) EXPECT_NEAR(one.losses[step], two.losses[step], 0.01);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Precision, testing::ValuesIn(families()), familyName);
+
+/// What the files hold is used where it lies: frozen weights in bf16 are neither copied nor converted.
+TEST(Precision, FrozenWeightsStayInTheirFile) {
+  OpenOptions options;
+  options.directory = fs::path(SFT_LAB_FIXTURES) / "reference" / "qwen2-bf16";
+  const auto exact = makeCpuBackend(1);
+  if (!exact->multiplies(DType::bf16)) GTEST_SKIP() << "this processor has no bf16 products";
+  const auto converted = Model::open(options, exact);
+  const size_t bytes = exact->currentBytes();
+  EXPECT_GE(bytes, static_cast<size_t>(converted->info().parameters) * sizeof(float));
+  options.precision = DType::bf16;
+  const auto backend = makeCpuBackend(1);
+  const auto mapped = Model::open(options, backend);
+  EXPECT_LT(backend->currentBytes(), bytes / 20);
+
+  const Reference reference(options.directory);
+  const StoredBatch stored = reference.batch(3, "all");
+  EXPECT_LT(relative(mapped->logits(stored.view()), reference.values("logits")), 0.01);
+  const fs::path saved = temporary("bf16");
+  fs::create_directories(saved);
+  mapped->save(saved);
+  fs::copy_file(options.directory / "config.json", saved / "config.json");
+  options.directory = saved;
+  EXPECT_EQ(Model::open(options, makeCpuBackend(1))->logits(stored.view()), mapped->logits(stored.view()));
+  fs::remove_all(saved);
+}
+
+}  // namespace
+}  // namespace sftlab
