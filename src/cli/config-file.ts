@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, relative, resolve } from 'node:path';
+import { text as readAll } from 'node:stream/consumers';
 import type { ResolvedConfig, RunConfig } from '../core/config.js';
 import { type Override, parseConfig, resolveConfig } from '../core/config-parse.js';
 import { LabError } from '../core/errors.js';
@@ -27,6 +28,15 @@ export async function loadConfig(file: string, sets: readonly string[]): Promise
   } catch (error) {
     throw readError(error, file);
   }
+  return configOf(text, absolute, file, sets);
+}
+
+/** A config that stands in no file, from standard input; relative paths in it stand in the working folder. */
+export async function readConfig(stream: NodeJS.ReadableStream, sets: readonly string[]): Promise<LoadedConfig> {
+  return configOf(await readAll(stream), resolve('config.sft.json'), 'standard input', sets);
+}
+
+function configOf(text: string, absolute: string, file: string, sets: readonly string[]): LoadedConfig {
   const directory = dirname(absolute);
   const overrides = sets.map((set) => parseSet(set, directory));
   return { file: absolute, directory, config: parseConfig(text, file, overrides) };

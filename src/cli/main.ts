@@ -5,6 +5,7 @@ import { messagesVariable } from '../core/terminal-messages.js';
 import { addCompare } from './commands/compare.js';
 import { addDevices } from './commands/devices.js';
 import { addGenerate } from './commands/generate.js';
+import { addMeasure } from './commands/measure.js';
 import { addReport } from './commands/report.js';
 import { addResume } from './commands/resume.js';
 import { addSchema } from './commands/schema.js';
@@ -22,7 +23,8 @@ const program = new Command('sft-lab')
   .showSuggestionAfterError()
   .exitOverride();
 
-for (const add of [addTrain, addCompare, addResume, addGenerate, addReport, addDevices, addSchema]) add(program);
+for (const add of [addTrain, addCompare, addResume, addGenerate, addReport, addMeasure, addDevices, addSchema])
+  add(program);
 for (const command of program.commands)
   command.exitOverride().showHelpAfterError(`See sft-lab ${command.name()} --help.`);
 

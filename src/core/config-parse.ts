@@ -66,42 +66,65 @@ export function checkConfig(
 ): RunConfig {
   const parsed = runConfigSchema.safeParse(raw);
   if (!parsed.success) throw errorOf(parsed.error.issues, raw, place);
-  const fail = (key: string, message: string, advice: string): never => {
-    throw new LabError(message, { place: { ...place([key]), field: key }, advice });
-  };
-  const config = parsed.data;
+  for (const { path, message, advice } of contradictions(parsed.data)) {
+    throw new LabError(message, {
+      place: { ...place(path), field: fieldOf(path) },
+      ...(advice === undefined ? {} : { advice }),
+    });
+  }
+  return parsed.data;
+}
+
+/** A mistake of a config: where it is, what is wrong and perhaps what to do. */
+export interface ConfigMistake {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+  readonly advice: string | undefined;
+  /** Whether the JSON Schema says so too. */
+  readonly inSchema: boolean;
+}
+
+/** All mistakes of a config that is already an object; none: `checkConfig` takes it. */
+export function configMistakes(raw: unknown): ConfigMistake[] {
+  const parsed = runConfigSchema.safeParse(raw);
+  const mistakes = parsed.success
+    ? [...contradictions(parsed.data)]
+    : parsed.error.issues.map((issue) => describeIssue(issue, [], raw));
+  return mistakes.map((mistake) => ({ ...mistake, inSchema: !parsed.success }));
+}
+
+/** What is wrong with values that are right by themselves. */
+function* contradictions(config: RunConfig): Generator<Mistake> {
+  const at = (key: string, message: string, advice: string): Mistake => ({ path: [key], message, advice });
   if (config.bf16) {
-    fail('bf16', 'this engine computes in float32 only, for now', 'Remove the key or set it to false.');
+    yield at('bf16', 'this engine computes in float32 only, for now', 'Remove the key or set it to false.');
   }
   if (config.initialize_model && config.use_peft) {
-    fail(
+    yield at(
       'use_peft',
       'an adapter cannot be trained on random weights',
       'Set either initialize_model or use_peft, not both.',
     );
   }
   if (config.test_size > 0 && config.eval_dataset !== undefined) {
-    fail('test_size', 'eval_dataset is given too, so there is nothing to split off', 'Keep one of the two keys.');
+    yield at('test_size', 'eval_dataset is given too, so there is nothing to split off', 'Keep one of the two keys.');
   }
   if (config.eval_strategy === 'steps' && config.eval_steps === undefined) {
-    fail('eval_strategy', '`steps` needs eval_steps', 'Add "eval_steps": 100, for instance.');
+    yield at('eval_strategy', '`steps` needs eval_steps', 'Add "eval_steps": 100, for instance.');
   }
   if (config.save_strategy === 'steps' && config.save_steps === undefined) {
-    fail('save_strategy', '`steps` needs save_steps', 'Add "save_steps": 100, for instance.');
+    yield at('save_strategy', '`steps` needs save_steps', 'Add "save_steps": 100, for instance.');
   }
   const hasEvaluation = config.eval_dataset !== undefined || config.test_size > 0;
   if (!hasEvaluation && config.eval_strategy !== undefined && config.eval_strategy !== 'no') {
-    fail('eval_strategy', 'there is no evaluation set', 'Add eval_dataset, or test_size to split one off.');
+    yield at('eval_strategy', 'there is no evaluation set', 'Add eval_dataset, or test_size to split one off.');
   }
   for (const key of Object.keys(config.compare ?? {})) {
     if (!configKeys.includes(key) || ['$schema', 'compare', 'output_dir', 'experiment', 'run_name'].includes(key)) {
-      throw new LabError(`no axis of a comparison is called "${key}"`, {
-        place: { ...place(['compare', key]), field: `compare.${key}` },
-        advice: adviceForKey(key, configKeys),
-      });
+      const message = `no axis of a comparison is called "${key}"`;
+      yield { path: ['compare', key], message, advice: adviceForKey(key, configKeys) };
     }
   }
-  return config;
 }
 
 /** Makes paths absolute and writes out what may be left out. `directory`: what relative paths stand in. */

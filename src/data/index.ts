@@ -36,6 +36,7 @@ export async function openTrainingData(options: TrainingDataOptions, signal?: Ab
     next: (count, stop) => abortable(client.ask('next', count), stop),
     seek: async (epoch, index) => void (await client.ask('seek', { epoch, index })),
     decode: (tokens) => client.ask('decode', tokens),
+    pieces: (tokens) => client.ask('pieces', tokens),
     encodePrompts: (texts) => client.ask('encodePrompts', texts),
     close: () => {
       signal?.removeEventListener('abort', abort);

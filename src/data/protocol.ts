@@ -14,6 +14,7 @@ export interface Requests {
   next: { readonly in: number; readonly out: TokenizedExample[] };
   seek: { readonly in: { readonly epoch: number; readonly index: number }; readonly out: null };
   decode: { readonly in: Int32Array; readonly out: string };
+  pieces: { readonly in: Int32Array; readonly out: string[] };
   encodePrompts: { readonly in: readonly string[]; readonly out: PromptExample[] };
 }
 

@@ -109,6 +109,8 @@ export interface TrainingData {
   /** Goes to the example `index` of epoch `epoch` (from 0): the start of an epoch, or where a resumed run continues. */
   seek(epoch: number, index: number): Promise<void>;
   decode(tokens: Int32Array): Promise<string>;
+  /** The text that each token stands for; of a character made by several tokens the last has it, the others are empty. */
+  pieces(tokens: Int32Array): Promise<string[]>;
   encodePrompts(texts: readonly string[]): Promise<PromptExample[]>;
   close(): Promise<void>;
 }

@@ -35,6 +35,8 @@ class DataWorker {
         return null;
       case 'decode':
         return this.opened(this.tokenizer).tokenizer.decode([...request.argument], false);
+      case 'pieces':
+        return this.opened(this.tokenizer).tokenizer.textsOf(request.argument);
       case 'encodePrompts':
         return request.argument.map((text, index) => this.encodePrompt(text, index));
     }

@@ -1,56 +1,13 @@
-/** Model folders: found by path or in the Hugging Face cache, and what of them goes into every checkpoint. */
+/** Model folders: an adapter's base, and what of them goes into every checkpoint. */
 
-import { copyFile, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { LabError } from '../core/errors.js';
+import { findModel, maxPositionsOf } from '../data/models.js';
 import { exists } from '../runs/run-folder.js';
 
-/**
- * The folder that `model_name_or_path` means: a path (relative to `base`), or `owner/name` in the Hugging Face cache.
- *
- * @throws LabError where it is neither, or no model's folder
- */
-export async function findModel(nameOrPath: string, base: string): Promise<string> {
-  const path = isAbsolute(nameOrPath) ? nameOrPath : resolve(base, nameOrPath);
-  const found = (await isFolder(path)) ? path : await findInCache(nameOrPath);
-  const place = { field: 'model_name_or_path' };
-  if (found === undefined) {
-    throw new LabError(`no model at ${nameOrPath}`, {
-      place,
-      advice: /^[\w.-]+\/[\w.-]+$/.test(nameOrPath)
-        ? `Looked for the folder ${path} and in the Hugging Face cache. Download it first, for instance with \`hf download ${nameOrPath}\`.`
-        : `Looked for the folder ${path}.`,
-    });
-  }
-  if (!(await exists(join(found, 'config.json'))) && !(await exists(join(found, 'adapter_config.json')))) {
-    throw new LabError('not a model: the folder has no config.json', { place: { ...place, file: found } });
-  }
-  return found;
-}
-
-async function findInCache(name: string): Promise<string | undefined> {
-  if (!/^[\w.-]+\/[\w.-]+$/.test(name)) return undefined;
-  const home = process.env.HF_HOME ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface');
-  const hub = process.env.HF_HUB_CACHE ?? join(home, 'hub');
-  const repository = join(hub, `models--${name.replace('/', '--')}`);
-  const revision = await readFile(join(repository, 'refs', 'main'), 'utf8').catch(() => undefined);
-  const snapshots = join(repository, 'snapshots');
-  const names = revision === undefined ? await readdir(snapshots).catch(() => []) : [revision.trim()];
-  for (const snapshot of names) {
-    const folder = join(snapshots, snapshot);
-    if (await isFolder(folder)) return folder;
-  }
-  return undefined;
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-}
+export { findModel, maxPositionsOf };
 
 const adapterConfigSchema = z.looseObject({ base_model_name_or_path: z.string() });
 
@@ -81,15 +38,6 @@ function parseJson(text: string, file: string): unknown {
   } catch (error) {
     throw new LabError('not valid JSON', { place: { file }, cause: error });
   }
-}
-
-const positionsSchema = z.looseObject({ max_position_embeddings: z.number().int().positive() });
-
-/** Longest sequence the model can take, as its config.json says; undefined where it does not (the engine will say what is wrong). */
-export async function maxPositionsOf(directory: string): Promise<number | undefined> {
-  const file = join(directory, 'config.json');
-  const parsed = positionsSchema.safeParse(parseJson(await readFile(file, 'utf8'), file));
-  return parsed.success ? parsed.data.max_position_embeddings : undefined;
 }
 
 const tokenizerFiles = [

@@ -4,8 +4,8 @@ import type { ResolvedConfig } from '../core/config.js';
 import { LabError } from '../core/errors.js';
 import type { BodyOf } from '../core/events.js';
 import { openTrainingData } from '../data/index.js';
-import type { DataReport, DataSource, Problem, SetReport, TrainingData } from '../data/types.js';
-import { maxPositionsOf } from './model-folder.js';
+import { dataOptionsOf } from '../data/options.js';
+import type { DataReport, Problem, SetReport, TrainingData } from '../data/types.js';
 
 /**
  * @param stop gives up the opening; once data is open it goes on, for a run that is asked to stop still has to end in order
@@ -16,56 +16,19 @@ export async function openRunData(
   chatTemplate: string | undefined,
   stop: AbortSignal,
 ): Promise<TrainingData> {
-  // A sequence longer than the model's context could not be trained on; it is cut and counted like any that is too long.
-  const positions = (await maxPositionsOf(config.model_name_or_path)) ?? config.max_length;
   const opening = new AbortController();
   const giveUp = (): void => opening.abort(stop.reason);
   if (stop.aborted) giveUp();
   stop.addEventListener('abort', giveUp);
-  const data = await openTrainingData(
-    {
-      modelDirectory: config.model_name_or_path,
-      ...(chatTemplate === undefined ? {} : { chatTemplate }),
-      promptPrefix: config.prompt_prefix,
-      instructionResponseSeparator: config.instruction_response_separator,
-      train: config.train_dataset.map(sourceOf),
-      evaluation: Object.fromEntries(
-        Object.entries(config.eval_dataset).map(([name, sources]) => [name, sources.map(sourceOf)]),
-      ),
-      testSize: config.test_size,
-      lossOn: config.loss_on,
-      maxLength: Math.min(config.max_length, positions),
-      onBadRecord: config.on_bad_record,
-      streaming: config.streaming,
-      shuffle: config.shuffle,
-      shuffleBufferSize: config.shuffle_buffer_size,
-      seed: config.seed,
-      maxTrainSamples: config.max_train_samples,
-      maxEvalSamples: config.max_eval_samples,
-    },
-    opening.signal,
-  ).finally(() => stop.removeEventListener('abort', giveUp));
+  const data = await openTrainingData(await dataOptionsOf(config, chatTemplate), opening.signal).finally(() =>
+    stop.removeEventListener('abort', giveUp),
+  );
   const errors = data.report.problems.filter(
     ({ kind, severity }) => severity === 'error' && !(kind === 'bad-record' && config.on_bad_record === 'skip'),
   );
   if (errors.length === 0) return data;
   await data.close();
   throw problemsError(errors);
-}
-
-function sourceOf({ path, format, fields }: ResolvedConfig['train_dataset'][number]): DataSource {
-  if (fields === undefined) return { path, format };
-  const { prompt, completion, system, messages } = fields;
-  return {
-    path,
-    format,
-    fields: {
-      ...(prompt === undefined ? {} : { prompt }),
-      ...(completion === undefined ? {} : { completion }),
-      ...(system === undefined ? {} : { system }),
-      ...(messages === undefined ? {} : { messages }),
-    },
-  };
 }
 
 function problemsError(problems: readonly Problem[]): LabError {

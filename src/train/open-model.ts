@@ -17,9 +17,18 @@ export async function chooseDevice(wanted: string): Promise<string> {
   });
 }
 
+/** What of a run its model depends on. */
+export interface ModelNeeds {
+  readonly config: Run['config'];
+  readonly info: Pick<Run['info'], 'kind'>;
+}
+
 /** @param checkpoint folder to continue from, with its optimizer state */
-export async function openRunModel(run: Run, device: string, checkpoint: string | undefined): Promise<Model> {
-  const { config, info } = run;
+export async function openRunModel(
+  { config, info }: ModelNeeds,
+  device: string,
+  checkpoint: string | undefined,
+): Promise<Model> {
   const targets = config.lora_target_modules;
   const adapter = {
     r: config.lora_r,

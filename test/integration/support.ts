@@ -163,11 +163,16 @@ export interface Started {
 }
 
 /** Starts `sft-lab` in a workspace; processes that a test leaves behind are ended with it. */
-export function start(workspace: Workspace, args: readonly string[], env: Record<string, string> = {}): Started {
+export function start(
+  workspace: Workspace,
+  args: readonly string[],
+  env: Record<string, string> = {},
+  input: 'ignore' | 'pipe' = 'ignore',
+): Started {
   const child = spawn(process.execPath, [program, ...args], {
     cwd: workspace.directory,
     env: { ...process.env, NO_COLOR: '1', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input, 'pipe', 'pipe'],
   });
   let stdout = '';
   let stderr = '';

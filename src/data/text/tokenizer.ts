@@ -84,6 +84,15 @@ export class ModelTokenizer {
       : this.inner.decode([...ids], { skip_special_tokens: skipSpecial, clean_up_tokenization_spaces: false });
   }
 
+  /** The text of each token; a character that several tokens make is the last one's. */
+  textsOf(ids: Iterable<number>): string[] {
+    const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+    const texts = Array.from(ids, (id) => decoder.decode(this.piece(id), { stream: true }));
+    // Bytes that never became a character.
+    const rest = decoder.decode();
+    return rest === '' ? texts : texts.map((text, i) => (i === texts.length - 1 ? text + rest : text));
+  }
+
   /**
    * Encodes a normalised text without adding special tokens.
    *
