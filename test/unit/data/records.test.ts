@@ -136,7 +136,7 @@ describe('files', () => {
 
   test('a missing file and a folder are named', async () => {
     await expect(readRecords(join(folder, 'nowhere')).next()).rejects.toThrow(/cannot be opened/);
-    await expect(readRecords(folder).next()).rejects.toThrow(/not a file/);
+    await expect(readRecords(folder).next()).rejects.toThrow(/folder without Arrow files/);
   });
 
   test('whatever is written as lines or as an array is read back', async () => {
