@@ -27,6 +27,9 @@ OpenOptions openOptions(const Napi::Object& object) {
   options.seed = static_cast<uint64_t>(number(object, "seed"));
   options.train = text(object, "mode") == "train";
   options.initialize = object.Get("initialize").ToBoolean();
+  options.precision = text(object, "precision") == "bf16" ? DType::bf16 : DType::f32;
+  options.checkpointing = object.Get("checkpointing").ToBoolean();
+  if (object.Has("working")) options.working = static_cast<size_t>(number(object, "working"));
   const Napi::Value adapter = object.Get("adapter");
   if (adapter.IsString()) {
     options.adapter = std::filesystem::path(adapter.As<Napi::String>().Utf8Value());
@@ -242,6 +245,32 @@ Napi::Value open(const Napi::CallbackInfo& call) {
       });
 }
 
+BatchShape shapeOf(const Napi::Object& from) {
+  const auto count = [&](const char* key) { return static_cast<int32_t>(number(from, key)); };
+  return {count("tokens"), count("longest"), count("trained"), count("measured")};
+}
+
+Napi::Value plan(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  const auto from = call[1].As<Napi::Object>();
+  const OpenOptions options = openOptions(call[0].As<Napi::Object>());
+  const Work work{shapeOf(from.Get("training").As<Napi::Object>()), shapeOf(from.Get("evaluation").As<Napi::Object>()),
+                  static_cast<int32_t>(number(from, "prompts")), static_cast<int32_t>(number(from, "promptLength")),
+                  static_cast<int32_t>(number(from, "newTokens"))};
+  const auto found = std::make_shared<MemoryPlan>();
+  const auto worker = Worker::make(env);
+  return worker->post(
+      env, [found, options, work] { *found = Model::plan(options, work, *makeCpuBackend(1)); },
+      [worker, found](Napi::Env settled) {
+        auto value = Napi::Object::New(settled);
+        value.Set("weights", static_cast<double>(found->weights));
+        value.Set("training", static_cast<double>(found->training));
+        value.Set("working", static_cast<double>(found->working));
+        value.Set("peak", static_cast<double>(found->peak));
+        return value;
+      });
+}
+
 /// The value after `key :` in /proc/cpuinfo.
 std::string cpuInfo(const std::string& key) {
   std::ifstream file("/proc/cpuinfo");
@@ -278,6 +307,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(engine);
   exports.Set("stop", Napi::Function::New(env, [engine](const Napi::CallbackInfo&) { engine->stop(); }));
   exports.Set("open", Napi::Function::New(env, open));
+  exports.Set("plan", Napi::Function::New(env, plan));
   exports.Set("devices", Napi::Function::New(env, devices));
   return exports;
 }

@@ -20,6 +20,9 @@ void* Arena::takeBytes(size_t bytes) {
   Block& block = blocks_[current_];
   void* const data = block.data + block.used;
   block.used += size;
+  size_t taken = 0;
+  for (size_t i = 0; i <= current_; ++i) taken += blocks_[i].used;
+  most_ = std::max(most_, taken);
   return data;
 }
 
@@ -32,13 +35,16 @@ void Arena::rewind(Mark mark) {
 
 void Arena::reset() {
   if (blocks_.size() > 1) {
-    size_t held = 0;
-    for (const Block& block : blocks_) held += block.size;
     releaseBlocks();
-    blocks_.push_back({static_cast<char*>(backend_->allocate(held)), held, 0});
+    reserve(most_);
   }
   current_ = 0;
   if (!blocks_.empty()) blocks_[0].used = 0;
+}
+
+void Arena::reserve(size_t bytes) {
+  if (bytes == 0 || !blocks_.empty()) return;
+  blocks_.push_back({static_cast<char*>(backend_->allocate(bytes)), bytes, 0});
 }
 
 void Arena::releaseBlocks() {

@@ -39,8 +39,12 @@ class Arena {
 
   Mark mark() const { return {current_, blocks_.empty() ? 0 : blocks_[current_].used}; }
   void rewind(Mark mark);
-  /// Gives everything back, and makes one block of several.
+  /// Gives everything back, and makes one block of several, as large as was ever needed.
   void reset();
+  /// One block of so many bytes before anything is taken: a pass that needs no more allocates nothing.
+  void reserve(size_t bytes);
+  /// The most bytes that were ever taken at once.
+  size_t most() const { return most_; }
 
  private:
   struct Block {
@@ -52,6 +56,7 @@ class Arena {
   std::shared_ptr<Backend> backend_;
   std::vector<Block> blocks_;
   size_t current_ = 0;
+  size_t most_ = 0;
 };
 
 /// Gives back what was taken since it was made.

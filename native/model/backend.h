@@ -92,6 +92,8 @@ class Backend {
   virtual void release(void* data) = 0;
   /// True where the backend works on host memory: then frozen weights are used straight from the mapped file.
   virtual bool usesHostMemory() const { return false; }
+  /// True where nothing is computed, and memory only counted.
+  virtual bool onlyCounts() const { return false; }
   virtual void upload(void* device, const void* host, size_t bytes) = 0;
   virtual void download(void* host, const void* device, size_t bytes) = 0;
   virtual void synchronize() = 0;

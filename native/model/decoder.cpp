@@ -24,6 +24,7 @@ Decoder::Decoder(const ModelConfig& config, const OpenOptions& options, std::sha
   if (!backend_->multiplies(dtype_)) {
     throw Error("this processor has no bf16 products (AVX512-BF16)", {}, "bf16", "Set bf16 to false: fp32 runs everywhere.");
   }
+  arena_.reserve(options.working);
   info_ = {config.architecture, parameters_.count(),    parameters_.trainedCount(), config.layers,
            config.hiddenSize,   config.vocabularySize, config.maxPositions,        config.tiedEmbeddings};
 }

@@ -10,6 +10,8 @@ class Decoder final : public Model {
   Decoder(const ModelConfig& config, const OpenOptions& options, std::shared_ptr<Backend> backend);
 
   const ModelInfo& info() const override { return info_; }
+  size_t workingBytes() const { return arena_.most(); }
+  size_t trainingBytes() const { return parameters_.trainingBytes(); }
   BatchStats accumulate(const Batch& batch) override;
   UpdateStats update(const UpdateOptions& options) override;
   TokenStats evaluate(const Batch& batch) override;

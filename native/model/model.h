@@ -49,6 +49,26 @@ struct AdapterOptions {
   std::vector<std::string> targetModules;
 };
 
+/// The largest batch of its kind.
+struct BatchShape {
+  int32_t tokens = 0, longest = 0;  ///< altogether; of one sequence
+  int32_t trained = 0, measured = 0;  ///< rows with a loss; rows that are measured only
+};
+
+/// The largest of everything that a model will be asked to do.
+struct Work {
+  BatchShape training, evaluation;
+  int32_t prompts = 0, promptLength = 0, newTokens = 0;  ///< of one call of `generate`
+};
+
+/// Bytes of a device's memory that a model takes for some work. Weights that are used in their file are not in it.
+struct MemoryPlan {
+  size_t weights = 0;   ///< all but those that stay in their file
+  size_t training = 0;  ///< gradients and moments
+  size_t working = 0;   ///< activations and whatever else lives for one batch
+  size_t peak = 0;      ///< everything, caches of generation too, at the worst moment
+};
+
 struct OpenOptions {
   std::filesystem::path directory;
   uint64_t seed = 0;
@@ -58,6 +78,7 @@ struct OpenOptions {
   DType precision = DType::f32;
   /// Keep the layers' inputs alone, and make the rest again in the backward pass: the same numbers, less memory, a third more work.
   bool checkpointing = false;
+  size_t working = 0;  ///< bytes of working memory to take at once, as `plan` gave them; 0: as they are needed
   /// None, a new adapter, or the folder of a PEFT adapter.
   std::variant<std::monostate, AdapterOptions, std::filesystem::path> adapter;
 };
@@ -95,6 +116,8 @@ class Model {
  public:
   /// Throws sftlab::Error (io/error.h) naming file, tensor or key.
   static std::unique_ptr<Model> open(const OpenOptions& options, std::shared_ptr<Backend> backend);
+  /// What `open` with these options would take of a device's memory for that work: counted by doing all of it without computing.
+  static MemoryPlan plan(const OpenOptions& options, const Work& work, const Backend& device);
   virtual ~Model() = default;
 
   virtual const ModelInfo& info() const = 0;

@@ -194,6 +194,7 @@ void Parameters::read(TensorFiles files, bool adapter) {
       value.dtype = DType::f32;
       value.data = allocate(value.size());
     }
+    if (backend_->onlyCounts()) continue;
     constexpr int64_t kPiece = 1 << 20;
     for (int64_t first = 0; first < value.size(); first += kPiece) {
       throwIfCancelled();

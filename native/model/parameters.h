@@ -60,6 +60,7 @@ class Parameters {
   bool hasAdapter() const { return adapter_.has_value(); }
   int64_t count() const;         ///< numbers in the model, adapter included
   int64_t trainedCount() const;
+  size_t trainingBytes() const { return 3 * gradients_.bytes(); }  ///< of gradients and both moments
   /// The gradients of all trained tensors are one block of memory, and so are the moments.
   void zeroGradients();
 

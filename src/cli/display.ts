@@ -1,6 +1,8 @@
 /** A run as a person sees it in the terminal: what it is, a table that grows, evaluations, samples, and a bar with the time left. */
 
 import type { BodyOf, EventOf, RunEvent } from '../core/events.js';
+import { formatBytes, formatCount, formatDuration } from '../core/units.js';
+import { describePlan } from '../train/memory.js';
 import type { Phase } from '../train/trainer.js';
 import { lineEnd, oneLine, type Piece, printable, type Terminal } from './terminal.js';
 
@@ -102,6 +104,13 @@ export class RunDisplay {
     this.terminal.line(
       `Model  ${event.architecture}, ${formatCount(event.parameters)} parameters (${share}) on ${event.device}`,
     );
+    if (event.memory !== undefined) {
+      const { peak, available, checkpointing } = event.memory;
+      const how = checkpointing ? '; activations are computed again in the backward pass, so that it fits' : '';
+      this.terminal.line(
+        `Memory ${formatBytes(peak)} of ${formatBytes(available)} free (${describePlan(event.memory)})${how}`,
+      );
+    }
     for (const [name, set] of Object.entries(event.sets)) {
       const cut = set.truncatedRecords > 0 ? `, ${grouped(set.truncatedRecords)} cut to max_length` : '';
       const skipped = set.skippedRecords > 0 ? `, ${grouped(set.skippedRecords)} skipped` : '';
@@ -189,30 +198,6 @@ function row(event: EventOf<'train'>): string {
   return columns.map(({ value, width }) => value(event).padStart(width)).join('');
 }
 
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'KB', 'MB', 'GB', 'TB'];
-  let value = bytes;
-  let unit = 0;
-  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
-}
-
-/** 3.9M, 1.5B. */
-export function formatCount(count: number): string {
-  if (count >= 1e9) return `${(count / 1e9).toFixed(1)}B`;
-  if (count >= 1e6) return `${(count / 1e6).toFixed(1)}M`;
-  if (count >= 1e3) return `${(count / 1e3).toFixed(1)}K`;
-  return String(count);
-}
-
 function grouped(count: number): string {
   return count.toLocaleString('en-US');
-}
-
-/** 0:42, 12:05, 3:04:59. */
-export function formatDuration(seconds: number): string {
-  const whole = Math.round(seconds);
-  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const shown = parts[0] === 0 ? parts.slice(1) : parts;
-  return shown.map((part, i) => (i === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
 }

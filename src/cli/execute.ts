@@ -1,9 +1,10 @@
 /** Trains a run in this process with everything a person expects of the terminal; `train` and `resume` share it. */
 
 import { relative } from 'node:path';
+import { formatDuration } from '../core/units.js';
 import type { Run } from '../runs/run-folder.js';
 import { type TrainOutcome, trainRun } from '../train/trainer.js';
-import { formatDuration, RunDisplay } from './display.js';
+import { RunDisplay } from './display.js';
 import { describeFailure, type ExitCode, exitCode, quoted } from './failure.js';
 import { listenForStop } from './stopping.js';
 import { editorPty, Terminal } from './terminal.js';

@@ -96,9 +96,6 @@ export function configMistakes(raw: unknown): ConfigMistake[] {
 /** What is wrong with values that are right by themselves. */
 function* contradictions(config: RunConfig): Generator<Mistake> {
   const at = (key: string, message: string, advice: string): Mistake => ({ path: [key], message, advice });
-  if (config.bf16) {
-    yield at('bf16', 'this engine computes in float32 only, for now', 'Remove the key or set it to false.');
-  }
   if (config.initialize_model && config.use_peft) {
     yield at(
       'use_peft',

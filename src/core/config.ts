@@ -163,7 +163,14 @@ export const runConfigSchema = z.strictObject({
   temperature: z.number().min(0).default(0).describe('Temperature of evaluation answers; 0: the most likely token.'),
 
   // Machine
-  bf16: z.boolean().default(false).describe('Compute in bfloat16. This engine computes in float32 for now.'),
+  bf16: z
+    .boolean()
+    .default(false)
+    .describe('Matrix products in bfloat16; weights, sums and the optimizer stay in float32. CPUs need AVX512-BF16.'),
+  gradient_checkpointing: z
+    .union([z.boolean(), z.literal('auto')])
+    .default('auto')
+    .describe('Compute activations again in the backward pass: less memory, slower; `auto`: where memory is short.'),
   device: z
     .string()
     .regex(/^(auto|cpu|cuda(:\d+)?)$/, '`auto`, `cpu` or `cuda:0`')

@@ -43,6 +43,17 @@ const setupEvent = z.object({
   /** Whether `totalSteps` is exact, or estimated from part of a streamed file. */
   exact: z.boolean(),
   maskSource: z.string(),
+  /** Bytes of the device's memory: what is planned for, and what was free. Older runs lack it. */
+  memory: z
+    .object({
+      weights: count,
+      training: count,
+      working: count,
+      peak: count,
+      available: count,
+      checkpointing: z.boolean(),
+    })
+    .optional(),
   /** By name; the training data is `train`. */
   sets: z.record(
     z.string(),

@@ -35,6 +35,7 @@ export async function openTrainingData(options: TrainingDataOptions, signal?: Ab
     ...opened,
     next: (count, stop) => abortable(client.ask('next', count), stop),
     seek: async (epoch, index) => void (await client.ask('seek', { epoch, index })),
+    largest: (count, epochs) => client.ask('largest', { count, epochs }),
     decode: (tokens) => client.ask('decode', tokens),
     pieces: (tokens) => client.ask('pieces', tokens),
     encodePrompts: (texts) => client.ask('encodePrompts', texts),

@@ -1,7 +1,14 @@
 /** What passes between the worker that does the data work and the thread that asks for it. */
 
 import type { Place } from '../core/errors.js';
-import type { DataReport, EvaluationSet, PromptExample, TokenizedExample, TrainingDataOptions } from './types.js';
+import type {
+  BatchSize,
+  DataReport,
+  EvaluationSet,
+  PromptExample,
+  TokenizedExample,
+  TrainingDataOptions,
+} from './types.js';
 
 export interface WorkerData {
   readonly options: TrainingDataOptions;
@@ -13,6 +20,7 @@ export interface Requests {
   open: { readonly in: null; readonly out: Opened };
   next: { readonly in: number; readonly out: TokenizedExample[] };
   seek: { readonly in: { readonly epoch: number; readonly index: number }; readonly out: null };
+  largest: { readonly in: { readonly count: number; readonly epochs: number }; readonly out: BatchSize };
   decode: { readonly in: Int32Array; readonly out: string };
   pieces: { readonly in: Int32Array; readonly out: string[] };
   encodePrompts: { readonly in: readonly string[]; readonly out: PromptExample[] };

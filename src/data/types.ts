@@ -96,6 +96,15 @@ export interface EvaluationSet {
   readonly labels: readonly string[] | undefined;
 }
 
+/** What a batch takes of a model's memory. */
+export interface BatchSize {
+  readonly tokens: number;
+  /** Tokens of its longest sequence. */
+  readonly longest: number;
+  /** Positions with a loss. */
+  readonly trained: number;
+}
+
 export interface TrainingData {
   readonly report: DataReport;
   /** Tokens that end a turn or a text: generation stops at them. */
@@ -108,6 +117,11 @@ export interface TrainingData {
   next(count: number, signal?: AbortSignal): Promise<TokenizedExample[]>;
   /** Goes to the example `index` of epoch `epoch` (from 0): the start of an epoch, or where a resumed run continues. */
   seek(epoch: number, index: number): Promise<void>;
+  /**
+   * The most of everything in any `count` examples that `next` will give together in that many epochs; a bound while the data is not
+   * known as a whole (streaming).
+   */
+  largest(count: number, epochs: number): Promise<BatchSize>;
   decode(tokens: Int32Array): Promise<string>;
   /** The text that each token stands for; of a character made by several tokens the last has it, the others are empty. */
   pieces(tokens: Int32Array): Promise<string[]>;

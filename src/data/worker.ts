@@ -33,6 +33,8 @@ class DataWorker {
       case 'seek':
         await this.opened(this.feed).seek(request.argument.epoch, request.argument.index);
         return null;
+      case 'largest':
+        return this.opened(this.feed).largest(request.argument.count, request.argument.epochs);
       case 'decode':
         return this.opened(this.tokenizer).tokenizer.decode([...request.argument], false);
       case 'pieces':

@@ -12,11 +12,13 @@ import type {
   Generated,
   GenerateOptions,
   Memory,
+  MemoryPlan,
   ModelInfo,
   OpenOptions,
   TokenStats,
   UpdateOptions,
   UpdateStats,
+  Work,
 } from './types.js';
 
 /** `EngineModel` of native/addon/addon.cpp. */
@@ -35,6 +37,7 @@ export interface NativeModel {
 
 export interface NativeEngine {
   open(options: OpenOptions): Promise<NativeModel>;
+  plan(options: OpenOptions, work: Work): Promise<MemoryPlan>;
   devices(): Device[];
   /** Cancels what the engine does and ends its threads. For a process that exits: nothing settles afterwards. */
   stop(): void;

@@ -1,7 +1,7 @@
 /** Checks of everything that crosses into the addon, each wrong argument with its own message; the addon trusts its caller. */
 
 import { nearestName } from '../core/nearest.js';
-import type { AdapterOptions, Batch, GenerateOptions, ModelInfo, OpenOptions, UpdateOptions } from './types.js';
+import type { AdapterOptions, Batch, GenerateOptions, ModelInfo, OpenOptions, UpdateOptions, Work } from './types.js';
 
 function fail(name: string, message: string): never {
   throw new TypeError(`${name} ${message}`);
@@ -53,18 +53,35 @@ export function checkOpen(options: OpenOptions): void {
     'mode',
     'adapter',
     'initialize',
+    'checkpointing',
+    'working',
   ]);
   checkText('directory', options.directory);
   checkText('device', options.device);
-  if (options.precision !== 'fp32') fail('precision', `must be fp32, not ${String(options.precision)}`);
+  if (options.precision !== 'fp32' && options.precision !== 'bf16') {
+    fail('precision', `must be fp32 or bf16, not ${String(options.precision)}`);
+  }
   checkNumber('threads', options.threads, 0, 1024, true);
   checkNumber('seed', options.seed, 0, Number.MAX_SAFE_INTEGER, true);
   if (options.mode !== 'train' && options.mode !== 'infer')
     fail('mode', `must be train or infer, not ${String(options.mode)}`);
   if (options.adapter !== undefined) checkAdapter(options.adapter);
-  if (options.initialize !== undefined && typeof options.initialize !== 'boolean') {
-    fail('initialize', `must be true or false, not ${String(options.initialize)}`);
+  for (const key of ['initialize', 'checkpointing'] as const) {
+    const value = options[key];
+    if (value !== undefined && typeof value !== 'boolean') fail(key, `must be true or false, not ${String(value)}`);
   }
+  if (options.working !== undefined) checkNumber('working', options.working, 0, Number.MAX_SAFE_INTEGER, true);
+}
+
+export function checkWork(work: Work): void {
+  checkKeys('work', work, ['training', 'evaluation', 'prompts', 'promptLength', 'newTokens']);
+  for (const key of ['training', 'evaluation'] as const) {
+    const shape = work[key];
+    checkKeys(key, shape, ['tokens', 'longest', 'trained', 'measured']);
+    for (const [name, value] of Object.entries(shape)) checkNumber(`${key}.${name}`, value, 0, 2 ** 31 - 1, true);
+  }
+  for (const key of ['prompts', 'promptLength', 'newTokens'] as const)
+    checkNumber(key, work[key], 0, 2 ** 31 - 1, true);
 }
 
 function checkTokens(name: string, tokens: Int32Array, vocabulary: number): void {

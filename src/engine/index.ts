@@ -2,8 +2,18 @@
 
 import { LabError } from '../core/errors.js';
 import { loadAddon, type NativeModel, translated } from './addon.js';
-import { checkBatch, checkGenerate, checkOpen, checkText, checkUpdate } from './check.js';
-import type { Batch, Device, GenerateOptions, Model, ModelInfo, OpenOptions, UpdateOptions } from './types.js';
+import { checkBatch, checkGenerate, checkOpen, checkText, checkUpdate, checkWork } from './check.js';
+import type {
+  Batch,
+  Device,
+  GenerateOptions,
+  MemoryPlan,
+  Model,
+  ModelInfo,
+  OpenOptions,
+  UpdateOptions,
+  Work,
+} from './types.js';
 
 export type * from './types.js';
 
@@ -18,14 +28,25 @@ export function devices(): Device[] {
  */
 export async function openModel(options: OpenOptions): Promise<Model> {
   checkOpen(options);
-  const known = devices().map((device) => device.id);
-  if (!known.includes(options.device)) {
-    throw new LabError(`the device ${options.device} is not here`, {
-      place: { field: 'device' },
-      advice: `This engine has: ${known.join(', ')}.`,
-    });
-  }
+  checkDevice(options.device);
   return new EngineModel(await translated(loadAddon().open(options)), options.mode);
+}
+
+/** What `openModel` with these options would take for that work, counted by the engine itself. Rejects as `openModel` does. */
+export async function planMemory(options: OpenOptions, work: Work): Promise<MemoryPlan> {
+  checkOpen(options);
+  checkDevice(options.device);
+  checkWork(work);
+  return translated(loadAddon().plan(options, work));
+}
+
+function checkDevice(device: string): void {
+  const known = devices().map(({ id }) => id);
+  if (known.includes(device)) return;
+  throw new LabError(`the device ${device} is not here`, {
+    place: { field: 'device' },
+    advice: `This engine has: ${known.join(', ')}.`,
+  });
 }
 
 class EngineModel implements Model {

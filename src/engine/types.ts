@@ -60,7 +60,11 @@ export interface OpenOptions {
   readonly directory: string;
   /** `cpu`; `cuda:0` when the engine has CUDA. */
   readonly device: string;
-  readonly precision: 'fp32';
+  /**
+   * Of matrix products and what goes into them; sums, statistics, trained weights and the optimizer are fp32 all the same. `bf16` needs
+   * a processor with AVX512-BF16 (`avx512_bf16` among the device's features).
+   */
+  readonly precision: 'fp32' | 'bf16';
   /** Threads of the CPU backend; 0 means one for each core. */
   readonly threads: number;
   /** Seeds adapter initialisation and dropout. */
@@ -71,6 +75,41 @@ export interface OpenOptions {
   readonly adapter?: AdapterOptions | string;
   /** Draw fresh weights as `config.json` says (`initializer_range`) instead of reading safetensors. For pre-training. */
   readonly initialize?: boolean;
+  /** Keep the layers' inputs alone, and make the rest again in the backward pass: the same numbers, less memory, a third more work. */
+  readonly checkpointing?: boolean;
+  /** Bytes of working memory to take at once, as `planMemory` gave them. */
+  readonly working?: number;
+}
+
+/** The largest batch of its kind. */
+export interface BatchShape {
+  readonly tokens: number;
+  /** Tokens of one sequence. */
+  readonly longest: number;
+  /** Positions with a loss, and positions that are measured only. */
+  readonly trained: number;
+  readonly measured: number;
+}
+
+/** The largest of everything that a model will be asked to do. */
+export interface Work {
+  readonly training: BatchShape;
+  readonly evaluation: BatchShape;
+  /** Of one call of `generate`; 0: none. */
+  readonly prompts: number;
+  readonly promptLength: number;
+  readonly newTokens: number;
+}
+
+/** Bytes of a device's memory. Weights that are used in their file are not in it. */
+export interface MemoryPlan {
+  readonly weights: number;
+  /** Gradients and moments. */
+  readonly training: number;
+  /** Activations, and whatever else lives for one batch. */
+  readonly working: number;
+  /** Everything at the worst moment, the caches of generation too. */
+  readonly peak: number;
 }
 
 export interface UpdateOptions {

@@ -136,7 +136,7 @@ function labelsOf(set: EvaluationSet): readonly string[] {
 }
 
 /** The longest completion of the set and a quarter more: an answer that goes on longer is wrong anyway. */
-function answerLimit(set: EvaluationSet): number {
+export function answerLimit(set: EvaluationSet): number {
   let longest = 0;
   for (const { groups } of set.examples) {
     let completion = 0;

@@ -16,6 +16,7 @@ import type { Device, Model } from '../engine/types.js';
 import { answerPrompts } from './answers.js';
 import { microbatches, toBatch } from './batching.js';
 import type { EvaluationContext } from './evaluate.js';
+import { availableMemory, planRun } from './memory.js';
 import { openRunData } from './open-data.js';
 import { chooseDevice, openRunModel } from './open-model.js';
 import { learningRateAt, planSteps } from './schedule.js';
@@ -40,7 +41,8 @@ export async function measure({ config, seconds, stop }: MeasureOptions): Promis
   const data = await openRunData(config, template, stop);
   try {
     const longest = await longestMicrobatch(data, config.per_device_train_batch_size, stop);
-    const model = await openRunModel({ config, info: { kind: 'train' } }, id, undefined);
+    const memory = await planRun({ config, info: { kind: 'train' } }, id, undefined, data, await availableMemory());
+    const model = await openRunModel(memory.options);
     try {
       return await withModel(config, data, model, longest, { id, memory: device?.memory ?? 0, seconds, stop });
     } finally {

@@ -2,7 +2,7 @@
 
 import { LabError } from '../core/errors.js';
 import { devices, openModel } from '../engine/index.js';
-import type { Model } from '../engine/types.js';
+import type { Model, OpenOptions } from '../engine/types.js';
 import type { Run } from '../runs/run-folder.js';
 
 /** @param wanted `auto`: the first GPU, else the CPU */
@@ -23,12 +23,12 @@ export interface ModelNeeds {
   readonly info: Pick<Run['info'], 'kind'>;
 }
 
-/** @param checkpoint folder to continue from, with its optimizer state */
-export async function openRunModel(
+/** @param checkpoint folder to continue from */
+export function modelOptions(
   { config, info }: ModelNeeds,
   device: string,
   checkpoint: string | undefined,
-): Promise<Model> {
+): OpenOptions {
   const targets = config.lora_target_modules;
   const adapter = {
     r: config.lora_r,
@@ -37,17 +37,23 @@ export async function openRunModel(
     targetModules: typeof targets === 'string' ? targets.split(',').map((name) => name.trim()) : targets,
   };
   const training = info.kind === 'train';
-  const model = await openModel({
+  return {
     directory: checkpoint !== undefined && !config.use_peft ? checkpoint : config.model_name_or_path,
     device,
-    precision: 'fp32',
+    precision: config.bf16 ? 'bf16' : 'fp32',
     threads: config.threads,
     seed: config.seed,
     mode: training ? 'train' : 'infer',
     // The untuned model has no adapter.
     ...(config.use_peft && training ? { adapter: checkpoint ?? adapter } : {}),
     ...(config.initialize_model && checkpoint === undefined ? { initialize: true } : {}),
-  });
+    ...(config.gradient_checkpointing === true ? { checkpointing: true } : {}),
+  };
+}
+
+/** @param checkpoint whose optimizer state the model goes on with */
+export async function openRunModel(options: OpenOptions, checkpoint?: string): Promise<Model> {
+  const model = await openModel(options);
   if (checkpoint === undefined) return model;
   try {
     await model.loadState(checkpoint);

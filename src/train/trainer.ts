@@ -18,6 +18,7 @@ import type { Run } from '../runs/run-folder.js';
 import { toBatch } from './batching.js';
 import { evaluateSet } from './evaluate.js';
 import { StepFeed, type StepWork } from './feed.js';
+import { availableMemory, planRun, type RunMemory } from './memory.js';
 import { addStats, emptyWindow, lossFigures } from './meter.js';
 import { isFiniteOn, nonFiniteError } from './non-finite.js';
 import { openRunData, problemEvents, setSizes } from './open-data.js';
@@ -118,13 +119,14 @@ class Attempt {
     const data = this.own(await openRunData(config, this.template, stop));
     for (const warning of problemEvents(data.report)) this.emit(warning);
     const device = await chooseDevice(config.device);
-    const model = this.own(await openRunModel(run, device, checkpoint?.directory));
+    const memory = await planRun(run, device, checkpoint?.directory, data, await availableMemory());
+    const model = this.own(await openRunModel(memory.options, checkpoint?.directory));
 
     // The plan: how many steps there are and how the learning rate goes.
     const { records, exact } = data.report.train;
     const plan = this.plan(records, exact);
     this.state = { ...this.state, totalSteps: plan.totalSteps };
-    this.emit(setupEvent(run, device, model, data, plan));
+    this.emit(setupEvent(run, device, model, memory, data, plan));
 
     // Evaluation before the first step, and one that an interruption left undone.
     if (this.state.step === 0 && (config.eval_on_start || baseline)) {
@@ -371,7 +373,14 @@ class Attempt {
   }
 }
 
-function setupEvent(run: Run, device: string, model: Model, data: TrainingData, plan: Plan): BodyOf<'setup'> {
+function setupEvent(
+  run: Run,
+  device: string,
+  model: Model,
+  memory: RunMemory,
+  data: TrainingData,
+  plan: Plan,
+): BodyOf<'setup'> {
   const baseline = run.info.kind === 'baseline';
   return {
     type: 'setup',
@@ -384,6 +393,11 @@ function setupEvent(run: Run, device: string, model: Model, data: TrainingData, 
     stepsPerEpoch: plan.exact && data.report.train.exact ? plan.stepsPerEpoch : null,
     exact: plan.exact,
     maskSource: data.report.maskSource,
+    memory: {
+      ...memory.plan,
+      available: memory.available,
+      checkpointing: memory.options.checkpointing === true,
+    },
     sets: setSizes(data.report),
   };
 }

@@ -1,7 +1,6 @@
 // What saves work or memory changes nothing: activation checkpointing, rows that nothing is asked about, the order of sequences.
 
-#include <cstring>
-#include <numeric>
+#include <algorithm>
 
 #include "test/model/reference.h"
 
@@ -97,6 +96,42 @@ TEST_P(Savings, TheOrderOfSequencesChangesOnlyRounding) {
     OpenOptions options = this->options(true, false);
     options.precision = precision;
     expectSame(gradientsOf(options, turned.view()), gradientsOf(options, stored.view()), bound(precision));
+  }
+}
+
+/// What a model was seen to take is what was planned, and a step takes nothing more than was taken at the start.
+TEST_P(Savings, ThePlanIsWhatIsTaken) {
+  const StoredBatch all = batch(3, "all"), mixed = batch(3, "mixed");
+  int32_t longest = 0, trained = 0;
+  for (size_t s = 1; s < all.offsets.size(); ++s) longest = std::max(longest, all.offsets[s] - all.offsets[s - 1]);
+  for (const float weight : mixed.weights) trained += weight > 0;
+  const int32_t measured = static_cast<int32_t>(std::count(mixed.groups.begin(), mixed.groups.end(), 2)) - trained;
+  const auto size = static_cast<int32_t>(all.tokens.size());
+  const std::vector<std::vector<int32_t>> prompts(5, std::vector<int32_t>(7, 3));
+  GenerateOptions generate;
+  generate.maxNewTokens = 9;
+  for (const DType precision : precisions()) {
+    for (const bool adapter : {false, true}) {
+      for (const bool checkpointing : {false, true}) {
+        OpenOptions options = this->options(true, adapter);
+        options.precision = precision;
+        options.checkpointing = checkpointing;
+        const auto backend = makeCpuBackend(2);
+        const Work work{{size, longest, trained, measured}, {size, longest, 0, trained + measured}, 5, 7, 9};
+        const MemoryPlan plan = Model::plan(options, work, *backend);
+        options.working = plan.working;
+        const auto model = Model::open(options, backend);
+        EXPECT_EQ(plan.weights + plan.training + plan.working, backend->currentBytes());
+        model->accumulate(mixed.view());
+        const size_t bytes = backend->currentBytes();
+        model->accumulate(mixed.view());
+        model->update({});
+        model->evaluate(all.view());
+        EXPECT_EQ(backend->currentBytes(), bytes);
+        model->generate(prompts, generate);
+        EXPECT_NEAR(static_cast<double>(backend->peakBytes()), static_cast<double>(plan.peak), 0.02 * static_cast<double>(plan.peak));
+      }
+    }
   }
 }
 

@@ -1,8 +1,8 @@
 /** `sft-lab devices`: what this machine can train on. */
 
 import type { Command } from 'commander';
+import { formatBytes } from '../../core/units.js';
 import { devices } from '../../engine/index.js';
-import { formatBytes } from '../display.js';
 import { exitCode } from '../failure.js';
 
 export function addDevices(program: Command): void {

@@ -3,9 +3,9 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { LabError } from '../../core/errors.js';
 import type { Measurement, Refusal } from '../../core/measurement.js';
+import { formatBytes, formatCount, formatDuration } from '../../core/units.js';
 import { measure } from '../../train/measure.js';
 import { loadConfig, readConfig, readyConfig } from '../config-file.js';
-import { formatBytes, formatCount, formatDuration } from '../display.js';
 import { asUsage, exitCode, exitCodeOf, UsageError } from '../failure.js';
 import { listenForStop } from '../stopping.js';
 import { collect } from './train.js';

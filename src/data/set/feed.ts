@@ -3,7 +3,7 @@
 import type { TokenizedExample } from '../../core/data.js';
 import { permutation, Random } from '../../core/random.js';
 import type { ExampleTokenizer } from '../text/examples.js';
-import type { TrainingDataOptions } from '../types.js';
+import type { BatchSize, TrainingDataOptions } from '../types.js';
 import { attempt, type LoadedRecord, loadRecords, type Progress } from './load.js';
 import { promptKey } from './normal.js';
 import type { ExampleList } from './packed.js';
@@ -16,7 +16,12 @@ export interface Feed {
   next(count: number): Promise<TokenizedExample[]>;
   /** Goes to example `index` of an epoch. */
   seek(epoch: number, index: number): Promise<void>;
+  /** The most of everything in any `count` examples handed out together; a bound where only reading them would tell. */
+  largest(count: number, epochs: number): BatchSize;
 }
+
+/** Looked through at most for the largest batch: what comes after so many has hardly a chance of being larger. */
+const mostSearched = 20_000_000;
 
 export class MemoryFeed implements Feed {
   private order: Uint32Array = new Uint32Array();
@@ -34,12 +39,38 @@ export class MemoryFeed implements Feed {
   }
 
   async seek(epoch: number, index: number): Promise<void> {
+    this.order = this.orderOf(epoch);
+    this.at = Math.min(index, this.order.length);
+  }
+
+  largest(count: number, epochs: number): BatchSize {
+    const sizes = Array.from({ length: this.examples.length }, (_, i) => this.examples.sizeAt(i));
+    let most = { tokens: 0, longest: 0, trained: 0 };
+    const different = this.options.shuffle ? epochs : 1;
+    for (let epoch = 0; epoch < different && epoch * sizes.length < mostSearched; epoch++) {
+      const order = this.orderOf(epoch);
+      for (let start = 0; start < order.length; start += count) {
+        const batch = { tokens: 0, longest: 0, trained: 0 };
+        for (const i of order.subarray(start, start + count)) {
+          const { tokens, trained } = sizes[i] ?? { tokens: 0, trained: 0 };
+          batch.tokens += tokens;
+          batch.trained += trained;
+          batch.longest = Math.max(batch.longest, tokens);
+        }
+        most = {
+          tokens: Math.max(most.tokens, batch.tokens),
+          longest: Math.max(most.longest, batch.longest),
+          trained: Math.max(most.trained, batch.trained),
+        };
+      }
+    }
+    return most;
+  }
+
+  private orderOf(epoch: number): Uint32Array {
     const { seed, shuffle } = this.options;
     const count = this.examples.length;
-    this.order = shuffle
-      ? permutation(count, new Random(seed, epoch))
-      : Uint32Array.from({ length: count }, (_, i) => i);
-    this.at = Math.min(index, count);
+    return shuffle ? permutation(count, new Random(seed, epoch)) : Uint32Array.from({ length: count }, (_, i) => i);
   }
 }
 
@@ -84,6 +115,11 @@ export class StreamFeed implements Feed {
       // It takes a record's tokens to know whether it was handed out.
       if (this.tokenize(record) !== undefined) i++;
     }
+  }
+
+  largest(count: number): BatchSize {
+    const tokens = count * this.options.maxLength;
+    return { tokens, longest: this.options.maxLength, trained: tokens };
   }
 
   /** Undefined where the record trains nothing, or the template refuses it and bad records are skipped. */

@@ -2,14 +2,19 @@
 
 import type { TokenizedExample } from '../../core/data.js';
 
-/** A list that feeds read from; arrays of examples are one. */
+/** A list that feeds read from. */
 export interface ExampleList {
   readonly length: number;
   at(index: number): TokenizedExample | undefined;
+  /** Tokens of an example, and those with a loss. */
+  sizeAt(index: number): { readonly tokens: number; readonly trained: number };
 }
 
-/** Entries of `meta` for each example: end in `tokens`, number of the file, index and line of the record, tokens cut off. */
-const width = 5;
+/**
+ * Entries of `meta` for each example: end in `tokens`, number of the file, index and line of the record, tokens cut off, tokens
+ * with a loss.
+ */
+const width = 6;
 
 export class PackedExamples implements ExampleList {
   length = 0;
@@ -33,7 +38,13 @@ export class PackedExamples implements ExampleList {
     if (file < 0) file = this.files.push(place.file) - 1;
     const at = width * this.length++;
     if (at + width > this.meta.length) this.meta = grown(this.meta, new Float64Array(2 * this.meta.length));
-    this.meta.set([end, file, place.index, place.line, truncated], at);
+    const trained = mask.reduce((sum, one) => sum + one, 0);
+    this.meta.set([end, file, place.index, place.line, truncated, trained], at);
+  }
+
+  sizeAt(index: number): { tokens: number; trained: number } {
+    const start = index === 0 ? 0 : (this.meta[width * (index - 1)] ?? 0);
+    return { tokens: (this.meta[width * index] ?? 0) - start, trained: this.meta[width * index + 5] ?? 0 };
   }
 
   at(index: number): TokenizedExample | undefined {

@@ -5,9 +5,9 @@ import { PassThrough } from 'node:stream';
 import { WriteStream } from 'node:tty';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { experimentName } from '../../../src/cli/config-file.js';
-import { formatBytes, formatCount, formatDuration } from '../../../src/cli/display.js';
 import { quoted } from '../../../src/cli/failure.js';
 import { oneLine, printable, Terminal } from '../../../src/cli/terminal.js';
+import { formatBytes, formatCount, formatDuration } from '../../../src/core/units.js';
 
 let folder: string;
 beforeEach(() => {

@@ -67,7 +67,6 @@ describe('parseConfig', () => {
     [{ ...least, train_dataset: ['a', { path: 3 }] }, 'train_dataset[1].path', 'expected a string, got 3'],
     [{ ...least, train_dataset: { path: 'a', fields: { promt: 'q' } } }, 'train_dataset.fields.promt', 'no such key'],
     [{ ...least, eval_dataset: { valid: { path: 'a', frmat: 'x' } } }, 'eval_dataset.valid.frmat', 'no such key'],
-    [{ ...least, bf16: true }, 'bf16', 'float32 only'],
     [{ ...least, eval_strategy: 'steps', test_size: 2 }, 'eval_strategy', 'needs eval_steps'],
     [{ ...least, eval_strategy: 'epoch' }, 'eval_strategy', 'no evaluation set'],
     [{ ...least, test_size: 0.1, eval_dataset: 'b' }, 'test_size', 'nothing to split off'],

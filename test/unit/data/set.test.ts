@@ -4,6 +4,7 @@ import type { Example, TokenizedExample } from '../../../src/core/data.js';
 import { permutation, Random } from '../../../src/core/random.js';
 import { MemoryFeed } from '../../../src/data/set/feed.js';
 import { detectLabels, promptKey } from '../../../src/data/set/normal.js';
+import { PackedExamples } from '../../../src/data/set/packed.js';
 import { split, subset } from '../../../src/data/set/split.js';
 
 function ask(index: number, prompt: string): { example: Example } {
@@ -97,17 +98,20 @@ describe('random', () => {
 });
 
 describe('the feed', () => {
-  const examples: TokenizedExample[] = Array.from({ length: 10 }, (_, index) => ({
-    place: { file: 'x', index, line: index },
-    tokens: new Int32Array(1),
-    groups: new Uint8Array(1),
-    mask: new Uint8Array(1),
-    truncated: 0,
-  }));
+  const packed = new PackedExamples();
+  for (let index = 0; index < 10; index++) {
+    packed.add({
+      place: { file: 'x', index, line: index },
+      tokens: new Int32Array(index + 1),
+      groups: new Uint8Array(index + 1),
+      mask: new Uint8Array(index + 1).fill(1, index),
+      truncated: 0,
+    });
+  }
   const indexes = (found: readonly TokenizedExample[]): number[] => found.map(({ place }) => place.index);
 
   test('gives each example once an epoch, in another order each time, and goes on where it is sent', async () => {
-    const feed = new MemoryFeed(examples, { seed: 3, shuffle: true });
+    const feed = new MemoryFeed(packed, { seed: 3, shuffle: true });
     await feed.seek(0, 0);
     const first = indexes([...(await feed.next(4)), ...(await feed.next(4)), ...(await feed.next(4))]);
     expect(await feed.next(4)).toEqual([]);
@@ -118,8 +122,31 @@ describe('the feed', () => {
     expect(indexes(await feed.next(10))).toEqual(first.slice(7));
   });
 
+  test('knows its largest batch before it hands it out', async () => {
+    const feed = new MemoryFeed(packed, { seed: 3, shuffle: true });
+    const most = { tokens: 0, longest: 0, trained: 0 };
+    for (let epoch = 0; epoch < 3; epoch++) {
+      await feed.seek(epoch, 0);
+      for (;;) {
+        const batch = await feed.next(4);
+        if (batch.length === 0) break;
+        const lengths = batch.map(({ tokens }) => tokens.length);
+        most.tokens = Math.max(
+          most.tokens,
+          lengths.reduce((sum, length) => sum + length, 0),
+        );
+        most.longest = Math.max(most.longest, ...lengths);
+        most.trained = Math.max(most.trained, batch.length);
+      }
+    }
+    expect(feed.largest(4, 3)).toEqual(most);
+    expect(feed.largest(4, 1).tokens).toBeLessThanOrEqual(most.tokens);
+    const inOrder = new MemoryFeed(packed, { seed: 3, shuffle: false });
+    expect(inOrder.largest(4, 9)).toEqual({ tokens: 26, longest: 10, trained: 4 });
+  });
+
   test('without shuffling keeps the order of the file', async () => {
-    const feed = new MemoryFeed(examples, { seed: 3, shuffle: false });
+    const feed = new MemoryFeed(packed, { seed: 3, shuffle: false });
     await feed.seek(5, 0);
     expect(indexes(await feed.next(10))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });

@@ -1,0 +1,147 @@
+/**
+ * Whether a run fits: its memory is planned by the engine from the largest batches of its data, before anything is computed. Where it does
+ * not fit, activations are computed again instead of kept (if the config leaves that open), or the run is refused with what would fit.
+ */
+
+import { readFile } from 'node:fs/promises';
+import { freemem } from 'node:os';
+import type { ResolvedConfig } from '../core/config.js';
+import { LabError } from '../core/errors.js';
+import { formatBytes } from '../core/units.js';
+import type { TrainingData } from '../data/types.js';
+import { devices, planMemory } from '../engine/index.js';
+import type { BatchShape, MemoryPlan, OpenOptions, Work } from '../engine/types.js';
+import { answerLimit } from './answers.js';
+import { microbatches } from './batching.js';
+import { type ModelNeeds, modelOptions } from './open-model.js';
+
+export interface RunMemory {
+  /** To open the model with. */
+  readonly options: OpenOptions;
+  readonly plan: MemoryPlan;
+  /** Bytes that were free. */
+  readonly available: number;
+}
+
+interface Fit extends RunMemory {
+  readonly fits: boolean;
+}
+
+/**
+ * @param checkpoint folder to continue from
+ * @param available bytes that may be taken
+ * @throws LabError where the run needs more memory than that
+ */
+export async function planRun(
+  needs: ModelNeeds,
+  device: string,
+  checkpoint: string | undefined,
+  data: TrainingData,
+  available: number,
+): Promise<RunMemory> {
+  const planFor = async (config: ResolvedConfig): Promise<Fit> => {
+    const changed = { ...needs, config };
+    return fitting(changed, modelOptions(changed, device, checkpoint), await workOf(changed, data), available);
+  };
+  const found = await planFor(needs.config);
+  // Of a stream the largest batch is only bounded: that is no reason to refuse it, nor to take so much at once.
+  if (!data.report.train.exact) return { ...found, options: { ...found.options, working: 0 } };
+  if (found.fits) return found;
+  const changes: string[] = [];
+  for (const [text, change] of remedies(needs.config, device)) {
+    if (changes.length < 3 && (await planFor({ ...needs.config, ...change })).fits) changes.push(text);
+  }
+  const need = `this run needs ${formatBytes(found.plan.peak)} of memory, and ${formatBytes(available)} are free`;
+  throw new LabError(`${need} (${describePlan(found.plan)})`, {
+    place: { field: 'per_device_train_batch_size' },
+    advice: changes.length > 0 ? `Each of these fits: ${changes.join('; ')}.` : 'Choose a smaller model.',
+  });
+}
+
+export function describePlan({ weights, training, working }: Omit<MemoryPlan, 'peak'>): string {
+  const parts = [`weights ${formatBytes(weights)}`];
+  if (training > 0) parts.push(`gradients and moments ${formatBytes(training)}`);
+  parts.push(`activations ${formatBytes(working)}`);
+  return parts.join(', ');
+}
+
+/** Bytes that could still be taken: what the system has, or what the container it runs in may have. */
+export async function availableMemory(): Promise<number> {
+  const system = /^MemAvailable:\s+(\d+) kB$/m.exec(await textOf('/proc/meminfo'))?.[1];
+  const limits = [system === undefined ? freemem() : Number(system) * 1024];
+  const most = Number.parseInt(await textOf('/sys/fs/cgroup/memory.max'), 10);
+  const used = Number.parseInt(await textOf('/sys/fs/cgroup/memory.current'), 10);
+  if (Number.isFinite(most) && Number.isFinite(used)) limits.push(Math.max(0, most - used));
+  return Math.min(...limits);
+}
+
+async function fitting(
+  { config, info }: ModelNeeds,
+  options: OpenOptions,
+  work: Work,
+  available: number,
+): Promise<Fit> {
+  const attempt = async (wanted: OpenOptions): Promise<Fit> => {
+    const plan = await planMemory(wanted, work);
+    return { options: { ...wanted, working: plan.working }, plan, available, fits: plan.peak <= available };
+  };
+  const kept = await attempt(options);
+  if (kept.fits || config.gradient_checkpointing !== 'auto' || info.kind !== 'train') return kept;
+  return attempt({ ...options, checkpointing: true });
+}
+
+/** What one could change, the least harmful first. */
+function* remedies(config: ResolvedConfig, device: string): Generator<[string, Partial<ResolvedConfig>]> {
+  if (config.gradient_checkpointing === false) {
+    yield ['"gradient_checkpointing": "auto"', { gradient_checkpointing: 'auto' }];
+  }
+  const features = devices().find(({ id }) => id === device)?.features ?? [];
+  if (!config.bf16 && features.includes('avx512_bf16')) yield ['"bf16": true', { bf16: true }];
+  for (let part = 2; config.per_device_train_batch_size / part >= 1; part *= 2) {
+    const size = Math.floor(config.per_device_train_batch_size / part);
+    const steps = config.gradient_accumulation_steps * part;
+    yield [
+      `"per_device_train_batch_size": ${size} with "gradient_accumulation_steps": ${steps}`,
+      { per_device_train_batch_size: size, gradient_accumulation_steps: steps },
+    ];
+  }
+  if (!config.use_peft && !config.initialize_model) yield ['"use_peft": true (a LoRA adapter)', { use_peft: true }];
+}
+
+const nothing: BatchShape = { tokens: 0, longest: 0, trained: 0, measured: 0 };
+
+/** The largest of everything that the run will ask of its model. */
+async function workOf({ config, info }: ModelNeeds, data: TrainingData): Promise<Work> {
+  const evaluates = config.eval_strategy !== 'no' || config.eval_on_start || info.kind === 'baseline';
+  return {
+    training: info.kind === 'train' ? await trainingShape(config, data) : nothing,
+    ...(evaluates ? evaluationWork(config, data) : { evaluation: nothing, prompts: 0, promptLength: 0, newTokens: 0 }),
+  };
+}
+
+async function trainingShape(config: ResolvedConfig, data: TrainingData): Promise<BatchShape> {
+  const most = await data.largest(config.per_device_train_batch_size, Math.ceil(config.num_train_epochs));
+  return { ...most, measured: config.prompt_loss_steps > 0 ? most.tokens - most.trained : 0 };
+}
+
+function evaluationWork(config: ResolvedConfig, data: TrainingData): Omit<Work, 'training'> {
+  let [tokens, longest, prompts, promptLength, newTokens] = [0, 0, 0, 0, 0];
+  for (const set of data.evaluation) {
+    for (const batch of microbatches(set.examples, config.per_device_eval_batch_size)) {
+      const lengths = batch.map((example) => example.tokens.length);
+      tokens = Math.max(
+        tokens,
+        lengths.reduce((sum, length) => sum + length, 0),
+      );
+      longest = Math.max(longest, ...lengths);
+    }
+    prompts = Math.max(prompts, Math.min(set.prompts.length, config.per_device_eval_batch_size));
+    for (const { prompt } of set.prompts) promptLength = Math.max(promptLength, prompt.length);
+    newTokens = Math.max(newTokens, config.eval_max_new_tokens ?? answerLimit(set));
+  }
+  return { evaluation: { tokens, longest, trained: 0, measured: tokens }, prompts, promptLength, newTokens };
+}
+
+async function textOf(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch(() => '');
+}

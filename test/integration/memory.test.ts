@@ -1,0 +1,87 @@
+/** The memory plan: what a run says it will take is what it takes, and a run that does not fit is told what would. */
+
+import { dirname } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../src/cli/config-file.js';
+import type { ResolvedConfig } from '../../src/core/config.js';
+import { resolveConfig } from '../../src/core/config-parse.js';
+import { devices } from '../../src/engine/index.js';
+import { planRun, type RunMemory } from '../../src/train/memory.js';
+import { openRunData } from '../../src/train/open-data.js';
+import { history, makeWorkspace, run, type Workspace } from './support.js';
+
+let workspace: Workspace;
+beforeAll(() => {
+  workspace = makeWorkspace();
+});
+afterAll(() => workspace.remove());
+
+const bf16 = devices()[0]?.features?.includes('avx512_bf16') === true;
+
+it.each([
+  ['full', {}],
+  ['full, activations computed again', { gradient_checkpointing: true }],
+  ['full, bf16', { bf16 }],
+  ['streamed', { streaming: true }],
+])('a run takes what was planned: %s', async (name, keys) => {
+  const file = workspace.config('planned.sft.json', {
+    ...keys,
+    run_name: name.replaceAll(', ', '-'),
+    logging_steps: 24,
+  });
+  const { code, stdout, stderr } = await run(workspace, 'train', file);
+  expect([stderr, code]).toEqual(['', 0]);
+  expect(stdout).toMatch(/^Memory \S+ \S+ of .* free \(weights .*, gradients and moments .*, activations .*\)/m);
+  const folder = workspace.path('.sft', 'planned', name.replaceAll(', ', '-'));
+  const { history: folded } = await history(folder);
+  const planned = folded.setup?.memory;
+  const taken = folded.train.at(-1)?.memory.peak ?? 0;
+  expect(planned?.checkpointing).toBe('gradient_checkpointing' in keys);
+  // Where the data is streamed, the largest batch is not known but bounded.
+  if ('streaming' in keys) expect(planned?.peak).toBeGreaterThanOrEqual(taken);
+  else expect(Math.abs((planned?.peak ?? 0) / taken - 1)).toBeLessThan(0.05);
+});
+
+describe('a run that does not fit', () => {
+  async function planned(keys: Partial<ResolvedConfig>, available: number): Promise<RunMemory> {
+    const file = workspace.config('large.sft.json', { per_device_train_batch_size: 32, ...keys });
+    const loaded = await loadConfig(file, []);
+    const config = {
+      ...resolveConfig(loaded.config, dirname(file), 'large'),
+      model_name_or_path: workspace.path('model'),
+    };
+    const data = await openRunData(config, undefined, new AbortController().signal);
+    try {
+      return await planRun({ config, info: { kind: 'train' } }, 'cpu', undefined, data, available);
+    } finally {
+      await data.close();
+    }
+  }
+
+  it('computes activations again where the config leaves that open', async () => {
+    const kept = await planned({}, 1e12);
+    expect(kept.options.checkpointing).toBeUndefined();
+    const again = await planned({}, kept.plan.peak - 1);
+    expect(again.options.checkpointing).toBe(true);
+    expect(again.plan.peak).toBeLessThan(kept.plan.peak);
+  });
+
+  it('is refused with what would fit, and that fits', async () => {
+    const { plan } = await planned({}, 1e12);
+    const available = plan.peak - 1;
+    const refusal = planned({ gradient_checkpointing: false }, available);
+    await expect(refusal).rejects.toMatchObject({
+      message: expect.stringContaining('this run needs'),
+      place: { field: 'per_device_train_batch_size' },
+      advice: expect.stringMatching(
+        /"gradient_checkpointing": "auto"; .*"per_device_train_batch_size": 16 with "gradient_accumulation_steps": 2/,
+      ),
+    });
+    const half = await planned(
+      { gradient_checkpointing: false, per_device_train_batch_size: 16, gradient_accumulation_steps: 2 },
+      available,
+    );
+    expect(half.plan.peak).toBeLessThanOrEqual(available);
+    await expect(planned({}, 1000)).rejects.toMatchObject({ advice: 'Choose a smaller model.' });
+  });
+});
