@@ -39,10 +39,11 @@ export const training: Trial = {
       longest,
       vocabulary: referenceShape.vocabulary,
     });
+    const model = await bench.model(referenceShape);
     const works = (['full', 'lora'] as const).flatMap((method) =>
       (['fp32', 'bf16'] as const).map(
-        async (precision): Promise<Work> => ({
-          model: await bench.model(referenceShape),
+        (precision): Work => ({
+          model,
           data: path,
           sizes,
           method,
@@ -60,13 +61,13 @@ export const training: Trial = {
     const figures: Figure[] = [];
     const checks: Check[] = [];
     const notes: string[] = [];
-    for (const work of await Promise.all(works)) {
+    for (const work of works) {
       const part = await measure(bench, work, rounds);
       figures.push(...part.figures);
       checks.push(...part.checks);
       notes.push(...part.notes);
     }
-    const tokens = measuredTokens({ ...(await works[0]), steps } as Work, warmup).tokens / (steps - warmup);
+    const tokens = sizes.reduce((sum, size) => sum + size.tokens, 0) / steps;
     return {
       setting:
         `hidden 896, 8 layers, 14/2 heads, vocabulary 32,000, random weights; ${group} records of ${longest / 8} to ${longest} ` +
