@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import * as vscode from 'vscode';
-import { activate as activateFineTune } from './editor/fine-tune.js';
+import { register as form } from './editor/form/index.js';
 import { activate as activateRun } from './editor/run.js';
 import { RunStore } from './editor/runs/store.js';
 import type { Register, Services } from './editor/services.js';
@@ -11,7 +11,7 @@ import { register as terminal } from './editor/terminal/index.js';
 import { register as tree } from './editor/tree/index.js';
 import { Launcher } from './launch/launcher.js';
 
-const surfaces: readonly Register[] = [terminal, tree, status];
+const surfaces: readonly Register[] = [terminal, tree, status, form];
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const output = vscode.window.createOutputChannel('SFT Lab', { log: true });
@@ -28,6 +28,5 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   });
   context.subscriptions.push(output, runs, new vscode.Disposable(forget));
   for (const register of surfaces) context.subscriptions.push(register(context, services));
-  activateFineTune(context);
   activateRun(context, services);
 }

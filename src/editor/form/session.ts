@@ -1,0 +1,414 @@
+/**
+ * One open form: its values, what they mean, and what is found out about them. Every change is shown at once; reading the data
+ * and measuring a step follow when the typing pauses, and are given up when the next change comes. No `vscode` here.
+ */
+
+import { createHash } from 'node:crypto';
+import { basename, dirname } from 'node:path';
+import type { ResolvedConfig, RunConfigInput } from '../../core/config.js';
+import { checkConfig, resolveConfig } from '../../core/config-parse.js';
+import { LabError } from '../../core/errors.js';
+import { comparisonEpochs, configOf, fieldOf, hasPreset, withPreset } from '../../core/form-config.js';
+import type { Measurement } from '../../core/measurement.js';
+import { planSteps } from '../../core/plan.js';
+import { type PresetId, presetOf, presets, recommendedPreset } from '../../core/presets.js';
+import type {
+  Choice,
+  FormActivity,
+  FormCost,
+  FormData,
+  FormKey,
+  FormPlan,
+  FormProblem,
+  FormState,
+  FormValues,
+} from '../../core/view/form.js';
+import { findModel } from '../../data/models.js';
+import type { TrainingDataOptions } from '../../data/types.js';
+import { failureOf, previewOptions, type ReadData, readPreview } from './preview.js';
+
+export interface FormSetting {
+  /** The data set file. */
+  readonly file: string;
+  readonly uri: string;
+  readonly bytes: number;
+  /** Shown folder of the data set. */
+  readonly folder: string;
+  readonly outputDir: string | undefined;
+  readonly values: FormValues;
+  /** Whether the values are to be those that the model wants; false for a form that is restored. */
+  readonly fresh: boolean;
+  readonly models: readonly Choice[];
+  readonly evaluations: readonly Choice[];
+  readonly devices: readonly Choice[];
+  /** Bytes of the device that trains unless another is chosen. */
+  readonly memory: number;
+  parametersOf(model: string): number | undefined;
+}
+
+export interface FormTools {
+  measure(config: RunConfigInput, folder: string, signal: AbortSignal): Promise<Measurement>;
+  /** Whether steps are measured unasked. */
+  measuresAlone(): boolean;
+  /** Whether something trains on this machine now. */
+  busy(): boolean;
+  show(state: FormState): void;
+  note(error: unknown): void;
+}
+
+export interface FormDelays {
+  readonly read: number;
+  readonly measure: number;
+}
+
+/** Keys that a measurement does not depend on: what they change is computed from its figures. */
+const unmeasured: readonly string[] = [
+  'num_train_epochs',
+  'learning_rate',
+  'lr_scheduler_type',
+  'warmup_ratio',
+  'experiment',
+  'run_name',
+  'output_dir',
+  'seed',
+  'weight_decay',
+  'max_grad_norm',
+];
+const keptReadings = 8;
+
+export class FormSession {
+  private values: FormValues;
+  private models: readonly Choice[];
+  private evaluations: readonly Choice[];
+  private data: FormData = { status: 'reading' };
+  private cost: { status: Exclude<FormCost['status'], 'measured'>; error?: LabError } = { status: 'waiting' };
+  private measured: { readonly key: string; readonly figures: Measurement; readonly disturbed: boolean } | undefined;
+  private activity: FormActivity = { kind: 'idle' };
+  private modelProblem: FormProblem | undefined;
+  private resolved: ResolvedConfig | undefined;
+  private dataKey = '';
+  private measureKey = '';
+  private reading = new AbortController();
+  private measuring = new AbortController();
+  private readonly picked = new Map<string, number | undefined>();
+  private readTimer: NodeJS.Timeout | undefined;
+  private measureTimer: NodeJS.Timeout | undefined;
+  private readonly readings = new Map<string, ReadData>();
+  private readonly measurements = new Map<string, NonNullable<FormSession['measured']>>();
+  private closed = false;
+
+  constructor(
+    private readonly setting: FormSetting,
+    private readonly tools: FormTools,
+    private readonly delays: FormDelays = { read: 200, measure: 600 },
+  ) {
+    this.values = setting.fresh
+      ? withPreset(setting.values, presetOf(this.recommendedFor(setting.values)))
+      : setting.values;
+    this.models = setting.models;
+    this.evaluations = setting.evaluations;
+  }
+
+  begin(): void {
+    this.change({});
+  }
+
+  set(key: FormKey, value: string): void {
+    if (this.values[key] === value) return;
+    const before = this.values;
+    const values = { ...before, [key]: value };
+    // Another model wants other values, unless a person has changed them.
+    const follows = key === 'model_name_or_path' && hasPreset(before, presetOf(this.recommendedFor(before)));
+    this.change(follows ? withPreset(values, presetOf(this.recommendedFor(values))) : values);
+  }
+
+  applyPreset(id: string): void {
+    const preset = presets.find((one) => one.id === id);
+    if (preset !== undefined) this.change(withPreset(this.values, preset));
+  }
+
+  /** A model or an evaluation set that was picked from outside the list. */
+  offer(key: 'model_name_or_path' | 'evaluation', choice: Choice, parameters?: number): void {
+    if (key === 'evaluation') this.evaluations = withChoice(this.evaluations, choice);
+    else {
+      this.models = withChoice(this.models, choice);
+      this.picked.set(choice.value, parameters);
+    }
+    this.set(key, choice.value);
+    this.push();
+  }
+
+  private recommendedFor({ model_name_or_path: model }: FormValues): PresetId {
+    const parameters = this.picked.get(model) ?? this.setting.parametersOf(model);
+    return recommendedPreset(parameters, this.setting.memory);
+  }
+
+  showActivity(activity: FormActivity): void {
+    this.activity = activity;
+    this.push();
+  }
+
+  get current(): FormValues {
+    return this.values;
+  }
+
+  /** The config as it stands; undefined while something is wrong with it. */
+  config(): RunConfigInput | undefined {
+    return this.problems().some(({ severity }) => severity === 'error') ? undefined : this.parse().config;
+  }
+
+  measureNow(): void {
+    void this.measure();
+  }
+
+  /** Ends what goes on in the background; a run that starts wants the machine to itself. */
+  rest(): void {
+    clearTimeout(this.readTimer);
+    clearTimeout(this.measureTimer);
+    this.measuring.abort();
+    if (this.cost.status === 'measuring') this.cost = { status: 'off' };
+  }
+
+  close(): void {
+    this.closed = true;
+    this.rest();
+    this.reading.abort();
+  }
+
+  push(): void {
+    if (this.closed) return;
+    const { setting } = this;
+    const plan = this.plan();
+    this.tools.show({
+      type: 'state',
+      dataSet: { uri: setting.uri, name: basename(setting.file), folder: setting.folder, bytes: setting.bytes },
+      values: this.values,
+      models: [...this.models],
+      evaluations: [...this.evaluations],
+      devices: [...setting.devices],
+      presets: presets.map(({ id, label, detail }) => ({
+        id,
+        label,
+        detail,
+        recommended: id === this.recommendedFor(this.values),
+      })),
+      preset: presets.find((preset) => hasPreset(this.values, preset))?.id ?? null,
+      problems: this.problems(),
+      data: this.data,
+      plan,
+      cost: this.formCost(plan),
+      activity: this.activity,
+    });
+  }
+
+  private change(values: Partial<FormValues>): void {
+    this.values = { ...this.values, ...values };
+    if (this.activity.kind !== 'starting') this.activity = { kind: 'idle' };
+    this.push();
+    clearTimeout(this.readTimer);
+    this.readTimer = setTimeout(() => void this.look(), this.delays.read);
+  }
+
+  private parse(): ReturnType<typeof configOf> {
+    const { file, outputDir } = this.setting;
+    return configOf(this.values, { trainDataset: basename(file), outputDir });
+  }
+
+  /** Of the values, of the model, and what the measurement said of a field. */
+  private problems(): FormProblem[] {
+    const { problems } = this.parse();
+    const all = [...problems, ...(this.modelProblem === undefined ? [] : [this.modelProblem])];
+    const refused = this.cost.error;
+    const field = fieldOf(refused?.place.field?.split('.')[0]);
+    if (refused !== undefined && field !== undefined && !all.some((one) => one.field === field)) {
+      const { message, advice } = refused;
+      all.push({ field, severity: 'error', message, ...(advice === undefined ? {} : { advice }) });
+    }
+    return all;
+  }
+
+  /** After a change: reads the data anew where it matters, and measures where that matters. */
+  private async look(): Promise<void> {
+    const { config, problems } = this.parse();
+    if (problems.length > 0) return this.wait();
+    const folder = dirname(this.setting.file);
+    try {
+      const checked = checkConfig(config);
+      const model = await findModel(config.model_name_or_path, folder);
+      const resolved = { ...resolveConfig(checked, folder, 'experiment'), model_name_or_path: model };
+      const options = await previewOptions(resolved);
+      this.modelProblem = undefined;
+      this.resolved = resolved;
+      await this.read(options);
+    } catch (error) {
+      if (this.closed) return;
+      this.reading.abort();
+      const advice = error instanceof LabError ? error.advice : undefined;
+      this.modelProblem = {
+        field: 'model_name_or_path',
+        severity: 'error',
+        message: error instanceof Error ? error.message : String(error),
+        ...(advice === undefined ? {} : { advice }),
+      };
+      this.dataKey = '';
+      this.wait();
+    }
+  }
+
+  /** Nothing is measured until what is wrong has been put right. */
+  private wait(): void {
+    this.measuring.abort();
+    clearTimeout(this.measureTimer);
+    this.cost = { status: 'waiting' };
+    this.push();
+  }
+
+  private async read(options: TrainingDataOptions): Promise<void> {
+    const key = digest(options);
+    if (key !== this.dataKey) {
+      this.dataKey = key;
+      this.reading.abort();
+      const known = this.readings.get(key);
+      if (known !== undefined) this.data = known;
+      else void this.readAnew(key, options);
+    }
+    this.push();
+    if (this.data.status === 'read' && this.data.whole) this.measureSoon();
+  }
+
+  private async readAnew(key: string, options: TrainingDataOptions): Promise<void> {
+    const reading = new AbortController();
+    this.reading = reading;
+    // What was read before stays to be seen until the new reading has something to show.
+    if (this.data.status === 'read') this.data = { ...this.data, whole: false };
+    else this.data = { status: 'reading' };
+    this.wait();
+    try {
+      await readPreview(
+        options,
+        (data) => {
+          if (reading.signal.aborted) return;
+          this.data = data;
+          if (data.whole) this.keep(key, data);
+          this.push();
+        },
+        reading.signal,
+      );
+      if (!reading.signal.aborted) this.measureSoon();
+    } catch (error) {
+      if (reading.signal.aborted || this.closed) return;
+      if (!(error instanceof LabError)) this.tools.note(error);
+      this.data = failureOf(error);
+      this.push();
+    }
+  }
+
+  private keep(key: string, data: ReadData): void {
+    this.readings.set(key, data);
+    for (const oldest of this.readings.keys()) {
+      if (this.readings.size <= keptReadings) break;
+      this.readings.delete(oldest);
+    }
+  }
+
+  private measureSoon(): void {
+    const key = this.keyOfMeasurement();
+    const known = this.measurements.get(key);
+    if (known !== undefined) this.measured = known;
+    const valid = this.measured?.key === key;
+    if (key === this.measureKey && (valid || this.cost.status === 'measuring' || this.cost.status === 'failed')) {
+      this.push();
+      return;
+    }
+    this.measuring.abort();
+    this.measureKey = key;
+    this.cost = { status: valid || !this.tools.measuresAlone() ? 'off' : 'measuring' };
+    this.push();
+    clearTimeout(this.measureTimer);
+    if (this.cost.status === 'measuring') {
+      this.measureTimer = setTimeout(() => void this.measure(), this.delays.measure);
+    }
+  }
+
+  private async measure(): Promise<void> {
+    const config = this.parse();
+    if (config.problems.length > 0 || this.closed) return;
+    const key = this.keyOfMeasurement();
+    this.measuring.abort();
+    const measuring = new AbortController();
+    this.measuring = measuring;
+    this.measureKey = key;
+    this.cost = { status: 'measuring' };
+    this.push();
+    const before = this.tools.busy();
+    try {
+      const figures = await this.tools.measure(config.config, dirname(this.setting.file), measuring.signal);
+      if (measuring.signal.aborted) return;
+      this.measured = { key, figures, disturbed: before || this.tools.busy() };
+      this.measurements.set(key, this.measured);
+      this.cost = { status: 'off' };
+    } catch (error) {
+      if (measuring.signal.aborted || this.closed) return;
+      if (!(error instanceof LabError)) this.tools.note(error);
+      this.cost = { status: 'failed', error: error instanceof LabError ? error : new LabError(String(error)) };
+    }
+    this.push();
+  }
+
+  private keyOfMeasurement(): string {
+    const kept = Object.entries(this.resolved ?? {}).filter(([key]) => !unmeasured.includes(key));
+    return digest(Object.fromEntries(kept));
+  }
+
+  private plan(): FormPlan | null {
+    const { data } = this;
+    const { config, problems } = this.parse();
+    if (data.status !== 'read' || problems.length > 0) return null;
+    const checked = checkConfig(config);
+    const { totalSteps, stepsPerEpoch } = planSteps(checked, data.records, data.exact);
+    return {
+      steps: totalSteps,
+      stepsPerEpoch,
+      tokens: Math.round(data.tokens * checked.num_train_epochs),
+      lossTokens: Math.round(data.lossTokens * checked.num_train_epochs),
+      exact: data.exact && data.whole,
+    };
+  }
+
+  /** From the measured rates to what these values take. */
+  private formCost(plan: FormPlan | null): FormCost {
+    const { measured, cost } = this;
+    if (cost.status === 'failed') {
+      const { message = 'the measurement failed', advice } = cost.error ?? {};
+      return { status: 'failed', message, ...(advice === undefined ? {} : { advice }) };
+    }
+    const valid = measured !== undefined && measured.key === this.measureKey && plan !== null;
+    if (cost.status !== 'off' || !valid) return { status: cost.status };
+    const { figures } = measured;
+    const epochs = Number(this.values.num_train_epochs) || 1;
+    const train = plan.tokens / figures.tokensPerSecond + plan.steps * figures.secondsPerUpdate;
+    const perEvaluation = figures.evaluations === 0 ? 0 : figures.evaluationSeconds / figures.evaluations;
+    const evaluations = figures.evaluations === 0 ? 0 : Math.ceil(epochs);
+    return {
+      status: 'measured',
+      device: figures.device,
+      deviceMemory: figures.deviceMemory,
+      memory: figures.device === 'cpu' ? figures.processMemory : figures.engineMemory,
+      tokensPerSecond: figures.tokensPerSecond,
+      parameters: figures.parameters,
+      trainableParameters: figures.trainableParameters,
+      trainSeconds: train,
+      evaluationSeconds: evaluations * perEvaluation,
+      comparisonSeconds: comparisonEpochs * (train / epochs + perEvaluation),
+      disturbed: measured.disturbed,
+    };
+  }
+}
+
+function withChoice(choices: readonly Choice[], choice: Choice): Choice[] {
+  return [...choices.filter(({ value }) => value !== choice.value), choice];
+}
+
+function digest(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('base64');
+}
