@@ -2,8 +2,8 @@
 
 import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { register as config } from './editor/config/index.js';
 import { register as form } from './editor/form/index.js';
-import { activate as activateRun } from './editor/run.js';
 import { RunStore } from './editor/runs/store.js';
 import type { Register, Services } from './editor/services.js';
 import { register as status } from './editor/status/index.js';
@@ -11,7 +11,7 @@ import { register as terminal } from './editor/terminal/index.js';
 import { register as tree } from './editor/tree/index.js';
 import { Launcher } from './launch/launcher.js';
 
-const surfaces: readonly Register[] = [terminal, tree, status, form];
+const surfaces: readonly Register[] = [terminal, tree, status, form, config];
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const output = vscode.window.createOutputChannel('SFT Lab', { log: true });
@@ -28,5 +28,4 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   });
   context.subscriptions.push(output, runs, new vscode.Disposable(forget));
   for (const register of surfaces) context.subscriptions.push(register(context, services));
-  activateRun(context, services);
 }

@@ -7,6 +7,7 @@ import { text as readAll } from 'node:stream/consumers';
 import type { ResolvedConfig, RunConfig } from '../core/config.js';
 import { type Override, parseConfig, resolveConfig } from '../core/config-parse.js';
 import { LabError } from '../core/errors.js';
+import { experimentNameOf } from '../core/experiment.js';
 import { readError } from '../runs/files.js';
 import { findModel } from '../train/model-folder.js';
 
@@ -62,11 +63,7 @@ function parseSet(set: string, directory: string): Override {
 
 /** The name an experiment has unless the config gives one: that of the file. */
 export function experimentName(file: string): string {
-  const name = basename(file)
-    .replace(/(\.sft)?\.json$/i, '')
-    .replace(/[^\w .-]+/g, '-')
-    .replace(/^[^\w]+/, '');
-  return name === '' ? 'experiment' : name;
+  return experimentNameOf(basename(file).replace(/(\.sft)?\.json$/i, ''));
 }
 
 /** Absolute paths, model found. */

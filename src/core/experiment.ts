@@ -36,6 +36,12 @@ export const experimentSchema = z.object({
 });
 export type Experiment = z.infer<typeof experimentSchema>;
 
+/** What an experiment is called after a file: the stem of its name, as far as it is one for an experiment. */
+export function experimentNameOf(stem: string): string {
+  const name = stem.replace(/[^\w .-]+/g, '-').replace(/^[^\w]+/, '');
+  return name === '' ? 'experiment' : name;
+}
+
 /** One run of a comparison: the values it takes on the axes. */
 export interface Variant {
   readonly name: string;

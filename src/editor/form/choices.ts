@@ -13,7 +13,9 @@ import { describeModel, type FoundModel, installedModels } from '../../data/mode
 import type { MeasurerOptions } from './measurer.js';
 
 /** Files that `src/data` reads, by the end of their names. */
-export const dataSetFile = /(?<!\.sft)\.jsonl?$/i;
+export const dataSetFile =
+  /((?<!\.sft)\.json|\.jsonl|\.ndjson|\.csv|\.tsv|\.tab)(\.(gz|gzip|zst|zstd))?$|\.(xlsx|parquet|arrow)$/i;
+export const dataSetEndings = ['jsonl', 'json', 'ndjson', 'csv', 'tsv', 'xlsx', 'parquet', 'arrow', 'gz', 'zst'];
 
 /** Name of a data set without what its format adds. */
 export function stemOf(file: string): string {

@@ -2,7 +2,7 @@
  * Right-click on a data set → Fine-tune…: a form, filled in, that shows what will be trained on, what it costs and what is
  * wrong, and starts the run.
  *
- * Commands: sft-lab.fineTune. Settings: sft-lab.modelFolders, sft-lab.measureAutomatically. Does nothing in an untrusted
+ * Commands: sft-lab.fineTune, sft-lab.addExamples. Settings: sft-lab.modelFolders, sft-lab.measureAutomatically. Does nothing in an untrusted
  * workspace.
  */
 
@@ -10,6 +10,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import * as vscode from 'vscode';
 import { formatError } from '../../core/errors.js';
+import { experimentNameOf } from '../../core/experiment.js';
 import { defaultValues } from '../../core/form-config.js';
 import { type FormValues, formPageState } from '../../core/view/form.js';
 import { starterName } from '../../data/models.js';
@@ -18,12 +19,14 @@ import { showView, webviewOptions } from '../webview.js';
 import {
   configPath,
   type Devices,
+  dataSetEndings,
   dataSetFile,
   evaluationChoices,
   findDevices,
   modelChoices,
   stemOf,
 } from './choices.js';
+import { addExamples } from './examples.js';
 import { FormPanel } from './panel.js';
 import type { FormSetting } from './session.js';
 
@@ -35,6 +38,7 @@ export const register: Register = (context, services) => {
   return vscode.Disposable.from(
     forms,
     vscode.commands.registerCommand('sft-lab.fineTune', (uri?: unknown) => forms.open(uri)),
+    vscode.commands.registerCommand('sft-lab.addExamples', () => addExamples(context)),
     vscode.window.registerWebviewPanelSerializer(viewType, {
       deserializeWebviewPanel: (panel, state) => forms.restore(panel, state),
     }),
@@ -133,7 +137,7 @@ class Forms implements vscode.Disposable {
         ...defaultValues(),
         model_name_or_path: models[0]?.name ?? starterName,
         evaluation: evaluation.first,
-        experiment: experimentName(file),
+        experiment: experimentNameOf(stemOf(file).replace(/[._-]train(ing)?$/i, '')),
       },
     };
   }
@@ -151,11 +155,15 @@ async function trusted(): Promise<boolean> {
 async function currentDataSet(): Promise<vscode.Uri | undefined> {
   const active = activeFile();
   if (active !== undefined && dataSetFile.test(active.path)) return active;
-  const found = await vscode.workspace.findFiles('**/*.{jsonl,json}', '{**/node_modules/**,**/.sft/**,**/.*/**}', 200);
+  const found = await vscode.workspace.findFiles(
+    `**/*.{${dataSetEndings.join(',')}}`,
+    '{**/node_modules/**,**/.sft/**,**/.*/**}',
+    200,
+  );
   const items = found
     .filter(({ path }) => dataSetFile.test(path))
-    // JSON files are seldom data sets, JSONL files nearly always.
-    .sort((a, b) => Number(b.path.endsWith('l')) - Number(a.path.endsWith('l')) || a.path.localeCompare(b.path))
+    // JSON files are seldom data sets, the others nearly always.
+    .sort((a, b) => rank(a.path) - rank(b.path) || a.path.localeCompare(b.path))
     .map((uri) => ({ label: basename(uri.path), description: vscode.workspace.asRelativePath(uri), uri }));
   const other = { label: '$(folder-opened) Another file…', uri: undefined };
   const chosen = await vscode.window.showQuickPick<(typeof items)[number] | typeof other>([...items, other], {
@@ -164,9 +172,13 @@ async function currentDataSet(): Promise<vscode.Uri | undefined> {
   if (chosen === undefined || chosen.uri !== undefined) return chosen?.uri;
   const picked = await vscode.window.showOpenDialog({
     openLabel: 'Fine-tune',
-    filters: { 'Data sets': ['jsonl', 'json'] },
+    filters: { 'Data sets': [...dataSetEndings] },
   });
   return picked?.[0];
+}
+
+function rank(path: string): number {
+  return path.endsWith('.json') ? 1 : 0;
 }
 
 function activeFile(): vscode.Uri | undefined {
@@ -187,15 +199,6 @@ async function modelFolders(): Promise<string[]> {
     ),
   ]);
   return [...new Set(found.flat().map(({ fsPath }) => dirname(fsPath)))].sort();
-}
-
-/** The data set's name, as far as it is one for an experiment. */
-function experimentName(file: string): string {
-  const name = stemOf(file)
-    .replace(/[._-]train(ing)?$/i, '')
-    .replace(/[^\w .-]+/g, '-')
-    .replace(/^[^\w]+/, '');
-  return name === '' ? 'experiment' : name;
 }
 
 function titleOf(uri: vscode.Uri): string {

@@ -8,13 +8,12 @@ import { formatError, LabError } from '../../core/errors.js';
 import { comparisonAxes } from '../../core/form-config.js';
 import { type FromForm, fromForm } from '../../core/view/form.js';
 import { describeModel } from '../../data/models.js';
+import { openRun } from '../config/open-run.js';
 import type { Services } from '../services.js';
 import { onViewMessage } from '../webview.js';
-import { absolutePath, configPath, modelChoice, stemOf } from './choices.js';
+import { absolutePath, configPath, dataSetEndings, modelChoice, stemOf } from './choices.js';
 import { type MeasurerOptions, measureConfig } from './measurer.js';
 import { FormSession, type FormSetting } from './session.js';
-
-const openRunCommand = 'sft-lab.openRun';
 
 export class FormPanel {
   private readonly session: FormSession;
@@ -111,7 +110,7 @@ export class FormPanel {
     const picked = await vscode.window.showOpenDialog({
       openLabel: 'Evaluate on this file',
       defaultUri: vscode.Uri.file(this.folder),
-      filters: { 'Data sets': ['jsonl', 'json'] },
+      filters: { 'Data sets': [...dataSetEndings] },
     });
     const file = picked?.[0]?.fsPath;
     if (file === undefined) return;
@@ -194,12 +193,6 @@ export class FormPanel {
 function comparisonOf({ run_name: _name, ...config }: RunConfigInput): RunConfigInput {
   const { loss_on, num_train_epochs } = comparisonAxes;
   return { ...config, compare: { loss_on: [...loss_on], num_train_epochs: [...num_train_epochs] } };
-}
-
-async function openRun(folder: string): Promise<void> {
-  // The panel is a surface of its own, which may be left out.
-  const commands = await vscode.commands.getCommands(true);
-  if (commands.includes(openRunCommand)) await vscode.commands.executeCommand(openRunCommand, folder);
 }
 
 async function freeName(folder: string, stem: string): Promise<string> {
