@@ -1,6 +1,6 @@
 /** The bar at the bottom: start, start as comparison, save, and how it went. */
 
-import { formatEstimate } from '../../src/core/numbers.js';
+import { formatEstimate } from '../../src/core/units.js';
 import type { FormState } from '../../src/core/view/form.js';
 import { visibleText } from '../../src/core/view/visible.js';
 import { element, fill } from '../shared/dom.js';

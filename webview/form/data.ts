@@ -1,6 +1,6 @@
 /** What the data set holds: counts, what is wrong with it, and examples token by token with the mask of the trainer. */
 
-import { formatBytes } from '../../src/core/numbers.js';
+import { formatBytes } from '../../src/core/units.js';
 import type { FormData, FormExample, FormState } from '../../src/core/view/form.js';
 import { visibleParts, visibleText } from '../../src/core/view/visible.js';
 import { element, fill } from '../shared/dom.js';

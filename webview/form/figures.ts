@@ -1,6 +1,6 @@
 /** Steps, tokens, memory and time: the last two from steps that were really trained. */
 
-import { formatBytes, formatCount, formatEstimate } from '../../src/core/numbers.js';
+import { formatBytes, formatCount, formatEstimate } from '../../src/core/units.js';
 import type { FormState } from '../../src/core/view/form.js';
 import { visibleText } from '../../src/core/view/visible.js';
 import { element, fill } from '../shared/dom.js';
