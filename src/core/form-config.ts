@@ -18,11 +18,12 @@ export interface FormContext {
   readonly outputDir: string | undefined;
 }
 
-type Kind = 'text' | 'number' | 'boolean';
+/** `flag`: true, false, or another word. */
+type Kind = 'text' | 'number' | 'flag';
 
 const kinds: Readonly<Record<FormKey, Kind>> = {
   model_name_or_path: 'text',
-  use_peft: 'boolean',
+  use_peft: 'flag',
   loss_on: 'text',
   num_train_epochs: 'number',
   evaluation: 'text',
@@ -42,6 +43,8 @@ const kinds: Readonly<Record<FormKey, Kind>> = {
   format: 'text',
   on_bad_record: 'text',
   seed: 'number',
+  bf16: 'flag',
+  gradient_checkpointing: 'flag',
   device: 'text',
   threads: 'number',
   experiment: 'text',
@@ -81,20 +84,25 @@ function fromStandard(): FormValues {
   return Object.fromEntries(entries) as FormValues;
 }
 
-/** The values with those of a preset; what the preset leaves out goes back to its default. */
-export function withPreset(values: FormValues, preset: Preset): FormValues {
-  return { ...values, ...presetTexts(preset) };
+/**
+ * The values with those of a preset; what the preset leaves out goes back to its default.
+ *
+ * @param bf16 whether the device computes in bfloat16
+ */
+export function withPreset(values: FormValues, preset: Preset, bf16: boolean): FormValues {
+  return { ...values, ...presetTexts(preset, bf16) };
 }
 
 /** Whether the values are those of the preset. */
-export function hasPreset(values: FormValues, preset: Preset): boolean {
-  const texts = presetTexts(preset);
+export function hasPreset(values: FormValues, preset: Preset, bf16: boolean): boolean {
+  const texts = presetTexts(preset, bf16);
   return presetKeys
     .filter((key) => values.use_peft === 'true' || !loraKeys.includes(key))
     .every((key) => sameNumber(values[key], texts[key]));
 }
 
-function presetTexts({ values }: Preset): Record<PresetKey, string> {
+function presetTexts({ values: wanted }: Preset, bf16: boolean): Record<PresetKey, string> {
+  const values = { ...wanted, bf16: wanted.bf16 === true && bf16 };
   const entries = presetKeys.map((key): [PresetKey, string] => [key, textOf(values[key] ?? standard[key])]);
   return Object.fromEntries(entries) as Record<PresetKey, string>;
 }
@@ -161,8 +169,8 @@ function readValue(key: FormKey, text: string, problems: FormProblem[]): unknown
     }
     return undefined;
   }
-  if (kinds[key] === 'boolean') return trimmed === 'true';
-  if (kinds[key] === 'text') return trimmed;
+  if (kinds[key] === 'flag' && (trimmed === 'true' || trimmed === 'false')) return trimmed === 'true';
+  if (kinds[key] !== 'number') return trimmed;
   // A decimal comma is what many people type.
   const number = Number(/^[-+]?\d+,\d+$/.test(trimmed) ? trimmed.replace(',', '.') : trimmed);
   if (Number.isFinite(number)) return number;

@@ -4,7 +4,7 @@ import type { RunConfigInput } from './config.js';
 
 export type PresetId = 'tiny' | 'small' | 'large-lora' | 'low-memory';
 
-/** Keys that presets set; a preset that leaves one out means its default. */
+/** Keys that presets set; a preset that leaves one out means its default, and bf16 is meant where the device has it. */
 export const presetKeys = [
   'use_peft',
   'lora_r',
@@ -16,6 +16,8 @@ export const presetKeys = [
   'warmup_ratio',
   'num_train_epochs',
   'max_length',
+  'bf16',
+  'gradient_checkpointing',
 ] as const;
 export type PresetKey = (typeof presetKeys)[number];
 
@@ -49,6 +51,7 @@ export const presets: readonly Preset[] = [
       gradient_accumulation_steps: 2,
       learning_rate: 5e-5,
       num_train_epochs: 3,
+      bf16: true,
     },
   },
   {
@@ -63,6 +66,7 @@ export const presets: readonly Preset[] = [
       gradient_accumulation_steps: 8,
       learning_rate: 2e-4,
       num_train_epochs: 3,
+      bf16: true,
     },
   },
   {
@@ -78,6 +82,8 @@ export const presets: readonly Preset[] = [
       learning_rate: 2e-4,
       max_length: 1024,
       num_train_epochs: 3,
+      bf16: true,
+      gradient_checkpointing: true,
     },
   },
 ];

@@ -32,6 +32,16 @@ const badRecords: readonly Choice[] = [
   { value: 'skip', label: 'Leave them out', detail: '' },
 ];
 
+const precisions: readonly Choice[] = [
+  { value: 'false', label: 'float32', detail: '' },
+  { value: 'true', label: 'bfloat16', detail: 'Matrix products only' },
+];
+const activations: readonly Choice[] = [
+  { value: 'auto', label: 'As memory allows', detail: '' },
+  { value: 'false', label: 'Keep', detail: 'Faster' },
+  { value: 'true', label: 'Compute again', detail: 'Less memory, slower' },
+];
+
 const pickModel = '(pick a model)';
 const pickFile = '(pick a file)';
 
@@ -153,6 +163,8 @@ export class Fields {
         'Run',
         this.text('experiment', 'Experiment', 'Runs that are compared'),
         this.text('run_name', 'Run name', 'Left out: by what it trains'),
+        this.choice('bf16', 'Precision', '', undefined, undefined, precisions),
+        this.choice('gradient_checkpointing', 'Activations', '', undefined, undefined, activations),
         this.choice('device', 'Device', ''),
         this.text('threads', 'Threads', '0: one for each core'),
       ),

@@ -25,6 +25,8 @@ export const formKeys = [
   'format',
   'on_bad_record',
   'seed',
+  'bf16',
+  'gradient_checkpointing',
   'device',
   'threads',
   'experiment',

@@ -81,12 +81,16 @@ export function sisterOf(name: string, others: readonly string[]): string | unde
   return undefined;
 }
 
-const devicesSchema = z.array(z.looseObject({ id: z.string(), name: z.string(), memory: z.number() }));
+const devicesSchema = z.array(
+  z.looseObject({ id: z.string(), name: z.string(), memory: z.number(), features: z.array(z.string()).optional() }),
+);
 
 export interface Devices {
   readonly choices: Choice[];
   /** Bytes of the device that `auto` chooses. */
   readonly memory: number;
+  /** Whether it computes in bfloat16. */
+  readonly bf16: boolean;
 }
 
 /** As `sft-lab devices` says; where it cannot, the CPU. */
@@ -99,10 +103,11 @@ export async function findDevices({ node, program }: MeasurerOptions): Promise<D
     });
     const found = devicesSchema.parse(JSON.parse(stdout));
     const first = found.find(({ id }) => id.startsWith('cuda')) ?? found[0];
+    const bf16 = first?.features?.some((feature) => /bf16/.test(feature)) ?? false;
     const choices = found.map(({ id, name }) => ({ value: id, label: `${id} · ${visibleText(name)}`, detail: '' }));
-    return { choices: [auto, ...choices], memory: first?.memory ?? totalmem() };
+    return { choices: [auto, ...choices], memory: first?.memory ?? totalmem(), bf16 };
   } catch {
-    return { choices: [auto, { value: 'cpu', label: 'cpu', detail: '' }], memory: totalmem() };
+    return { choices: [auto, { value: 'cpu', label: 'cpu', detail: '' }], memory: totalmem(), bf16: false };
   }
 }
 

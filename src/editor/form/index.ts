@@ -131,6 +131,7 @@ class Forms implements vscode.Disposable {
       evaluations: evaluation.choices,
       devices: devices.choices,
       memory: devices.memory,
+      bf16: devices.bf16,
       parametersOf: (name) => models.find((model) => model.name === name)?.parameters,
       fresh: values === undefined,
       values: values ?? {

@@ -17,6 +17,7 @@ import { FormSession, type FormSetting } from './session.js';
 
 export class FormPanel {
   private readonly session: FormSession;
+  private readonly watcher: vscode.FileSystemWatcher;
   private runFolder: string | undefined;
 
   constructor(
@@ -39,6 +40,17 @@ export class FormPanel {
       (message) => void this.receive(message).catch((error) => this.fail(error)),
       (text) => output.warn(text),
     );
+    // Whoever mends a record sees it here at once.
+    this.watcher = vscode.workspace.createFileSystemWatcher(
+      new vscode.RelativePattern(vscode.Uri.file(dirname(setting.file)), '*'),
+    );
+    const look = ({ fsPath }: vscode.Uri): void => {
+      const { evaluation } = this.session.current;
+      if (fsPath === setting.file || fsPath === absolutePath(evaluation, this.folder)) this.session.readAgain();
+    };
+    this.watcher.onDidChange(look);
+    this.watcher.onDidCreate(look);
+    this.watcher.onDidDelete(look);
     this.session.begin();
   }
 
@@ -52,6 +64,7 @@ export class FormPanel {
 
   /** The panel went. A run that was started goes on. */
   close(): void {
+    this.watcher.dispose();
     this.session.close();
   }
 

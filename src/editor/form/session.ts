@@ -43,6 +43,8 @@ export interface FormSetting {
   readonly devices: readonly Choice[];
   /** Bytes of the device that trains unless another is chosen. */
   readonly memory: number;
+  /** Whether that device computes in bfloat16. */
+  readonly bf16: boolean;
   parametersOf(model: string): number | undefined;
 }
 
@@ -81,7 +83,8 @@ export class FormSession {
   private models: readonly Choice[];
   private evaluations: readonly Choice[];
   private data: FormData = { status: 'reading' };
-  private cost: { status: Exclude<FormCost['status'], 'measured'>; error?: LabError } = { status: 'waiting' };
+  /** `idle`: what was measured counts, if anything was. */
+  private cost: { status: 'waiting' | 'idle' | 'measuring' | 'failed'; error?: LabError } = { status: 'waiting' };
   private measured: { readonly key: string; readonly figures: Measurement; readonly disturbed: boolean } | undefined;
   private activity: FormActivity = { kind: 'idle' };
   private modelProblem: FormProblem | undefined;
@@ -103,7 +106,7 @@ export class FormSession {
     private readonly delays: FormDelays = { read: 200, measure: 600 },
   ) {
     this.values = setting.fresh
-      ? withPreset(setting.values, presetOf(this.recommendedFor(setting.values)))
+      ? withPreset(setting.values, presetOf(this.recommendedFor(setting.values)), setting.bf16)
       : setting.values;
     this.models = setting.models;
     this.evaluations = setting.evaluations;
@@ -118,13 +121,14 @@ export class FormSession {
     const before = this.values;
     const values = { ...before, [key]: value };
     // Another model wants other values, unless a person has changed them.
-    const follows = key === 'model_name_or_path' && hasPreset(before, presetOf(this.recommendedFor(before)));
-    this.change(follows ? withPreset(values, presetOf(this.recommendedFor(values))) : values);
+    const follows =
+      key === 'model_name_or_path' && hasPreset(before, presetOf(this.recommendedFor(before)), this.setting.bf16);
+    this.change(follows ? withPreset(values, presetOf(this.recommendedFor(values)), this.setting.bf16) : values);
   }
 
   applyPreset(id: string): void {
     const preset = presets.find((one) => one.id === id);
-    if (preset !== undefined) this.change(withPreset(this.values, preset));
+    if (preset !== undefined) this.change(withPreset(this.values, preset, this.setting.bf16));
   }
 
   /** A model or an evaluation set that was picked from outside the list. */
@@ -157,6 +161,16 @@ export class FormSession {
     return this.problems().some(({ severity }) => severity === 'error') ? undefined : this.parse().config;
   }
 
+  /** A file of the data changed. */
+  readAgain(): void {
+    this.dataKey = '';
+    this.readings.clear();
+    this.measurements.clear();
+    this.measured = undefined;
+    this.measureKey = '';
+    this.change({});
+  }
+
   measureNow(): void {
     void this.measure();
   }
@@ -166,7 +180,7 @@ export class FormSession {
     clearTimeout(this.readTimer);
     clearTimeout(this.measureTimer);
     this.measuring.abort();
-    if (this.cost.status === 'measuring') this.cost = { status: 'off' };
+    if (this.cost.status === 'measuring') this.cost = { status: 'idle' };
   }
 
   close(): void {
@@ -192,7 +206,7 @@ export class FormSession {
         detail,
         recommended: id === this.recommendedFor(this.values),
       })),
-      preset: presets.find((preset) => hasPreset(this.values, preset))?.id ?? null,
+      preset: presets.find((preset) => hasPreset(this.values, preset, setting.bf16))?.id ?? null,
       problems: this.problems(),
       data: this.data,
       plan,
@@ -315,14 +329,12 @@ export class FormSession {
     const key = this.keyOfMeasurement();
     const known = this.measurements.get(key);
     if (known !== undefined) this.measured = known;
-    const valid = this.measured?.key === key;
-    if (key === this.measureKey && (valid || this.cost.status === 'measuring' || this.cost.status === 'failed')) {
-      this.push();
-      return;
-    }
+    const same = key === this.measureKey;
+    if (same && (this.cost.status === 'measuring' || this.cost.status === 'failed')) return;
     this.measuring.abort();
     this.measureKey = key;
-    this.cost = { status: valid || !this.tools.measuresAlone() ? 'off' : 'measuring' };
+    const wanted = this.measured?.key !== key && this.tools.measuresAlone();
+    this.cost = { status: wanted ? 'measuring' : 'idle' };
     this.push();
     clearTimeout(this.measureTimer);
     if (this.cost.status === 'measuring') {
@@ -346,7 +358,7 @@ export class FormSession {
       if (measuring.signal.aborted) return;
       this.measured = { key, figures, disturbed: before || this.tools.busy() };
       this.measurements.set(key, this.measured);
-      this.cost = { status: 'off' };
+      this.cost = { status: 'idle' };
     } catch (error) {
       if (measuring.signal.aborted || this.closed) return;
       if (!(error instanceof LabError)) this.tools.note(error);
@@ -382,8 +394,9 @@ export class FormSession {
       const { message = 'the measurement failed', advice } = cost.error ?? {};
       return { status: 'failed', message, ...(advice === undefined ? {} : { advice }) };
     }
-    const valid = measured !== undefined && measured.key === this.measureKey && plan !== null;
-    if (cost.status !== 'off' || !valid) return { status: cost.status };
+    if (cost.status !== 'idle') return { status: cost.status };
+    if (plan === null) return { status: 'waiting' };
+    if (measured === undefined || measured.key !== this.measureKey) return { status: 'off' };
     const { figures } = measured;
     const epochs = Number(this.values.num_train_epochs) || 1;
     const train = plan.tokens / figures.tokensPerSecond + plan.steps * figures.secondsPerUpdate;
