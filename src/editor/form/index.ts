@@ -7,7 +7,7 @@
  */
 
 import { stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import * as vscode from 'vscode';
 import { formatError } from '../../core/errors.js';
 import { experimentNameOf } from '../../core/experiment.js';
@@ -125,7 +125,7 @@ class Forms implements vscode.Disposable {
       file,
       uri: uri.toString(),
       bytes: size,
-      folder: vscode.workspace.asRelativePath(vscode.Uri.file(folder), true),
+      folder: shownFolder(uri),
       outputDir: outputDir === '.sft' ? undefined : outputDir,
       models: choices,
       evaluations: evaluation.choices,
@@ -200,6 +200,13 @@ async function modelFolders(): Promise<string[]> {
     ),
   ]);
   return [...new Set(found.flat().map(({ fsPath }) => dirname(fsPath)))].sort();
+}
+
+/** Of the file: the workspace folder's name and the way from there. */
+function shownFolder(uri: vscode.Uri): string {
+  const workspace = vscode.workspace.getWorkspaceFolder(uri);
+  if (workspace === undefined) return dirname(uri.fsPath);
+  return join(workspace.name, relative(workspace.uri.fsPath, dirname(uri.fsPath)));
 }
 
 function titleOf(uri: vscode.Uri): string {

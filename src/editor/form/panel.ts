@@ -154,12 +154,12 @@ export class FormPanel {
     if (config === undefined) return;
     const target = await vscode.window.showSaveDialog({
       defaultUri: vscode.Uri.file(await freeName(this.folder, stemOf(this.setting.file))),
-      filters: { 'SFT Lab run config': ['sft.json'] },
+      filters: { 'SFT Lab run config': ['json'] },
       title: 'Save run config',
     });
     if (target === undefined) return;
     const named = /\.sft\.json$/i.test(target.fsPath);
-    const file = named ? target.fsPath : `${target.fsPath.replace(/(\.sft)?(\.json)?$/i, '')}.sft.json`;
+    const file = named ? target.fsPath : `${target.fsPath.replace(/\.json$/i, '')}.sft.json`;
     // The dialog asks before a file is replaced, but not for the name that this one becomes.
     const flag = named ? 'w' : 'wx';
     await writeFile(file, `${JSON.stringify(this.moved(config, dirname(file)), null, 2)}\n`, { flag });

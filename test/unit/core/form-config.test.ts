@@ -54,7 +54,7 @@ describe('what is wrong stands at its field', () => {
     ['num_train_epochs', 'many', 'expected a number'],
     ['num_train_epochs', '', 'missing'],
     ['num_train_epochs', '0', 'more than 0'],
-    ['per_device_train_batch_size', '2.5', 'int'],
+    ['per_device_train_batch_size', '2.5', 'whole number'],
     ['learning_rate', '-1', 'at least 0'],
     ['lora_r', '0', 'at least 1'],
     ['test_size', '0', 'more than 0'],
