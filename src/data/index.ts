@@ -1,12 +1,11 @@
 /** Data sets for the trainer and the editor: the face of the worker that does the work. */
 
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { LabError } from '../core/errors.js';
+import { errorOf } from './failure.js';
 import type { Method, Opened, Reply, Requests, WorkerData } from './protocol.js';
 import type { TrainingData, TrainingDataOptions } from './types.js';
+import { workerUrl } from './worker-url.js';
 
 export type * from './types.js';
 
@@ -123,12 +122,7 @@ class Client {
       waiting.resolve(reply.value as never);
       return;
     }
-    const { lab, message, place, advice, stack } = reply.failure;
-    const error = lab
-      ? new LabError(message, { place, ...(advice === undefined ? {} : { advice }) })
-      : new Error(message);
-    if (!lab && stack !== undefined) error.stack = stack;
-    waiting.reject(error);
+    waiting.reject(errorOf(reply.failure));
   }
 
   /** Stops the worker when somebody waits and no record was begun for long. */
@@ -161,22 +155,5 @@ class Client {
     const files = [this.options.train, ...Object.values(this.options.evaluation)].flat().map(({ path }) => path);
     const file = Atomics.load(this.progress, 0) === 0 ? undefined : files[Atomics.load(this.progress, 1)];
     return file === undefined ? { file: this.options.modelDirectory } : { file, line: Atomics.load(this.progress, 2) };
-  }
-}
-
-/**
- * The bundled worker lies beside the bundle that asks for it. From the sources (tests) it is the one that test/setup/data-worker.ts made
- * of the same sources, else the built one.
- */
-function workerUrl(): URL {
-  const name = 'data-worker.js';
-  let folder = dirname(fileURLToPath(import.meta.url));
-  for (;;) {
-    for (const candidate of [join(folder, name), join(folder, 'build', name), join(folder, 'dist', name)]) {
-      if (existsSync(candidate)) return pathToFileURL(candidate);
-    }
-    const parent = dirname(folder);
-    if (parent === folder) throw new LabError('the data worker is not built', { advice: 'Run `npm run build`.' });
-    folder = parent;
   }
 }

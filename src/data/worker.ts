@@ -5,13 +5,15 @@
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { RecordPlace } from '../core/data.js';
-import { LabError } from '../core/errors.js';
-import type { Failure, Opened, Reply, Request, WorkerData } from './protocol.js';
+import { failureOf } from './failure.js';
+import type { Opened, Reply, Request, WorkerData } from './protocol.js';
 import { type Feed, MemoryFeed, StreamFeed } from './set/feed.js';
 import { prepare, requireRecords } from './set/prepare.js';
 import { prepareStream, shouldStream } from './set/prepare-stream.js';
 import { ExampleTokenizer } from './text/examples.js';
 import type { PromptExample } from './types.js';
+import { type JobData, serveJob } from './view/jobs-worker.js';
+import { serveView, type ViewData } from './view/view-worker.js';
 
 class DataWorker {
   private readonly heartbeat: Int32Array;
@@ -75,14 +77,6 @@ class DataWorker {
   }
 }
 
-function failureOf(error: unknown): Failure {
-  if (error instanceof LabError) {
-    return { lab: true, message: error.message, place: error.place, advice: error.advice, stack: error.stack };
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  return { lab: false, message, place: {}, advice: undefined, stack: error instanceof Error ? error.stack : undefined };
-}
-
 /** Requests are answered one after another, in their order. */
 function serve(port: MessagePort, worker: DataWorker): void {
   let last: Promise<void> = Promise.resolve();
@@ -99,4 +93,10 @@ function serve(port: MessagePort, worker: DataWorker): void {
   });
 }
 
-if (parentPort !== null) serve(parentPort, new DataWorker(workerData as WorkerData));
+/** One bundle, three kinds of workers: of a run's data, of a job on a whole data set, of an open data set. */
+const data = workerData as WorkerData | JobData | ViewData;
+if (parentPort !== null) {
+  if ('job' in data) void serveJob(parentPort, data);
+  else if ('view' in data) serveView(parentPort, data);
+  else serve(parentPort, new DataWorker(data));
+}

@@ -20,6 +20,8 @@ export interface Piece {
   readonly start: number;
   /** The bytes begin at the start of the line, blanks and all, and `column` is 1. */
   readonly fromLineStart?: boolean;
+  /** In arrays: line and column of the comma or bracket that ends it, which the next one begins after. */
+  readonly end?: { readonly line: number; readonly column: number };
   readonly problem?: string;
 }
 
@@ -102,7 +104,7 @@ export async function* splitArray(
   let base = begin.offset;
   const take = (last: Buffer, next: number): Piece => {
     const { bytes, size } = held.take(last);
-    const place = element.line === 0 ? { line, column, start } : { ...element, start };
+    const place = { ...(element.line === 0 ? { line, column } : element), start, end: { line, column } };
     start = next;
     element = { line: 0, column: 0 };
     elements++;

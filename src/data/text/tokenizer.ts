@@ -129,7 +129,13 @@ export class ModelTokenizer {
     throw changed(bytes, at, `puts token ${id} ${JSON.stringify(piece.toString('utf8'))}`);
   }
 
-  private piece(id: number): Buffer {
+  /** Whether it is an added token (special ones and others), which the tokenizer never splits. */
+  isAdded(id: number): boolean {
+    return this.addedIds.has(id);
+  }
+
+  /** The bytes that a token stands for. */
+  piece(id: number): Buffer {
     const known = this.pieces.get(id);
     if (known !== undefined) return known;
     const token = this.inner.id_to_token(id) ?? '';

@@ -1,0 +1,211 @@
+/** The records that a condition chooses: their numbers, in their order or by length, and where asked as a new data set. */
+
+import { constants } from 'node:fs';
+import { copyFile, type FileHandle, link, open, rm } from 'node:fs/promises';
+import { LabError } from '../../core/errors.js';
+import { normalizeAnswer } from '../../core/metrics.js';
+import { type RawRecord, readRecords } from '../read/records.js';
+import { Analyser, type AnalysisOptions, type Seen } from './analyse.js';
+import type { Beat } from './jobs.js';
+import { type RowProblemKind, rowProblemKinds } from './problem-kinds.js';
+import { textOfExample } from './text-problems.js';
+import { type Candidate, compileWhere, type TextSubject, type Where } from './where.js';
+
+export interface FilterOptions {
+  readonly data: AnalysisOptions;
+  readonly where: Where;
+  readonly sort?: 'length' | '-length';
+  /** A JSONL file to write the chosen records to; there must be none of that name. */
+  readonly output?: string;
+}
+
+export interface FilterResult {
+  readonly records: number;
+  /** Rows chosen, from 0, in the order asked for. */
+  readonly rows: Uint32Array;
+  /** Characters (or tokens, where there is a tokenizer) of each of them. */
+  readonly lengths: Uint32Array;
+  /** Chosen rows that could not be written, because they cannot be read. */
+  readonly unwritten: number;
+}
+
+/** @throws LabError where the output exists, or a record takes too long */
+export async function filter(options: FilterOptions, beat: Beat): Promise<FilterResult> {
+  if (options.output !== undefined) await requireFree(options.output);
+  const problems = await findProblems(options, beat);
+  const analyser = new Analyser({ ...options.data, evaluation: [] });
+  const test = compileWhere(options.where);
+  const chosen: { row: number; length: number }[] = [];
+  const output = options.output === undefined ? undefined : await Output.create(options.output);
+  let records = 0;
+  let unwritten = 0;
+  try {
+    for await (const record of readRecords(options.data.path)) {
+      beat.row(record.place.index);
+      records++;
+      const candidate = candidateOf(record, analyser, problems);
+      if (!test(candidate)) continue;
+      chosen.push({ row: candidate.row, length: candidate.tokens > 0 ? candidate.tokens : candidate.length });
+      if ('problem' in record) unwritten++;
+      else await output?.write(record.value);
+    }
+    await output?.finish();
+  } catch (error) {
+    await output?.discard();
+    throw error;
+  }
+  if (options.sort !== undefined) {
+    const sign = options.sort === 'length' ? 1 : -1;
+    chosen.sort((a, b) => sign * (a.length - b.length) || a.row - b.row);
+  }
+  return {
+    records,
+    rows: Uint32Array.from(chosen, ({ row }) => row),
+    lengths: Uint32Array.from(chosen, ({ length }) => length),
+    unwritten,
+  };
+}
+
+type ProblemRows = ReadonlyMap<RowProblemKind, ReadonlySet<number>>;
+
+/** Which rows have the problems that the condition asks for: that takes a look at all records first. */
+async function findProblems({ data, where }: FilterOptions, beat: Beat): Promise<ProblemRows> {
+  const kinds = problemKinds(where);
+  const rows = new Map<RowProblemKind, Set<number>>();
+  if (kinds.length === 0) return rows;
+  for (const kind of kinds) rows.set(kind, new Set());
+  const analyser = new Analyser(data, (kind, row) => rows.get(kind)?.add(row));
+  await analyser.readEvaluation(beat);
+  for await (const record of readRecords(data.path)) {
+    beat.row(record.place.index);
+    analyser.add(record);
+  }
+  analyser.finish(false);
+  return rows;
+}
+
+function problemKinds(where: Where): readonly RowProblemKind[] {
+  switch (where.kind) {
+    case 'and':
+    case 'or':
+      return [...new Set([...problemKinds(where.left), ...problemKinds(where.right)])];
+    case 'not':
+      return problemKinds(where.inner);
+    case 'problem':
+      return where.problem === 'any' ? rowProblemKinds : [where.problem];
+    default:
+      return [];
+  }
+}
+
+function candidateOf(record: RawRecord, analyser: Analyser, problems: ProblemRows): Candidate {
+  const row = record.place.index;
+  const seen = analyser.read(record);
+  return {
+    row,
+    value: 'problem' in record ? undefined : record.value,
+    format: seen?.format ?? '',
+    turns: seen?.example.kind === 'chat' ? seen.example.messages.length : 0,
+    tokens: seen?.tokenized === undefined ? 0 : seen.tokenized.tokens.length + seen.tokenized.truncated,
+    length: seen === undefined ? 0 : textOfExample(seen.example).length,
+    text: (subject) => (seen === undefined ? [] : textsOf(seen, subject)),
+    hasProblem: (kind) =>
+      kind === 'any' ? [...problems.values()].some((rows) => rows.has(row)) : (problems.get(kind)?.has(row) ?? false),
+  };
+}
+
+function textsOf({ example, format }: Seen, subject: TextSubject): readonly string[] {
+  if (subject === 'format') return [format];
+  if (example.kind === 'text') return subject === 'text' ? [example.text] : [];
+  const { messages } = example;
+  const last = messages.at(-1);
+  switch (subject) {
+    case 'text':
+      return [textOfExample(example)];
+    case 'prompt':
+      return messages.findLast(({ role }) => role === 'user')?.content === undefined
+        ? []
+        : [messages.findLast(({ role }) => role === 'user')?.content ?? ''];
+    case 'completion':
+      return last?.role === 'assistant' ? [last.content] : [];
+    case 'label':
+      return last?.role === 'assistant' ? [normalizeAnswer(last.content)] : [];
+    default:
+      return messages.flatMap(({ role, content }) => (role === subject ? [content] : []));
+  }
+}
+
+async function requireFree(path: string): Promise<void> {
+  if (!/\.jsonl$/i.test(path)) {
+    throw new LabError('a filtered data set is written as JSONL', {
+      place: { file: path },
+      advice: 'Give a name that ends in .jsonl.',
+    });
+  }
+  const there = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw new LabError('cannot be written', { place: { file: path }, advice: error.message });
+  });
+  await there?.close();
+  if (there !== undefined) throw exists(path);
+}
+
+function exists(path: string): LabError {
+  return new LabError('exists already; nothing is ever written over', {
+    place: { file: path },
+    advice: 'Give another name.',
+  });
+}
+
+/** A file that appears whole under its name, or not at all. */
+class Output {
+  private text = '';
+
+  private constructor(
+    private readonly path: string,
+    private readonly aside: string,
+    private readonly file: FileHandle,
+  ) {}
+
+  static async create(path: string): Promise<Output> {
+    const aside = `${path}.${process.pid}.partial`;
+    try {
+      return new Output(path, aside, await open(aside, 'wx'));
+    } catch (error) {
+      throw new LabError('cannot be written', {
+        place: { file: path },
+        advice: error instanceof Error ? error.message : String(error),
+      });
+    }
+  }
+
+  async write(value: unknown): Promise<void> {
+    this.text += `${JSON.stringify(value)}\n`;
+    if (this.text.length >= 1 << 18) await this.flush();
+  }
+
+  async finish(): Promise<void> {
+    await this.flush();
+    await this.file.sync();
+    await this.file.close();
+    try {
+      await link(this.aside, this.path);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === 'EEXIST') throw exists(this.path);
+      // A file system without hard links.
+      await copyFile(this.aside, this.path, constants.COPYFILE_EXCL);
+    }
+    await rm(this.aside, { force: true });
+  }
+
+  async discard(): Promise<void> {
+    await this.file.close().catch(() => undefined);
+    await rm(this.aside, { force: true });
+  }
+
+  private async flush(): Promise<void> {
+    await this.file.write(this.text);
+    this.text = '';
+  }
+}

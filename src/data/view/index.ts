@@ -1,0 +1,181 @@
+/** An open data set of any size: rows by number, its index and check, tokens of rows, analyses and filters, all outside this thread. */
+
+import { Worker } from 'node:worker_threads';
+import { LabError } from '../../core/errors.js';
+import { errorOf } from '../failure.js';
+import type { RawRecord } from '../read/records.js';
+import { workerUrl } from '../worker-url.js';
+import { type CheckResult, mergeSegments } from './check.js';
+import type { TokenRequest, TokenRow, ViewMethod, ViewMethods, ViewOpened, ViewReply } from './protocol.js';
+import { type JobOptions, runJob } from './run-job.js';
+import type { SegmentTask } from './segment.js';
+
+export type { Analysis, AnalysisOptions, RowProblems } from './analyse.js';
+export type { CheckResult } from './check.js';
+export type { FilterOptions, FilterResult } from './filter.js';
+export { type RowProblemKind, rowProblemKinds } from './problem-kinds.js';
+export type { TokenRequest, TokenRow, ViewOpened } from './protocol.js';
+export { type JobOptions, runJob } from './run-job.js';
+export { parseWhere, type Where } from './where.js';
+
+const segmentWorkers = 2;
+const leastSegment = 32 * 1024 * 1024;
+const maxHeapMegabytes = 2048;
+/** Rows and tokens of a screenful take milliseconds. */
+const stallSeconds = 30;
+
+export interface DataView {
+  readonly info: ViewOpened;
+  /** Rows from `from` (counted from 0); fewer at the end. Works before the index is made, but far rows take long then. */
+  rows(from: number, count: number): Promise<RawRecord[]>;
+  tokens(request: TokenRequest): Promise<TokenRow[]>;
+  /** Finds where the rows are. @returns how many there are */
+  index(options?: JobOptions): Promise<number>;
+  /** As `index`, and checks every line, its fields and its length on the way. Undefined for kinds that `analyse` alone can check. */
+  check(options?: JobOptions): Promise<CheckResult | undefined>;
+  close(): Promise<void>;
+}
+
+/** @throws LabError where the file cannot be read at all */
+export async function openDataView(path: string): Promise<DataView> {
+  const client = new ViewClient(path);
+  let info: ViewOpened;
+  try {
+    info = await client.ask('open', null);
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+  const segments = async (check: boolean, options: JobOptions): Promise<CheckResult | undefined> => {
+    const tasks = segmentTasks(path, info, check);
+    if (tasks.length === 0) return undefined;
+    const result = mergeSegments(await runAll(tasks, options));
+    await client.ask('marks', { marks: result.marks, rows: result.records });
+    return result;
+  };
+  return {
+    info,
+    rows: (from, count) => client.ask('rows', { from, count }),
+    tokens: (request) => client.ask('tokens', request),
+    index: async (options = {}) => (await segments(false, options))?.records ?? (await client.ask('index', null)),
+    check: (options = {}) => segments(true, options),
+    close: () => client.close(),
+  };
+}
+
+function segmentTasks(file: string, { size, segments }: ViewOpened, check: boolean): SegmentTask[] {
+  if (segments === undefined) return [];
+  const parts = Math.max(1, Math.min(segmentWorkers, Math.floor(size / leastSegment)));
+  const border = (part: number): number => (part === 0 ? 0 : part === parts ? size : Math.floor((size * part) / parts));
+  return Array.from({ length: parts }, (_, part) => ({
+    file,
+    from: border(part),
+    to: border(part + 1),
+    ...segments,
+    check,
+  }));
+}
+
+/** All or none: where one fails the others are stopped. */
+async function runAll(tasks: readonly SegmentTask[], { signal, onProgress, ...rest }: JobOptions) {
+  const stop = new AbortController();
+  const abort = (): void => stop.abort(signal?.reason);
+  if (signal?.aborted === true) abort();
+  signal?.addEventListener('abort', abort, { once: true });
+  const shares = tasks.map(() => 0);
+  try {
+    return await Promise.all(
+      tasks.map((task, i) =>
+        runJob('segment', task, {
+          ...rest,
+          signal: stop.signal,
+          onProgress: ({ row, share }) => {
+            shares[i] = share;
+            onProgress?.({ row, share: shares.reduce((sum, one) => sum + one, 0) / tasks.length });
+          },
+        }),
+      ),
+    );
+  } finally {
+    signal?.removeEventListener('abort', abort);
+    stop.abort(new LabError('another part failed'));
+  }
+}
+
+interface Waiting {
+  readonly resolve: (value: never) => void;
+  readonly reject: (reason: unknown) => void;
+  readonly since: number;
+  readonly method: ViewMethod;
+}
+
+class ViewClient {
+  private readonly worker: Worker;
+  private readonly waiting = new Map<number, Waiting>();
+  private readonly watchdog: NodeJS.Timeout;
+  private lastId = 0;
+  private failure: unknown;
+
+  constructor(path: string) {
+    this.worker = new Worker(workerUrl(), {
+      workerData: { view: path },
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes },
+    });
+    this.worker.on('message', (reply: ViewReply) => this.receive(reply));
+    this.worker.on('error', (error) => this.fail(error));
+    this.worker.on('exit', () => this.fail(new LabError('the data worker ended unexpectedly')));
+    this.worker.unref();
+    this.watchdog = setInterval(() => this.watch(), 1000);
+    this.watchdog.unref();
+  }
+
+  ask<M extends ViewMethod>(method: M, argument: ViewMethods[M]['in']): Promise<ViewMethods[M]['out']> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    const id = ++this.lastId;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(id, { resolve, reject, since: performance.now(), method });
+      this.worker.ref();
+      this.worker.postMessage({ id, method, argument });
+    });
+  }
+
+  async close(): Promise<void> {
+    // The worker removes what it unpacked; one that does not answer is stopped all the same.
+    if (this.failure === undefined) {
+      await Promise.race([
+        this.ask('close', null).catch(() => undefined),
+        new Promise((resolve) => setTimeout(resolve, 2000).unref()),
+      ]);
+    }
+    this.fail(new LabError('the data set is closed'));
+    await this.worker.terminate();
+  }
+
+  private fail(reason: unknown): void {
+    if (this.failure !== undefined) return;
+    this.failure = reason;
+    clearInterval(this.watchdog);
+    for (const { reject } of this.waiting.values()) reject(reason);
+    this.waiting.clear();
+    void this.worker.terminate();
+  }
+
+  private receive(reply: ViewReply): void {
+    const waiting = this.waiting.get(reply.id);
+    if (waiting === undefined) return;
+    this.waiting.delete(reply.id);
+    if (this.waiting.size === 0) this.worker.unref();
+    if (reply.ok) waiting.resolve(reply.value as never);
+    else waiting.reject(errorOf(reply.failure));
+  }
+
+  private watch(): void {
+    const now = performance.now();
+    for (const { since, method } of this.waiting.values()) {
+      if (method !== 'tokens' || now - since < stallSeconds * 1000) continue;
+      const advice = 'A regular expression of the tokenizer, the chat template, or a record does not come to an end.';
+      this.fail(new LabError(`tokens take longer than ${stallSeconds} s and were stopped`, { advice }));
+      return;
+    }
+  }
+}

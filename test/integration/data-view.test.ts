@@ -1,0 +1,69 @@
+/** Open data sets of any size, through their workers. */
+
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { openDataView, parseWhere, runJob } from '../../src/data/view/index.js';
+import buildDataWorker from '../setup/data-worker.js';
+import { fileWith, jsonl, plainOptions, templateText, tokenizerFolder } from '../unit/data/support.js';
+
+beforeAll(buildDataWorker);
+
+const ask = (prompt: string, completion: string): object => ({ prompt, completion });
+
+describe('in workers', () => {
+  test('a regular expression that runs away is stopped and named; the data set stays usable', async () => {
+    const path = fileWith(jsonl([ask('a', 'b'), ask(`${'a'.repeat(40)}!`, 'c')]));
+    const view = await openDataView(path);
+    try {
+      const where = parseWhere('prompt ~ /^(a+)+$/');
+      const job = runJob('filter', { data: { path, format: 'auto', evaluation: [] }, where }, { stallSeconds: 1 });
+      await expect(job).rejects.toThrow(/row 2 takes longer than 1 s/);
+      expect(await view.rows(1, 1)).toHaveLength(1);
+    } finally {
+      await view.close();
+    }
+  });
+
+  test('rows at once, index and check; a job that is cancelled ends', async () => {
+    const path = fileWith(jsonl(Array.from({ length: 5000 }, (_, i) => ask(`q${i}`, `a${i}`))));
+    const view = await openDataView(path);
+    try {
+      expect(view.info).toMatchObject({ kind: 'jsonl', records: undefined });
+      expect(await view.rows(0, 100)).toHaveLength(100);
+      expect(await view.index()).toBe(5000);
+      expect(await view.check()).toMatchObject({ records: 5000, badCount: 0 });
+      expect(await view.rows(4999, 5)).toMatchObject([{ value: { prompt: 'q4999' } }]);
+      const model = { modelDirectory: tokenizerFolder('qwen'), chatTemplate: templateText('chatml'), ...plainOptions };
+      const [row] = await view.tokens({ from: 17, count: 1, model, format: 'auto' });
+      if (row === undefined || 'problem' in row) throw new Error('no tokens');
+      expect(Buffer.from(row.bytes).toString()).toContain('<|im_start|>user\nq17<|im_end|>');
+      expect(row.ends.at(-1)).toBe(row.bytes.length);
+      const stop = AbortSignal.abort(new Error('enough'));
+      await expect(view.index({ signal: stop })).rejects.toThrow('enough');
+      await expect(
+        view.tokens({ from: 0, count: 1, model: { ...model, modelDirectory: '/nowhere' }, format: 'auto' }),
+      ).rejects.toThrow(/tokenizer.json/);
+    } finally {
+      await view.close();
+    }
+    await expect(view.rows(0, 1)).rejects.toThrow(/closed/);
+  });
+
+  test('what a packed file unpacked into is removed', async () => {
+    const path = new URL('../fixtures/tables/flat.jsonl.gz', import.meta.url).pathname;
+    const unpacked = () => readdirSync(tmpdir()).filter((name) => name.startsWith('sft-lab-view-'));
+    const before = unpacked();
+    const view = await openDataView(path);
+    expect(await view.index()).toBe(57);
+    const made = unpacked().filter((name) => !before.includes(name));
+    expect(made.length).toBeGreaterThan(0);
+    await view.close();
+    expect(made.some((name) => existsSync(join(tmpdir(), name)))).toBe(false);
+    await expect(openDataView(fileWith('', 'empty.jsonl'))).rejects.toThrow(/empty/);
+    const file = fileWith('x');
+    writeFileSync(file, '\n\n');
+    await expect(openDataView(file)).rejects.toThrow(/no records/);
+  });
+});
