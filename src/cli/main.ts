@@ -4,7 +4,9 @@ import { Command, CommanderError } from 'commander';
 import { messagesVariable } from '../core/terminal-messages.js';
 import { addCompare } from './commands/compare.js';
 import { addDevices } from './commands/devices.js';
+import { addFilter } from './commands/filter.js';
 import { addGenerate } from './commands/generate.js';
+import { addInspect } from './commands/inspect.js';
 import { addMeasure } from './commands/measure.js';
 import { addReport } from './commands/report.js';
 import { addResume } from './commands/resume.js';
@@ -23,7 +25,18 @@ const program = new Command('sft-lab')
   .showSuggestionAfterError()
   .exitOverride();
 
-for (const add of [addTrain, addCompare, addResume, addGenerate, addReport, addMeasure, addDevices, addSchema])
+for (const add of [
+  addTrain,
+  addCompare,
+  addResume,
+  addGenerate,
+  addReport,
+  addMeasure,
+  addInspect,
+  addFilter,
+  addDevices,
+  addSchema,
+])
   add(program);
 for (const command of program.commands)
   command.exitOverride().showHelpAfterError(`See sft-lab ${command.name()} --help.`);
