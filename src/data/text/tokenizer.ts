@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { LabError } from '../../core/errors.js';
+import { byteCharacters } from './bpe.js';
 import { isObject, readObject } from './files.js';
 import { type Encoded, WordEncoder } from './words.js';
 
@@ -22,13 +23,14 @@ export class ModelTokenizer {
   private readonly words: WordEncoder | undefined;
 
   constructor(directory: string) {
-    const json = readObject(directory, 'tokenizer.json');
-    if (json === undefined) {
+    const stored = readObject(directory, 'tokenizer.json');
+    if (stored === undefined) {
       throw new LabError('has no tokenizer.json', {
         place: { file: directory },
         advice: 'Save the tokenizer in the fast format: AutoTokenizer.from_pretrained(...).save_pretrained(folder).',
       });
     }
+    const json: Readonly<Record<string, unknown>> = { ...stored, pre_tokenizer: spelledOut(stored.pre_tokenizer) };
     const config = readObject(directory, 'tokenizer_config.json') ?? {};
     try {
       this.inner = new Tokenizer(json, config);
@@ -167,6 +169,18 @@ function standsAt(bytes: Buffer, at: number, piece: Buffer, from: number): boole
   return true;
 }
 
+/**
+ * GPT-2's expression, which `ByteLevel` implies, as a part of its own: the library then reads `\s` as Python's does, by which U+0085 is
+ * white space and U+FEFF is none.
+ */
+function spelledOut(part: unknown): unknown {
+  if (!isObject(part) || part.type !== 'ByteLevel' || part.use_regex === false || part.add_prefix_space === true)
+    return part;
+  const Regex = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+  const split = { type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false };
+  return { type: 'Sequence', pretokenizers: [split, { ...part, use_regex: false }] };
+}
+
 /** Whether a part of tokenizer.json (or one of those it is a sequence of) has the type. */
 function hasType(part: unknown, type: string): boolean {
   if (Array.isArray(part)) return part.some((one) => hasType(one, type));
@@ -174,16 +188,7 @@ function hasType(part: unknown, type: string): boolean {
   return part.type === type || hasType(part.normalizers ?? part.pretokenizers ?? part.decoders, type);
 }
 
-/** GPT-2's alphabet: printable bytes stand for themselves, the others for characters from U+0100 on. */
-const byteOfChar: ReadonlyMap<string, number> = (() => {
-  const map = new Map<string, number>();
-  let shifted = 0;
-  for (let byte = 0; byte < 256; byte++) {
-    const printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-    map.set(String.fromCodePoint(printable ? byte : 0x100 + shifted++), byte);
-  }
-  return map;
-})();
+const byteOfChar: ReadonlyMap<string, number> = new Map(byteCharacters.map((character, byte) => [character, byte]));
 
 function fromByteLevel(token: string): Buffer {
   const bytes: number[] = [];

@@ -1,12 +1,14 @@
 /**
  * Fast encoding by a cache of words. Byte-level tokenizers (GPT-2's kind: Llama 3, Qwen) cut a text at added tokens, then into words
- * by one regular expression, and each word's tokens depend on the word alone. So each word is tokenised once, by the library.
+ * by one regular expression, and each word's tokens depend on the word alone. So each word is tokenised once: by the inner loop of
+ * `bpe.ts`, or by the library where the model is another than plain byte-level BPE.
  *
- * Safe because the cuts are the library's own (its splitter, run on its own) and every word is checked when it is first met: cut
- * alone it has to stay whole, and its tokens have to cover it. Whatever is not so is left to the slow way.
+ * Safe because the cuts are the library's own (its splitter, run on its own) and every word is checked when it is first met: its tokens
+ * have to cover it and, where the library tokenises it, cut alone it has to stay whole. Whatever is not so is left to the slow way.
  */
 
 import { Tokenizer } from '@huggingface/tokenizers';
+import { ByteBpe } from './bpe.js';
 import { isObject } from './files.js';
 
 export interface Encoded {
@@ -26,6 +28,7 @@ export class WordEncoder {
     private readonly added: ReadonlyMap<string, number>,
     private readonly addedPattern: RegExp | undefined,
     private readonly encodeWord: (word: string) => Encoded,
+    private readonly bpe: ByteBpe | undefined,
   ) {}
 
   /** Undefined for tokenizers that do not work this way. */
@@ -52,7 +55,7 @@ export class WordEncoder {
     // Longest first, as the library matches them.
     const names = [...added.keys()].sort((a, b) => b.length - a.length).map(escaped);
     const pattern = names.length === 0 ? undefined : new RegExp(`(${names.join('|')})`);
-    return new WordEncoder((text) => splitter.pre_tokenize_text(text), added, pattern, encodeWord);
+    return new WordEncoder((text) => splitter.pre_tokenize_text(text), added, pattern, encodeWord, ByteBpe.of(json));
   }
 
   /** @returns undefined where the text has to be encoded as a whole */
@@ -81,10 +84,14 @@ export class WordEncoder {
     return { ids, ends };
   }
 
-  private meet(word: string): Encoded | undefined {
+  private encodeAlone(word: string): Encoded | undefined {
     const alone = this.cut(word);
-    if (alone.length !== 1 || alone[0] !== word) return undefined;
-    const entry = this.encodeWord(word);
+    return alone.length === 1 && alone[0] === word ? this.encodeWord(word) : undefined;
+  }
+
+  private meet(word: string): Encoded | undefined {
+    const entry = this.bpe?.encode(word) ?? this.encodeAlone(word);
+    if (entry === undefined) return undefined;
     if (entry.ends.at(-1) !== Buffer.byteLength(word)) return undefined;
     if (word.length > maxWordLength) return entry;
     if (this.words.size >= maxWords) this.words.clear();

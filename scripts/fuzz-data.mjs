@@ -1,0 +1,84 @@
+/**
+ * `npm run fuzz [-- CASES]`: damaged data sets of every kind through the readers, 10,000 unless told. A case fails that throws anything
+ * but a LabError, takes longer than ten seconds, ends the process, or makes it hold more than a gigabyte.
+ */
+
+import { fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+
+const root = new URL('..', import.meta.url).pathname;
+const cases = Number(process.argv[2] ?? 10_000);
+const hangSeconds = 10;
+const maxBytes = 1024 ** 3;
+const folder = mkdtempSync(join(tmpdir(), 'sft-lab-fuzz-'));
+const program = join(folder, 'child.mjs');
+const banner =
+  "import { createRequire as labRequire } from 'node:module'; const require = labRequire(import.meta.url);";
+await build({
+  absWorkingDir: root,
+  entryPoints: ['test/fuzz/child.ts'],
+  outfile: program,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  banner: { js: banner },
+});
+
+const failures = [];
+const counts = { records: 0, refused: 0 };
+let slowest = 0;
+let memory = 0;
+
+/** Runs cases from `from` on until the process ends; resolves with the case to go on with. */
+function run(from) {
+  return new Promise((resolve) => {
+    const child = fork(program, [from, cases, join(root, 'test/fixtures/tables/'), folder].map(String), {
+      execArgv: ['--max-old-space-size=1024'],
+    });
+    let current = from;
+    let done = from;
+    let timer;
+    child.on('message', (message) => {
+      clearTimeout(timer);
+      if (message.begin !== undefined) {
+        current = message.begin;
+        timer = setTimeout(() => {
+          failures.push(`case ${current}: no answer in ${hangSeconds} s`);
+          child.kill('SIGKILL');
+        }, hangSeconds * 1000);
+        return;
+      }
+      done = message.end + 1;
+      if (message.failure !== undefined) failures.push(message.failure);
+      else {
+        counts[message.outcome]++;
+        slowest = Math.max(slowest, message.milliseconds);
+        memory = Math.max(memory, message.memory);
+        if (message.memory > maxBytes) failures.push(`case ${message.end}: ${message.memory} bytes held`);
+      }
+      if (done % 1000 === 0) console.log(`${done} of ${cases}, ${failures.length} failures`);
+    });
+    child.on('exit', (code, signal) => {
+      clearTimeout(timer);
+      if (done === current && signal !== 'SIGKILL' && code !== 0)
+        failures.push(`case ${current}: ended with ${code ?? signal}`);
+      resolve(done > current ? (done >= cases ? cases : done) : current + 1);
+    });
+  });
+}
+
+try {
+  for (let next = 0; next < cases; ) next = await run(next);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+for (const failure of failures.slice(0, 20)) console.error(failure);
+const megabytes = Math.round(memory / 1024 / 1024);
+console.log(
+  `fuzz: ${cases} files, ${counts.records} read, ${counts.refused} refused, ${failures.length} failures; ` +
+    `slowest ${Math.round(slowest)} ms, at most ${megabytes} MB`,
+);
+process.exitCode = failures.length === 0 ? 0 : 1;
