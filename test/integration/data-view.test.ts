@@ -4,6 +4,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { countTokens, mergeCounts } from '../../src/data/view/count-tokens.js';
 import { openDataView, parseWhere, runJob } from '../../src/data/view/index.js';
 import buildDataWorker from '../setup/data-worker.js';
 import { fileWith, jsonl, plainOptions, templateText, tokenizerFolder } from '../unit/data/support.js';
@@ -65,5 +66,37 @@ describe('in workers', () => {
     const file = fileWith('x');
     writeFileSync(file, '\n\n');
     await expect(openDataView(file)).rejects.toThrow(/no records/);
+  });
+
+  test('tokens counted in parts are those of the whole, wherever the borders fall', async () => {
+    const text = jsonl(Array.from({ length: 300 }, (_, i) => ask(`question ${i} é`, 'word '.repeat(i % 30))));
+    const path = fileWith(`\ufeff${text}{"broken\n`);
+    const model = {
+      modelDirectory: tokenizerFolder('qwen'),
+      chatTemplate: templateText('chatml'),
+      ...plainOptions,
+      maxLength: 40,
+      lossOn: 'completion' as const,
+    };
+    const silent = { row: () => undefined, share: () => undefined };
+    const whole = await countTokens({ path, format: 'auto', model }, silent);
+    expect(whole).toMatchObject({ records: 300, unusable: 1 });
+    expect(whole.truncatedRecords).toBeGreaterThan(0);
+    const size = Buffer.byteLength(text) + 14;
+    for (const cut of [4, 5, 1000, 1001, 1002, 1003, 1037, size - 3]) {
+      const parts = [
+        { from: 0, to: cut, start: 3 },
+        { from: cut, to: size, start: 3 },
+      ];
+      const counted = await Promise.all(
+        parts.map((part) => countTokens({ path, format: 'auto', model, part }, silent)),
+      );
+      expect(mergeCounts(counted)).toEqual(whole);
+    }
+    const view = await openDataView(path);
+    expect(await view.countTokens({ format: 'auto', model })).toEqual(whole);
+    const analysed = await runJob('analyse', { path, format: 'auto', evaluation: [], model });
+    expect(whole).toMatchObject(analysed.tokens ?? {});
+    await view.close();
   });
 });

@@ -6,12 +6,15 @@ import { errorOf } from '../failure.js';
 import type { RawRecord } from '../read/records.js';
 import { workerUrl } from '../worker-url.js';
 import { type CheckResult, mergeSegments } from './check.js';
+import { type CountTask, mergeCounts, type TokenCounts } from './count-tokens.js';
+import type { JobKind, Jobs } from './jobs.js';
 import type { TokenRequest, TokenRow, ViewMethod, ViewMethods, ViewOpened, ViewReply } from './protocol.js';
 import { type JobOptions, runJob } from './run-job.js';
 import type { SegmentTask } from './segment.js';
 
 export type { Analysis, AnalysisOptions, RowProblems } from './analyse.js';
 export type { CheckResult } from './check.js';
+export type { TokenCounts } from './count-tokens.js';
 export type { FilterOptions, FilterResult } from './filter.js';
 export { type RowProblemKind, rowProblemKinds } from './problem-kinds.js';
 export type { TokenRequest, TokenRow, ViewOpened } from './protocol.js';
@@ -33,6 +36,8 @@ export interface DataView {
   index(options?: JobOptions): Promise<number>;
   /** As `index`, and checks every line, its fields and its length on the way. Undefined for kinds that `analyse` alone can check. */
   check(options?: JobOptions): Promise<CheckResult | undefined>;
+  /** Exact counts of tokens, on two threads for JSONL. */
+  countTokens(task: Omit<CountTask, 'path' | 'part'>, options?: JobOptions): Promise<TokenCounts>;
   close(): Promise<void>;
 }
 
@@ -49,7 +54,7 @@ export async function openDataView(path: string): Promise<DataView> {
   const segments = async (check: boolean, options: JobOptions): Promise<CheckResult | undefined> => {
     const tasks = segmentTasks(path, info, check);
     if (tasks.length === 0) return undefined;
-    const result = mergeSegments(await runAll(tasks, options));
+    const result = mergeSegments(await runAll('segment', tasks, options));
     await client.ask('marks', { marks: result.marks, rows: result.records });
     return result;
   };
@@ -59,6 +64,13 @@ export async function openDataView(path: string): Promise<DataView> {
     tokens: (request) => client.ask('tokens', request),
     index: async (options = {}) => (await segments(false, options))?.records ?? (await client.ask('index', null)),
     check: (options = {}) => segments(true, options),
+    countTokens: async (task, options = {}) => {
+      const parts = segmentTasks(path, info, false).map(({ from, to, start }) => ({ from, to, start }));
+      const tasks = parts.length > 0 ? parts.map((part) => ({ ...task, path, part })) : [{ ...task, path }];
+      const counts = mergeCounts(await runAll('tokens', tasks, options));
+      if (counts === undefined) throw new LabError('no part was counted', { place: { file: path } });
+      return counts;
+    },
     close: () => client.close(),
   };
 }
@@ -77,7 +89,11 @@ function segmentTasks(file: string, { size, segments }: ViewOpened, check: boole
 }
 
 /** All or none: where one fails the others are stopped. */
-async function runAll(tasks: readonly SegmentTask[], { signal, onProgress, ...rest }: JobOptions) {
+async function runAll<K extends JobKind>(
+  kind: K,
+  tasks: readonly Jobs[K]['in'][],
+  { signal, onProgress, ...rest }: JobOptions,
+): Promise<Jobs[K]['out'][]> {
   const stop = new AbortController();
   const abort = (): void => stop.abort(signal?.reason);
   if (signal?.aborted === true) abort();
@@ -86,7 +102,7 @@ async function runAll(tasks: readonly SegmentTask[], { signal, onProgress, ...re
   try {
     return await Promise.all(
       tasks.map((task, i) =>
-        runJob('segment', task, {
+        runJob(kind, task, {
           ...rest,
           signal: stop.signal,
           onProgress: ({ row, share }) => {

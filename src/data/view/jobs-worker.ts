@@ -3,6 +3,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { failureOf } from '../failure.js';
 import { analyse } from './analyse.js';
+import { countTokens } from './count-tokens.js';
 import { filter } from './filter.js';
 import type { Beat, Job } from './jobs.js';
 import { scanSegment } from './segment.js';
@@ -40,6 +41,8 @@ function run(job: Job, beat: Beat): unknown {
     }
     case 'analyse':
       return analyse(job.task, beat);
+    case 'tokens':
+      return countTokens(job.task, beat);
     case 'filter':
       return filter(job.task, beat);
   }

@@ -1,12 +1,14 @@
 /** Work on a whole data set, each piece of it done by a worker of its own that can be stopped: what is asked, and what comes back. */
 
 import type { Analysis, AnalysisOptions } from './analyse.js';
+import type { CountTask, TokenCounts } from './count-tokens.js';
 import type { FilterOptions, FilterResult } from './filter.js';
 import type { SegmentResult, SegmentTask } from './segment.js';
 
 export interface Jobs {
   segment: { readonly in: SegmentTask; readonly out: SegmentResult };
   analyse: { readonly in: AnalysisOptions; readonly out: Analysis };
+  tokens: { readonly in: CountTask; readonly out: TokenCounts };
   filter: { readonly in: FilterOptions; readonly out: FilterResult };
 }
 
