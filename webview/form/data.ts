@@ -39,11 +39,11 @@ export class DataSection {
   show({ data }: FormState): void {
     fill(this.problems, ...this.problemsOf(data));
     // Building thousands of spans again at every keystroke would be felt.
-    const examples = data.status === 'read' ? data.examples : [];
+    const examples = data.status === 'reading' ? [] : data.examples;
     const text = JSON.stringify([data.status, examples]);
     if (text === this.shown) return;
     this.shown = text;
-    if (data.status === 'failed') fill(this.examples);
+    if (data.status === 'failed') fill(this.examples, ...examples.map(card));
     else if (data.status === 'reading') fill(this.examples, element('p', { class: 'muted' }, 'Reading the data set…'));
     else fill(this.examples, legend(data), ...examples.map(card));
   }

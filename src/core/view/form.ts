@@ -81,6 +81,8 @@ const data = z.discriminatedUnion('status', [
     message: z.string(),
     advice: z.string().optional(),
     place: place.optional(),
+    /** Those that could be made all the same. */
+    examples: z.array(example),
   }),
   z.object({
     status: z.literal('read'),

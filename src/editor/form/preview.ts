@@ -111,13 +111,14 @@ function summaryOf(
 }
 
 /** A failed reading in words. */
-export function failureOf(error: unknown): Extract<FormData, { status: 'failed' }> {
+export function failureOf(error: unknown, examples: FormExample[]): Extract<FormData, { status: 'failed' }> {
   if (!(error instanceof LabError)) {
-    return { status: 'failed', message: error instanceof Error ? error.message : String(error) };
+    return { status: 'failed', message: error instanceof Error ? error.message : String(error), examples };
   }
   const { file, line, field } = error.place;
   return {
     status: 'failed',
+    examples,
     message: field === undefined ? error.message : `${field}: ${error.message}`,
     ...(error.advice === undefined ? {} : { advice: error.advice }),
     ...(file === undefined ? {} : { place: { file, name: basename(file), line: line ?? 1, message: error.message } }),

@@ -8,7 +8,7 @@ import { basename, dirname } from 'node:path';
 import type { ResolvedConfig, RunConfigInput } from '../../core/config.js';
 import { checkConfig, resolveConfig } from '../../core/config-parse.js';
 import { LabError } from '../../core/errors.js';
-import { comparisonEpochs, configOf, fieldOf, hasPreset, withPreset } from '../../core/form-config.js';
+import { comparisonEpochs, configOf, defaultValues, fieldOf, hasPreset, withPreset } from '../../core/form-config.js';
 import type { Measurement } from '../../core/measurement.js';
 import { planSteps } from '../../core/plan.js';
 import { type PresetId, presetOf, presets, recommendedPreset } from '../../core/presets.js';
@@ -87,7 +87,9 @@ export class FormSession {
   private cost: { status: 'waiting' | 'idle' | 'measuring' | 'failed'; error?: LabError } = { status: 'waiting' };
   private measured: { readonly key: string; readonly figures: Measurement; readonly disturbed: boolean } | undefined;
   private activity: FormActivity = { kind: 'idle' };
+  /** What the model, the data and the measurement say of fields. */
   private modelProblem: FormProblem | undefined;
+  private dataProblem: FormProblem | undefined;
   private resolved: ResolvedConfig | undefined;
   private dataKey = '';
   private measureKey = '';
@@ -223,28 +225,25 @@ export class FormSession {
     this.readTimer = setTimeout(() => void this.look(), this.delays.read);
   }
 
-  private parse(): ReturnType<typeof configOf> {
+  private parse(values: FormValues = this.values): ReturnType<typeof configOf> {
     const { file, outputDir } = this.setting;
-    return configOf(this.values, { trainDataset: basename(file), outputDir });
+    return configOf(values, { trainDataset: basename(file), outputDir });
   }
 
   /** Of the values, of the model, and what the measurement said of a field. */
   private problems(): FormProblem[] {
     const { problems } = this.parse();
-    const all = [...problems, ...(this.modelProblem === undefined ? [] : [this.modelProblem])];
-    const refused = this.cost.error;
-    const field = fieldOf(refused?.place.field?.split('.')[0]);
-    if (refused !== undefined && field !== undefined && !all.some((one) => one.field === field)) {
-      const { message, advice } = refused;
-      all.push({ field, severity: 'error', message, ...(advice === undefined ? {} : { advice }) });
+    const found = [this.modelProblem, this.dataProblem, problemOf(this.cost.error)];
+    for (const one of found) {
+      if (one !== undefined && !problems.some(({ field }) => field === one.field)) problems.push(one);
     }
-    return all;
+    return problems;
   }
 
   /** After a change: reads the data anew where it matters, and measures where that matters. */
   private async look(): Promise<void> {
-    const { config, problems } = this.parse();
-    if (problems.length > 0) return this.wait();
+    const { config, right } = this.readable();
+    if (config === undefined) return this.wait();
     const folder = dirname(this.setting.file);
     try {
       const checked = checkConfig(config);
@@ -253,16 +252,16 @@ export class FormSession {
       const options = await previewOptions(resolved);
       this.modelProblem = undefined;
       this.resolved = resolved;
-      await this.read(options);
+      this.read(options, right);
     } catch (error) {
       if (this.closed) return;
       this.reading.abort();
-      const advice = error instanceof LabError ? error.advice : undefined;
+      const known = error instanceof LabError ? error : new LabError(String(error));
       this.modelProblem = {
-        field: 'model_name_or_path',
         severity: 'error',
-        message: error instanceof Error ? error.message : String(error),
-        ...(advice === undefined ? {} : { advice }),
+        ...problemOf(known),
+        message: known.message,
+        field: 'model_name_or_path',
       };
       this.dataKey = '';
       this.wait();
@@ -277,22 +276,39 @@ export class FormSession {
     this.push();
   }
 
-  private async read(options: TrainingDataOptions): Promise<void> {
+  /** The config with defaults where something is wrong, so that a slip in one field does not hide the data. */
+  private readable(): { config: RunConfigInput | undefined; right: boolean } {
+    const { config, problems } = this.parse();
+    if (problems.length === 0) return { config, right: true };
+    const standard = defaultValues();
+    const values = { ...this.values };
+    for (const { field } of problems) if (field !== undefined) values[field] = standard[field];
+    const mended = this.parse(values);
+    return { config: mended.problems.length === 0 ? mended.config : undefined, right: false };
+  }
+
+  /** @param right whether the values are those of a run; what is wrong with them is never measured */
+  private read(options: TrainingDataOptions, right: boolean): void {
     const key = digest(options);
     if (key !== this.dataKey) {
       this.dataKey = key;
       this.reading.abort();
       const known = this.readings.get(key);
-      if (known !== undefined) this.data = known;
-      else void this.readAnew(key, options);
+      if (known !== undefined) {
+        this.data = known;
+        this.dataProblem = undefined;
+      } else void this.readAnew(key, options);
     }
+    if (!right) this.wait();
+    else if (this.data.status === 'read' && this.data.whole) this.measureSoon();
     this.push();
-    if (this.data.status === 'read' && this.data.whole) this.measureSoon();
   }
 
   private async readAnew(key: string, options: TrainingDataOptions): Promise<void> {
     const reading = new AbortController();
     this.reading = reading;
+    this.dataProblem = undefined;
+    const before = this.data.status === 'reading' ? [] : this.data.examples;
     // What was read before stays to be seen until the new reading has something to show.
     if (this.data.status === 'read') this.data = { ...this.data, whole: false };
     else this.data = { status: 'reading' };
@@ -308,11 +324,12 @@ export class FormSession {
         },
         reading.signal,
       );
-      if (!reading.signal.aborted) this.measureSoon();
+      if (!reading.signal.aborted && this.parse().problems.length === 0) this.measureSoon();
     } catch (error) {
       if (reading.signal.aborted || this.closed) return;
       if (!(error instanceof LabError)) this.tools.note(error);
-      this.data = failureOf(error);
+      this.data = failureOf(error, this.data.status === 'read' ? this.data.examples : before);
+      this.dataProblem = problemOf(error);
       this.push();
     }
   }
@@ -416,6 +433,15 @@ export class FormSession {
       disturbed: measured.disturbed,
     };
   }
+}
+
+/** An error that a field is to blame for. */
+function problemOf(error: unknown): FormProblem | undefined {
+  if (!(error instanceof LabError)) return undefined;
+  const field = fieldOf(error.place.field?.split('.')[0]);
+  if (field === undefined || error.place.line !== undefined) return undefined;
+  const { message, advice } = error;
+  return { field, severity: 'error', message, ...(advice === undefined ? {} : { advice }) };
 }
 
 function withChoice(choices: readonly Choice[], choice: Choice): Choice[] {
