@@ -48,7 +48,10 @@ if (fault !== undefined) {
   );
   process.exitCode = fault.exitCode;
 } else if (process.argv.includes('--make')) {
-  await runSuites([['reference fixtures', python, ['test/reference/make_fixtures.py']]]);
+  await runSuites([
+    ['reference fixtures', python, ['test/reference/make_fixtures.py']],
+    ['reference answers', python, ['test/reference/make_generation.py']],
+  ]);
 } else {
   const runs = join('build', 'reference');
   rmSync(join(root, runs), { recursive: true, force: true });

@@ -12,6 +12,7 @@
 
 #include "cpu/bf16_kernels.h"
 #include "cpu/cpu_backend_impl.h"
+#include "cpu/matmul_few.h"
 #include "cpu/vector.h"
 #include "io/error.h"
 
@@ -61,6 +62,10 @@ void CpuBackend::matmul(const Tensor& out, const Tensor& a, Transpose ta, const 
     return matmulBf16(out, a, ta, b, tb, alpha, beta);
   }
   const int64_t inner = ta == Transpose::no ? a.cols : a.rows;
+  if (ta == Transpose::no && tb == Transpose::yes && out.rows <= kFewRows) {
+    float* const packed = shared_.floats(static_cast<size_t>(fewRowsScratch(out.rows, inner)));
+    return matmulFew(pool_, out, a, b, alpha, beta, packed);
+  }
   if (tb == Transpose::yes && out.rows >= kManyRows && b.size() <= kMostTurned) {
     // sgemm would gather the transposed operand slowly, and again for every tile: 95 to 108 GFLOP/s instead of 114.
     const int64_t stride = (b.rows + kLanes - 1) / kLanes * kLanes + kLanes;  // not a power of two

@@ -109,7 +109,10 @@ Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t lay
   if (pass.caches) {
     const KeyValueCache& cache = (*pass.caches)[static_cast<size_t>(layer)];
     backend.cacheStore(cache, saved.key, saved.value, pass.slots, pass.positions);
-    if (pass.cached) backend.attentionCached(saved.out, saved.query, cache, pass.slots, pass.positions, shape);
+    if (pass.cached) {
+      backend.attentionCached(saved.out, saved.query, cache, asked ? asked.slots : pass.slots,
+                              asked ? asked.queries.positions : pass.positions, shape);
+    }
   }
   if (!pass.cached) {
     backend.attention(saved.out, saved.lse, saved.query, saved.key, saved.value, shape, pass.sequences, asked.queries);

@@ -4,6 +4,9 @@
 
 namespace sftlab {
 
+class KvCache;
+struct PassPlan;
+
 /// The one decoder family of this engine, over any backend.
 class Decoder final : public Model {
  public:
@@ -41,14 +44,12 @@ class Decoder final : public Model {
   void backward(const Pass& pass, const int32_t* tokens, const Asked& asked, const Tensor& dhidden);
   /// cos and sin for at least that many positions.
   void growRope(int32_t positions);
-  /// Runs rows through the layers against the caches and draws the next token of each row of `last`.
+  // Generation (generate.cpp).
   struct Drawn {
-    std::vector<int32_t> tokens;
+    std::vector<int32_t> tokens, rows;
     std::vector<float> entropies, logProbabilities;
   };
-  Drawn step(const Batch& batch, const std::vector<int32_t>& positions, const std::vector<int32_t>& slots, bool cached,
-             const std::vector<int32_t>& last, const std::vector<RandomStream>& streams, const GenerateOptions& options,
-             const std::vector<KeyValueCache>& caches);
+  void compute(const PassPlan& plan, const SampleOptions& sampling, const KvCache& cache, Drawn& drawn);
 
   ModelConfig config_;
   std::shared_ptr<Backend> backend_;

@@ -24,7 +24,7 @@ struct Pass {
   bool training = false;               ///< dropout is on
   RandomStream dropout{};               ///< of this microbatch; layers add their own number
 
-  // Generation: keys and values are written into `caches`; with `cached`, queries read them from there (one token a sequence).
+  // Generation: keys and values are written into `caches`; with `cached`, queries read them from there.
   const std::vector<KeyValueCache>* caches = nullptr;
   const int32_t* slots = nullptr;  ///< of each token
   bool cached = false;
@@ -35,6 +35,7 @@ struct Asked {
   const int32_t* rows = nullptr;  ///< backend's memory, rising
   int64_t count = 0;
   Queries queries{};
+  const int32_t* slots = nullptr;  ///< of each, where queries read caches
   explicit operator bool() const { return rows != nullptr; }
 };
 

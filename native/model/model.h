@@ -95,8 +95,11 @@ struct UpdateStats {
 struct GenerateOptions {
   int32_t maxNewTokens = 0;
   SampleOptions sampling;
-  uint64_t seed = 0;
+  uint64_t seed = 0;                ///< of all sequences, which draw from streams of their own by their place in the list
+  std::vector<uint64_t> seeds;      ///< one for each prompt: then what it draws does not depend on its place
   std::vector<int32_t> stopTokens;
+  int32_t batch = 0;                ///< sequences at a time; 0: as many as is good
+  int32_t passTokens = 0;           ///< of a pass at most, which longer prompts are cut into; 0: as many as is good
 };
 
 struct Generated {

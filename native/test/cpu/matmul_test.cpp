@@ -119,5 +119,28 @@ TEST_F(Matmul, BiasIsAddedToRowsAndItsGradientSumsThem) {
   }
 }
 
+/// What generation stands on: a row's bits do not depend on how many rows there are, on its place, or on the others.
+TEST_F(Matmul, ARowOfFewIsAFunctionOfItselfAlone) {
+  unsigned seed = 900;
+  for (const auto& [cols, inner] : {std::pair<int64_t, int64_t>{50, 300}, {7, 8}, {1, 1}, {131, 2500}}) {
+    constexpr int64_t most = 256;
+    const auto x = randomNumbers(most * inner, ++seed), before = randomNumbers(most * cols, ++seed);
+    const Device w = device(cols, inner, randomNumbers(cols * inner, ++seed)), all = device(most, inner, x);
+    const Device whole = device(most, cols, before);
+    backend->matmul(*whole, *all, Transpose::no, *w, Transpose::yes, 0.5f, 1);
+    const auto expected = whole.floats();
+    for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 11, 32, 33, 64, 255}) {
+      const int64_t first = (most - rows) / 3;
+      const auto from = [&](const Numbers& values, int64_t width) {
+        return Numbers(values.begin() + first * width, values.begin() + (first + rows) * width);
+      };
+      const Device part = device(rows, inner, from(x, inner)), out = device(rows, cols, from(before, cols));
+      backend->matmul(*out, *part, Transpose::no, *w, Transpose::yes, 0.5f, 1);
+      const auto actual = out.floats();
+      EXPECT_TRUE(std::equal(actual.begin(), actual.end(), expected.begin() + first * cols)) << rows << " of " << inner;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sftlab::test
