@@ -8,7 +8,26 @@ export interface Target {
   readonly bound: number;
 }
 
-export const targets: Readonly<Record<string, Target>> = {};
+const ratioOf = (bound: number): Target => ({ of: 'ratio', bound });
+const valueOf = (bound: number): Target => ({ of: 'value', bound });
+
+export const targets: Readonly<Record<string, Target>> = {
+  'training.speed.full': ratioOf(2),
+  'training.speed.lora': ratioOf(2),
+  'training.speed-padded.full': ratioOf(4),
+  'training.speed-padded.lora': ratioOf(4),
+  'training.speed-padded-fp32.full': ratioOf(3),
+  'training.speed-padded-fp32.lora': ratioOf(3),
+  'training.share.full': valueOf(60),
+  'training.share.lora': valueOf(60),
+  'training.memory.full.fp32': ratioOf(0.6),
+  'training.memory.full.bf16': ratioOf(0.6),
+  'training.memory.lora.fp32': ratioOf(0.6),
+  'training.memory.lora.bf16': ratioOf(0.6),
+  'generate.speed': ratioOf(3),
+  'start.first-step': valueOf(1),
+  'start.first-step-against': ratioOf(0.05),
+};
 
 /** The best peer's value, or undefined where no peer has one. */
 export function bestPeer({ better, peers }: Figure): number | undefined {

@@ -28,7 +28,7 @@ export const training: Trial = {
   title: 'Training steps',
   async run(bench) {
     const longest = bench.quick ? 512 : 1024;
-    const group = bench.quick ? 4 : 8;
+    const group = 4;
     const steps = warmup + (bench.quick ? 1 : 2);
     const rounds = bench.quick ? 1 : 2;
     const { path, sizes } = await bench.records({
@@ -61,11 +61,15 @@ export const training: Trial = {
     const figures: Figure[] = [];
     const checks: Check[] = [];
     const notes: string[] = [];
-    for (const work of works) {
-      const part = await measure(bench, work, rounds);
-      figures.push(...part.figures);
-      checks.push(...part.checks);
-      notes.push(...part.notes);
+    for (const method of ['full', 'lora'] as const) {
+      const peak = await bench.peak();
+      const parts: Part[] = [];
+      for (const work of works.filter((one) => one.method === method)) {
+        parts.push(await measure(bench, work, rounds, peak.bf16));
+      }
+      figures.push(...summary(bench, method, parts), ...parts.flatMap((part) => details(bench, method, part)));
+      checks.push(...parts.flatMap((part) => part.checks));
+      notes.push(...parts.flatMap((part) => part.notes));
     }
     const tokens = sizes.reduce((sum, size) => sum + size.tokens, 0) / steps;
     return {
@@ -87,10 +91,19 @@ interface Measured {
   readonly share: number;
 }
 
-async function measure(bench: Bench, work: Work, rounds: number) {
-  const name = `${work.method === 'full' ? 'full' : `LoRA r=${loraRank}`}, ${work.precision}`;
+/** All sides in one precision. */
+interface Part {
+  readonly precision: Work['precision'];
+  readonly measured: ReadonlyMap<string, Measured>;
+  readonly checks: readonly Check[];
+  readonly notes: readonly string[];
+}
+
+const nameOf = (method: Work['method']) => (method === 'full' ? 'full' : `LoRA r=${loraRank}`);
+
+async function measure(bench: Bench, work: Work, rounds: number, peakGflops: number): Promise<Part> {
+  const name = `${nameOf(work.method)}, ${work.precision}`;
   const sides: readonly Side[] = [bench.ours, bench.trainer, bench.trl];
-  const peak = await bench.peak();
   const results = await interleave(
     sides.map((side) => ({ key: `${name}: ${side.name}`, side, work })),
     rounds,
@@ -107,32 +120,81 @@ async function measure(bench: Bench, work: Work, rounds: number) {
       notes.push(`${name}: ${side.name} failed: ${fault instanceof Error ? lastLine(fault.message) : 'no run'}`);
       continue;
     }
-    measured.set(side.name, figuresOf(work, good, peak.bf16));
+    measured.set(side.name, figuresOf(work, good, peakGflops));
     curves.set(side.name, good[0]?.steps.map(({ loss }) => loss) ?? []);
   }
+  const tolerance = tolerances[work.method][work.precision];
+  return {
+    precision: work.precision,
+    measured,
+    checks: agreement(name, curves, bench.ours.name, tolerance),
+    notes,
+  };
+}
+
+/** The figures that have targets: each side in the precision that is faster for it. */
+function summary(bench: Bench, method: Work['method'], parts: readonly Part[]): Figure[] {
+  const best = (side: string, among = parts) => {
+    const all = among.flatMap(({ measured }) => measured.get(side) ?? []);
+    return all.sort((a, b) => b.tokensPerSecond - a.tokensPerSecond)[0];
+  };
+  const speed = (side: string, among = parts) => best(side, among)?.tokensPerSecond ?? null;
+  const fp32 = parts.filter(({ precision }) => precision === 'fp32');
+  const { ours, trainer, trl } = bench;
+  const rate = { unit: 'tokens/s', better: 'more' } as const;
+  return [
+    {
+      ...rate,
+      key: `training.speed.${method}`,
+      title: `tokens/s, ${nameOf(method)}, each at its better precision`,
+      ours: speed(ours.name),
+      peers: { [trainer.name]: speed(trainer.name), [trl.name]: speed(trl.name) },
+    },
+    {
+      ...rate,
+      key: `training.speed-padded.${method}`,
+      title: `the same against padded Trainer`,
+      ours: speed(ours.name),
+      peers: { [trainer.name]: speed(trainer.name) },
+    },
+    {
+      ...rate,
+      key: `training.speed-padded-fp32.${method}`,
+      title: `the same in fp32 on both sides`,
+      ours: speed(ours.name, fp32),
+      peers: { [trainer.name]: speed(trainer.name, fp32) },
+    },
+    {
+      key: `training.share.${method}`,
+      title: `useful FLOP/s over the bf16 peak, ${nameOf(method)}`,
+      unit: '%',
+      better: 'more',
+      ours: percent(best(ours.name)?.share),
+      peers: Object.fromEntries([trainer, trl].map(({ name }) => [name, percent(best(name)?.share)])),
+    },
+  ];
+}
+
+/** The figures of one precision. */
+function details(bench: Bench, method: Work['method'], { precision, measured }: Part): Figure[] {
   const row = (what: string, title: string, unit: string, better: 'more' | 'less', pick: (one: Measured) => number) => {
-    const value = (side: string) => {
-      const one = measured.get(side);
+    const value = (side: Side) => {
+      const one = measured.get(side.name);
       return one === undefined ? null : pick(one);
     };
     return {
-      key: `training.${what}.${work.method}.${work.precision}`,
-      title: `${title}, ${name}`,
+      key: `training.${what}.${method}.${precision}`,
+      title: `${title}, ${nameOf(method)}, ${precision}`,
       unit,
       better,
-      ours: value(bench.ours.name),
-      peers: Object.fromEntries(sides.slice(1).map((side) => [side.name, value(side.name)])),
+      ours: value(bench.ours),
+      peers: Object.fromEntries([bench.trainer, bench.trl].map((side) => [side.name, value(side)])),
     } satisfies Figure;
   };
-  return {
-    figures: [
-      row('speed', 'tokens/s', 'tokens/s', 'more', (one) => one.tokensPerSecond),
-      row('share', 'share of the bf16 peak', '%', 'more', (one) => 100 * one.share),
-      row('memory', 'peak memory', 'MB', 'less', (one) => one.peakBytes / 1e6),
-    ],
-    checks: agreement(name, curves, bench.ours.name, tolerances[work.method][work.precision]),
-    notes,
-  };
+  return [
+    row('speed', 'tokens/s', 'tokens/s', 'more', (one) => one.tokensPerSecond),
+    row('memory', 'peak memory', 'MB', 'less', (one) => one.peakBytes / 1e6),
+  ];
 }
 
 /** Rates over all rounds together; the most memory of any. */
@@ -169,5 +231,7 @@ function agreement(
       };
     });
 }
+
+const percent = (share: number | undefined) => (share === undefined ? null : 100 * share);
 
 const lastLine = (text: string) => text.trim().split('\n').at(-1) ?? '';
