@@ -9,7 +9,7 @@ export interface Target {
 }
 
 const ratioOf = (bound: number): Target => ({ of: 'ratio', bound });
-const valueOf = (bound: number): Target => ({ of: 'value', bound });
+const oursOf = (bound: number): Target => ({ of: 'value', bound });
 
 export const targets: Readonly<Record<string, Target>> = {
   'training.speed.full': ratioOf(2),
@@ -18,14 +18,14 @@ export const targets: Readonly<Record<string, Target>> = {
   'training.speed-padded.lora': ratioOf(4),
   'training.speed-padded-fp32.full': ratioOf(3),
   'training.speed-padded-fp32.lora': ratioOf(3),
-  'training.share.full': valueOf(60),
-  'training.share.lora': valueOf(60),
+  'training.share.full': oursOf(60),
+  'training.share.lora': oursOf(60),
   'training.memory.full.fp32': ratioOf(0.6),
   'training.memory.full.bf16': ratioOf(0.6),
   'training.memory.lora.fp32': ratioOf(0.6),
   'training.memory.lora.bf16': ratioOf(0.6),
   'generate.speed': ratioOf(3),
-  'start.first-step': valueOf(1),
+  'start.first-step': oursOf(1),
   'start.first-step-against': ratioOf(0.05),
 };
 
