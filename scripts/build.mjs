@@ -1,5 +1,5 @@
 /**
- * Bundles the TypeScript into `dist/`: the command line, the data worker beside it, the extension, and for each folder of
+ * Bundles the TypeScript into `dist/`: the command line, the data workers beside it, the extension, and for each folder of
  * `webview/` with a `main.ts` the script of that view.
  * `--watch` builds again at every change.
  */
@@ -26,7 +26,11 @@ const shared = {
 const bundles = [
   {
     ...shared,
-    entryPoints: { cli: 'src/cli/main.ts', 'data-worker': 'src/data/worker.ts' },
+    entryPoints: {
+      cli: 'src/cli/main.ts',
+      'data-worker': 'src/data/worker.ts',
+      'data-scan': 'src/data/view/scan-worker.ts',
+    },
     outdir: 'dist',
     format: 'esm',
     banner: { js: requireBanner },

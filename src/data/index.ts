@@ -75,7 +75,7 @@ class Client {
   constructor(private readonly options: TrainingDataOptions) {
     this.stallSeconds = options.secondsPerRecord ?? defaultSeconds;
     const workerData: WorkerData = { options, progress: this.progress.buffer as SharedArrayBuffer };
-    this.worker = new Worker(workerUrl(), {
+    this.worker = new Worker(workerUrl('data-worker.js'), {
       workerData,
       resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes },
     });

@@ -1,4 +1,4 @@
-/** Bundles the data worker from the sources into `build/`, where sources that run unbundled (tests) look for it. */
+/** Bundles the data workers from the sources into `build/`, where sources that run unbundled (tests) look for them. */
 
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -8,11 +8,10 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Vitest calls it once as a global setup. */
 export default async function buildDataWorker(): Promise<void> {
-  const target = `${root}build/data-worker.js`;
   const { outputFiles } = await build({
     absWorkingDir: root,
-    entryPoints: ['src/data/worker.ts'],
-    outfile: target,
+    entryPoints: { 'data-worker': 'src/data/worker.ts', 'data-scan': 'src/data/view/scan-worker.ts' },
+    outdir: `${root}build`,
     bundle: true,
     platform: 'node',
     target: 'node20',
@@ -22,9 +21,11 @@ export default async function buildDataWorker(): Promise<void> {
       js: "import { createRequire as labRequire } from 'node:module'; const require = labRequire(import.meta.url);",
     },
   });
-  // Written aside and renamed: another test process may be reading the one that is there.
+  // Written aside and renamed: another test process may be reading the ones that are there.
   mkdirSync(`${root}build`, { recursive: true });
-  const aside = `${target}.${process.pid}`;
-  for (const { contents } of outputFiles) writeFileSync(aside, contents);
-  renameSync(aside, target);
+  for (const { path, contents } of outputFiles) {
+    const aside = `${path}.${process.pid}`;
+    writeFileSync(aside, contents);
+    renameSync(aside, path);
+  }
 }

@@ -133,9 +133,9 @@ class ViewClient {
   private failure: unknown;
 
   constructor(path: string) {
-    this.worker = new Worker(workerUrl(), {
+    this.worker = new Worker(workerUrl('data-worker.js'), {
       workerData: { view: path },
-      resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes },
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes, maxYoungGenerationSizeMb: 8 },
     });
     this.worker.on('message', (reply: ViewReply) => this.receive(reply));
     this.worker.on('error', (error) => this.fail(error));

@@ -6,7 +6,6 @@ import { analyse } from './analyse.js';
 import { countTokens } from './count-tokens.js';
 import { filter } from './filter.js';
 import type { Beat, Job } from './jobs.js';
-import { scanSegment } from './segment.js';
 
 export interface JobData {
   readonly job: Job;
@@ -35,10 +34,6 @@ export async function serveJob(port: MessagePort, { job, progress }: JobData): P
 
 function run(job: Job, beat: Beat): unknown {
   switch (job.kind) {
-    case 'segment': {
-      const { from, to } = job.task;
-      return scanSegment(job.task, (at) => beat.share((at - from) / Math.max(1, to - from)));
-    }
     case 'analyse':
       return analyse(job.task, beat);
     case 'tokens':

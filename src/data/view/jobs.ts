@@ -13,7 +13,8 @@ export interface Jobs {
 }
 
 export type JobKind = keyof Jobs;
-export type Job = { [K in JobKind]: { readonly kind: K; readonly task: Jobs[K]['in'] } }[JobKind];
+/** What the worker of all kinds does; parts of JSONL are for `scan-worker.ts`. */
+export type Job = { [K in JobKind]: { readonly kind: K; readonly task: Jobs[K]['in'] } }[Exclude<JobKind, 'segment'>];
 
 /** Float64: heartbeat, rows done, share of the bytes done (0 to 1). */
 export const progressSlots = 3;

@@ -32,9 +32,10 @@ export function runJob<K extends JobKind>(
     }
     const progress = new SharedArrayBuffer(8 * progressSlots);
     const slots = new Float64Array(progress);
-    const worker = new Worker(workerUrl(), {
+    const worker = new Worker(workerUrl(kind === 'segment' ? 'data-scan.js' : 'data-worker.js'), {
       workerData: { job: { kind, task }, progress },
-      resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes },
+      // A small young generation: most of a worker's memory would be that.
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes, maxYoungGenerationSizeMb: 16 },
     });
     let lastBeat = 0;
     let lastMove = performance.now();
