@@ -41,6 +41,10 @@ const kinds: Readonly<Record<FormKey, Kind>> = {
   max_grad_norm: 'number',
   max_train_samples: 'number',
   format: 'text',
+  prompt_field: 'text',
+  completion_field: 'text',
+  system_field: 'text',
+  messages_field: 'text',
   on_bad_record: 'text',
   seed: 'number',
   bf16: 'flag',
@@ -59,6 +63,8 @@ const alwaysWritten: readonly FormKey[] = [
   'learning_rate',
   'per_device_train_batch_size',
 ];
+
+const sourceKeys: readonly FormKey[] = ['format', 'prompt_field', 'completion_field', 'system_field', 'messages_field'];
 
 const loraKeys: readonly FormKey[] = ['lora_r', 'lora_alpha', 'lora_dropout'];
 
@@ -127,18 +133,17 @@ export function configOf(
   const problems: FormProblem[] = [];
   const raw: Record<string, unknown> = {};
   for (const key of formKeys) {
-    if (['evaluation', 'test_size', 'format'].includes(key)) continue;
+    if (key === 'evaluation' || key === 'test_size' || sourceKeys.includes(key)) continue;
     if (values.use_peft !== 'true' && loraKeys.includes(key)) continue;
     const value = readValue(key, values[key], problems);
     if (value !== undefined) raw[key] = value;
   }
   if (values.evaluation === evaluationSplit) raw.test_size = readValue('test_size', values.test_size, problems) ?? 0;
-  else if (values.evaluation !== evaluationNone) raw.eval_dataset = values.evaluation;
+  else if (values.evaluation !== evaluationNone) raw.eval_dataset = sourceOf(values, values.evaluation);
   if (values.evaluation === evaluationSplit && raw.test_size === 0) {
     problems.push({ field: 'test_size', severity: 'error', message: 'expected more than 0, got 0' });
   }
-  raw.train_dataset =
-    values.format === 'auto' ? context.trainDataset : { path: context.trainDataset, format: values.format };
+  raw.train_dataset = sourceOf(values, context.trainDataset);
   if (context.outputDir !== undefined) raw.output_dir = context.outputDir;
   const known = new Set(problems.map(({ field }) => field));
   for (const { path, message, advice } of configMistakes(raw)) {
@@ -152,6 +157,21 @@ export function configOf(
     });
   }
   return { config: shortened(raw), problems };
+}
+
+/** A data set with what its records are like, where that is not found by itself. Evaluation files are like the training's. */
+function sourceOf(values: FormValues, path: string): unknown {
+  const names = ['prompt', 'completion', 'system', 'messages'] as const;
+  const fields = names.flatMap((name) => {
+    const field = values[`${name}_field`].trim();
+    return field === '' ? [] : [[name, field]];
+  });
+  if (values.format === 'auto' && fields.length === 0) return path;
+  return {
+    path,
+    ...(values.format === 'auto' ? {} : { format: values.format }),
+    ...(fields.length === 0 ? {} : { fields: Object.fromEntries(fields) }),
+  };
 }
 
 /** The form's field for a config key. */

@@ -158,6 +158,10 @@ export class Fields {
         'Data',
         this.choice('format', 'Record format', '', undefined, undefined, formats),
         this.choice('on_bad_record', 'Bad records', '', undefined, undefined, badRecords),
+        this.text('prompt_field', 'Prompt in', 'Field; left out: found'),
+        this.text('completion_field', 'Completion in', 'Field; left out: found'),
+        this.text('system_field', 'System in', 'Field; left out: none'),
+        this.text('messages_field', 'Messages in', 'Field; left out: found'),
       ),
       group(
         'Run',

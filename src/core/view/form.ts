@@ -2,7 +2,10 @@
 
 import { z } from 'zod';
 
-/** Fields of the form: config keys, and `evaluation`, which stands for `eval_dataset` and `test_size` together. */
+/**
+ * Fields of the form: config keys, `evaluation`, which stands for `eval_dataset` and `test_size` together, and the `format` and
+ * `fields` of the data sets.
+ */
 export const formKeys = [
   'model_name_or_path',
   'use_peft',
@@ -23,6 +26,10 @@ export const formKeys = [
   'max_grad_norm',
   'max_train_samples',
   'format',
+  'prompt_field',
+  'completion_field',
+  'system_field',
+  'messages_field',
   'on_bad_record',
   'seed',
   'bf16',

@@ -83,7 +83,9 @@ class Forms implements vscode.Disposable {
 
   private async fill(panel: vscode.WebviewPanel, uri: vscode.Uri, values: FormValues | undefined): Promise<void> {
     const { extensionUri } = this.context;
-    panel.iconPath = vscode.Uri.joinPath(extensionUri, 'media', 'icons', 'sft-lab.svg');
+    const icon = (theme: string): vscode.Uri =>
+      vscode.Uri.joinPath(extensionUri, 'media', 'icons', `fine-tune-${theme}.svg`);
+    panel.iconPath = { light: icon('light'), dark: icon('dark') };
     showView(panel.webview, extensionUri, 'form', titleOf(uri));
     let open = true;
     panel.onDidDispose(() => {

@@ -3,7 +3,7 @@
 import { access, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import * as vscode from 'vscode';
-import type { RunConfigInput } from '../../core/config.js';
+import type { ConfigDataSource, RunConfigInput } from '../../core/config.js';
 import { formatError, LabError } from '../../core/errors.js';
 import { comparisonAxes } from '../../core/form-config.js';
 import { type FromForm, fromForm } from '../../core/view/form.js';
@@ -176,9 +176,13 @@ export class FormPanel {
     return {
       ...config,
       ...(isFolder ? { model_name_or_path: path(model) } : {}),
-      ...(typeof train === 'string' ? { train_dataset: path(train) } : {}),
-      ...(typeof train === 'object' && 'path' in train ? { train_dataset: { ...train, path: path(train.path) } } : {}),
+      train_dataset: isSource(train)
+        ? { ...train, path: path(train.path) }
+        : typeof train === 'string'
+          ? path(train)
+          : train,
       ...(typeof evaluation === 'string' ? { eval_dataset: path(evaluation) } : {}),
+      ...(isSource(evaluation) ? { eval_dataset: { ...evaluation, path: path(evaluation.path) } } : {}),
       output_dir: path(output ?? '.sft'),
     };
   }
@@ -200,6 +204,10 @@ export class FormPanel {
       message: error instanceof LabError ? formatError(error) : String(error),
     });
   }
+}
+
+function isSource(value: unknown): value is ConfigDataSource {
+  return typeof value === 'object' && value !== null && 'path' in value && typeof value.path === 'string';
 }
 
 /** Without a name of its own: each run of a comparison is named by what sets it apart. */

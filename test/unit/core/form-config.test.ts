@@ -98,6 +98,15 @@ it('a decimal comma, a chosen format and another output folder are understood', 
   });
 });
 
+it('names of fields are those of all data sets', () => {
+  const named = values({ evaluation: 'eval.csv', prompt_field: 'q', completion_field: ' a ', system_field: '' });
+  const fields = { prompt: 'q', completion: 'a' };
+  expect(configOf(named, context)).toMatchObject({
+    problems: [],
+    config: { train_dataset: { path: 'data.jsonl', fields }, eval_dataset: { path: 'eval.csv', fields } },
+  });
+});
+
 it('never throws, and without problems it is a config', () => {
   const text = fc.oneof(
     fc.string(),
