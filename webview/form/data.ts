@@ -15,12 +15,14 @@ const formatNames: Readonly<Record<string, string>> = {
 
 export class DataSection {
   readonly element = element('div', { class: 'data' });
-  private readonly problems = element('div', { class: 'problems' });
+  /** What stops a run, to stand above everything. */
+  readonly errors = element('div', { class: 'problems errors' });
+  private readonly warnings = element('div', { class: 'problems' });
   private readonly examples = element('section', { 'aria-label': 'Examples' });
   private shown = '';
 
   constructor(private readonly reveal: (file: string, line: number) => void) {
-    this.element.append(this.problems, this.examples);
+    this.element.append(this.warnings, this.examples);
   }
 
   /** One line below the title. */
@@ -37,7 +39,8 @@ export class DataSection {
   }
 
   show({ data }: FormState): void {
-    fill(this.problems, ...this.problemsOf(data));
+    fill(this.errors, ...this.problemsOf(data, 'error'));
+    fill(this.warnings, ...this.problemsOf(data, 'warning'));
     // Building thousands of spans again at every keystroke would be felt.
     const examples = data.status === 'reading' ? [] : data.examples;
     const text = JSON.stringify([data.status, examples]);
@@ -48,14 +51,16 @@ export class DataSection {
     else fill(this.examples, legend(data), ...examples.map(card));
   }
 
-  private problemsOf(data: FormData): Node[] {
+  private problemsOf(data: FormData, wanted: 'error' | 'warning'): Node[] {
     if (data.status === 'failed') {
+      if (wanted === 'warning') return [];
       const { place } = data;
       const where = place === undefined ? null : this.link(place);
       return [notice('error', visibleText(data.message), data.advice, where === null ? [] : [where])];
     }
     if (data.status !== 'read') return [];
-    return data.problems.map(({ severity, message, count, places }) =>
+    const problems = data.problems.filter(({ severity }) => severity === wanted);
+    return problems.map(({ severity, message, count, places }) =>
       notice(
         severity,
         count > 0 ? `${grouped(count)} ${visibleText(message)}` : visibleText(message),

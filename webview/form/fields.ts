@@ -143,7 +143,6 @@ export class Fields {
         this.text('per_device_train_batch_size', 'Batch size', 'Sequences of a microbatch'),
         this.text('gradient_accumulation_steps', 'Accumulation', 'Microbatches of a step'),
         this.text('max_length', 'Longest sequence', 'Tokens; what is longer is cut off'),
-        this.text('max_train_samples', 'Records', '0: all'),
       ),
       group(
         'Optimizer',
@@ -157,6 +156,7 @@ export class Fields {
       group(
         'Data',
         this.choice('format', 'Record format', '', undefined, undefined, formats),
+        this.text('max_train_samples', 'Records', 'To train on; 0: all'),
         this.choice('on_bad_record', 'Bad records', '', undefined, undefined, badRecords),
         this.text('prompt_field', 'Prompt in', 'Field; left out: found'),
         this.text('completion_field', 'Completion in', 'Field; left out: found'),

@@ -63,7 +63,7 @@ let announced = '';
 
 fill(
   root,
-  element('header', { class: 'head' }, title, subtitle),
+  element('header', { class: 'head' }, title, subtitle, data.errors),
   element(
     'div',
     { class: 'columns' },
