@@ -139,6 +139,7 @@ export type FormCost = z.infer<typeof cost>;
 const plan = z.object({
   steps: z.number(),
   stepsPerEpoch: z.number(),
+  epochs: z.number(),
   tokens: z.number(),
   lossTokens: z.number(),
   exact: z.boolean(),

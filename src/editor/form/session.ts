@@ -8,14 +8,13 @@ import { basename, dirname } from 'node:path';
 import type { ResolvedConfig, RunConfigInput } from '../../core/config.js';
 import { checkConfig, resolveConfig } from '../../core/config-parse.js';
 import { LabError } from '../../core/errors.js';
-import { comparisonEpochs, configOf, defaultValues, fieldOf, hasPreset, withPreset } from '../../core/form-config.js';
+import { configOf, defaultValues, fieldOf, hasPreset, withPreset } from '../../core/form-config.js';
 import type { Measurement } from '../../core/measurement.js';
 import { planSteps } from '../../core/plan.js';
 import { type PresetId, presetOf, presets, recommendedPreset } from '../../core/presets.js';
 import type {
   Choice,
   FormActivity,
-  FormCost,
   FormData,
   FormKey,
   FormPlan,
@@ -25,6 +24,7 @@ import type {
 } from '../../core/view/form.js';
 import { findModel } from '../../data/models.js';
 import type { TrainingDataOptions } from '../../data/types.js';
+import { Costs } from './costs.js';
 import { failureOf, previewOptions, type ReadData, readPreview } from './preview.js';
 
 export interface FormSetting {
@@ -83,23 +83,18 @@ export class FormSession {
   private models: readonly Choice[];
   private evaluations: readonly Choice[];
   private data: FormData = { status: 'reading' };
-  /** `idle`: what was measured counts, if anything was. */
-  private cost: { status: 'waiting' | 'idle' | 'measuring' | 'failed'; error?: LabError } = { status: 'waiting' };
-  private measured: { readonly key: string; readonly figures: Measurement; readonly disturbed: boolean } | undefined;
   private activity: FormActivity = { kind: 'idle' };
   /** What the model, the data and the measurement say of fields. */
   private modelProblem: FormProblem | undefined;
   private dataProblem: FormProblem | undefined;
   private resolved: ResolvedConfig | undefined;
   private dataKey = '';
-  private measureKey = '';
+  private looks = 0;
   private reading = new AbortController();
-  private measuring = new AbortController();
   private readonly picked = new Map<string, number | undefined>();
   private readTimer: NodeJS.Timeout | undefined;
-  private measureTimer: NodeJS.Timeout | undefined;
   private readonly readings = new Map<string, ReadData>();
-  private readonly measurements = new Map<string, NonNullable<FormSession['measured']>>();
+  private readonly costs: Costs;
   private closed = false;
 
   constructor(
@@ -112,6 +107,15 @@ export class FormSession {
       : setting.values;
     this.models = setting.models;
     this.evaluations = setting.evaluations;
+    const folder = dirname(setting.file);
+    this.costs = new Costs(
+      {
+        ...tools,
+        measure: (config, signal) => tools.measure(config, folder, signal),
+        changed: () => this.push(),
+      },
+      delays.measure,
+    );
   }
 
   begin(): void {
@@ -167,22 +171,19 @@ export class FormSession {
   readAgain(): void {
     this.dataKey = '';
     this.readings.clear();
-    this.measurements.clear();
-    this.measured = undefined;
-    this.measureKey = '';
+    this.costs.forget();
     this.change({});
   }
 
   measureNow(): void {
-    void this.measure();
+    const { config, problems } = this.parse();
+    if (problems.length === 0) void this.costs.now(this.keyOfMeasurement(), config);
   }
 
   /** Ends what goes on in the background; a run that starts wants the machine to itself. */
   rest(): void {
     clearTimeout(this.readTimer);
-    clearTimeout(this.measureTimer);
-    this.measuring.abort();
-    if (this.cost.status === 'measuring') this.cost = { status: 'idle' };
+    this.costs.rest();
   }
 
   close(): void {
@@ -212,7 +213,7 @@ export class FormSession {
       problems: this.problems(),
       data: this.data,
       plan,
-      cost: this.formCost(plan),
+      cost: this.costs.of(plan, plan?.epochs ?? 1),
       activity: this.activity,
     });
   }
@@ -233,7 +234,7 @@ export class FormSession {
   /** Of the values, of the model, and what the measurement said of a field. */
   private problems(): FormProblem[] {
     const { problems } = this.parse();
-    const found = [this.modelProblem, this.dataProblem, problemOf(this.cost.error)];
+    const found = [this.modelProblem, this.dataProblem, problemOf(this.costs.error)];
     for (const one of found) {
       if (one !== undefined && !problems.some(({ field }) => field === one.field)) problems.push(one);
     }
@@ -245,16 +246,19 @@ export class FormSession {
     const { config, right } = this.readable();
     if (config === undefined) return this.wait();
     const folder = dirname(this.setting.file);
+    const look = ++this.looks;
     try {
       const checked = checkConfig(config);
       const model = await findModel(config.model_name_or_path, folder);
       const resolved = { ...resolveConfig(checked, folder, 'experiment'), model_name_or_path: model };
       const options = await previewOptions(resolved);
+      // Values have changed again in the meantime: that look has its turn.
+      if (look !== this.looks || this.closed) return;
       this.modelProblem = undefined;
       this.resolved = resolved;
       this.read(options, right);
     } catch (error) {
-      if (this.closed) return;
+      if (look !== this.looks || this.closed) return;
       this.reading.abort();
       const known = error instanceof LabError ? error : new LabError(String(error));
       this.modelProblem = {
@@ -270,9 +274,7 @@ export class FormSession {
 
   /** Nothing is measured until what is wrong has been put right. */
   private wait(): void {
-    this.measuring.abort();
-    clearTimeout(this.measureTimer);
-    this.cost = { status: 'waiting' };
+    this.costs.wait();
     this.push();
   }
 
@@ -324,7 +326,9 @@ export class FormSession {
         },
         reading.signal,
       );
-      if (!reading.signal.aborted && this.parse().problems.length === 0) this.measureSoon();
+      if (reading.signal.aborted) return;
+      this.measureSoon();
+      this.push();
     } catch (error) {
       if (reading.signal.aborted || this.closed) return;
       if (!(error instanceof LabError)) this.tools.note(error);
@@ -343,45 +347,8 @@ export class FormSession {
   }
 
   private measureSoon(): void {
-    const key = this.keyOfMeasurement();
-    const known = this.measurements.get(key);
-    if (known !== undefined) this.measured = known;
-    const same = key === this.measureKey;
-    if (same && (this.cost.status === 'measuring' || this.cost.status === 'failed')) return;
-    this.measuring.abort();
-    this.measureKey = key;
-    const wanted = this.measured?.key !== key && this.tools.measuresAlone();
-    this.cost = { status: wanted ? 'measuring' : 'idle' };
-    this.push();
-    clearTimeout(this.measureTimer);
-    if (this.cost.status === 'measuring') {
-      this.measureTimer = setTimeout(() => void this.measure(), this.delays.measure);
-    }
-  }
-
-  private async measure(): Promise<void> {
-    const config = this.parse();
-    if (config.problems.length > 0 || this.closed) return;
-    const key = this.keyOfMeasurement();
-    this.measuring.abort();
-    const measuring = new AbortController();
-    this.measuring = measuring;
-    this.measureKey = key;
-    this.cost = { status: 'measuring' };
-    this.push();
-    const before = this.tools.busy();
-    try {
-      const figures = await this.tools.measure(config.config, dirname(this.setting.file), measuring.signal);
-      if (measuring.signal.aborted) return;
-      this.measured = { key, figures, disturbed: before || this.tools.busy() };
-      this.measurements.set(key, this.measured);
-      this.cost = { status: 'idle' };
-    } catch (error) {
-      if (measuring.signal.aborted || this.closed) return;
-      if (!(error instanceof LabError)) this.tools.note(error);
-      this.cost = { status: 'failed', error: error instanceof LabError ? error : new LabError(String(error)) };
-    }
-    this.push();
+    const { config, problems } = this.parse();
+    if (problems.length === 0) this.costs.soon(this.keyOfMeasurement(), config);
   }
 
   private keyOfMeasurement(): string {
@@ -400,37 +367,8 @@ export class FormSession {
       stepsPerEpoch,
       tokens: Math.round(data.tokens * checked.num_train_epochs),
       lossTokens: Math.round(data.lossTokens * checked.num_train_epochs),
+      epochs: checked.num_train_epochs,
       exact: data.exact && data.whole,
-    };
-  }
-
-  /** From the measured rates to what these values take. */
-  private formCost(plan: FormPlan | null): FormCost {
-    const { measured, cost } = this;
-    if (cost.status === 'failed') {
-      const { message = 'the measurement failed', advice } = cost.error ?? {};
-      return { status: 'failed', message, ...(advice === undefined ? {} : { advice }) };
-    }
-    if (cost.status !== 'idle') return { status: cost.status };
-    if (plan === null) return { status: 'waiting' };
-    if (measured === undefined || measured.key !== this.measureKey) return { status: 'off' };
-    const { figures } = measured;
-    const epochs = Number(this.values.num_train_epochs) || 1;
-    const train = plan.tokens / figures.tokensPerSecond + plan.steps * figures.secondsPerUpdate;
-    const perEvaluation = figures.evaluations === 0 ? 0 : figures.evaluationSeconds / figures.evaluations;
-    const evaluations = figures.evaluations === 0 ? 0 : Math.ceil(epochs);
-    return {
-      status: 'measured',
-      device: figures.device,
-      deviceMemory: figures.deviceMemory,
-      memory: figures.device === 'cpu' ? figures.processMemory : figures.engineMemory,
-      tokensPerSecond: figures.tokensPerSecond,
-      parameters: figures.parameters,
-      trainableParameters: figures.trainableParameters,
-      trainSeconds: train,
-      evaluationSeconds: evaluations * perEvaluation,
-      comparisonSeconds: comparisonEpochs * (train / epochs + perEvaluation),
-      disturbed: measured.disturbed,
     };
   }
 }
