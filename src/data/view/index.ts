@@ -2,13 +2,22 @@
 
 import { Worker } from 'node:worker_threads';
 import { LabError } from '../../core/errors.js';
+import type { PreviewRow } from '../../core/view/preview.js';
 import { errorOf } from '../failure.js';
 import type { RawRecord } from '../read/records.js';
 import { workerUrl } from '../worker-url.js';
 import { type CheckResult, mergeSegments } from './check.js';
 import { type CountTask, mergeCounts, type TokenCounts } from './count-tokens.js';
 import type { JobKind, Jobs } from './jobs.js';
-import type { TokenRequest, TokenRow, ViewMethod, ViewMethods, ViewOpened, ViewReply } from './protocol.js';
+import type {
+  ShownRequest,
+  TokenRequest,
+  TokenRow,
+  ViewMethod,
+  ViewMethods,
+  ViewOpened,
+  ViewReply,
+} from './protocol.js';
 import { type JobOptions, runJob } from './run-job.js';
 import type { SegmentTask } from './segment.js';
 
@@ -27,10 +36,12 @@ const maxHeapMegabytes = 2048;
 /** Rows and tokens of a screenful take milliseconds. */
 const stallSeconds = 30;
 
-export interface DataView {
+export interface OpenDataSet {
   readonly info: ViewOpened;
   /** Rows from `from` (counted from 0); fewer at the end. Works before the index is made, but far rows take long then. */
   rows(from: number, count: number): Promise<RawRecord[]>;
+  /** Any rows as they are shown, in the order asked for. */
+  shown(request: ShownRequest): Promise<PreviewRow[]>;
   tokens(request: TokenRequest): Promise<TokenRow[]>;
   /** Finds where the rows are. @returns how many there are */
   index(options?: JobOptions): Promise<number>;
@@ -42,7 +53,7 @@ export interface DataView {
 }
 
 /** @throws LabError where the file cannot be read at all */
-export async function openDataView(path: string): Promise<DataView> {
+export async function openDataView(path: string): Promise<OpenDataSet> {
   const client = new ViewClient(path);
   let info: ViewOpened;
   try {
@@ -61,6 +72,7 @@ export async function openDataView(path: string): Promise<DataView> {
   return {
     info,
     rows: (from, count) => client.ask('rows', { from, count }),
+    shown: (request) => client.ask('shown', request),
     tokens: (request) => client.ask('tokens', request),
     index: async (options = {}) => (await segments(false, options))?.records ?? (await client.ask('index', null)),
     check: (options = {}) => segments(true, options),

@@ -1,6 +1,7 @@
 /** What passes between the worker of an open data set and the thread that asks. */
 
 import type { RecordFormat, RecordPlace } from '../../core/data.js';
+import type { PreviewRow } from '../../core/view/preview.js';
 import type { Failure } from '../protocol.js';
 import type { Packing, SourceKind } from '../read/kinds.js';
 import type { RawRecord } from '../read/records.js';
@@ -14,6 +15,9 @@ export interface ViewOpened {
   /** Known at once for tables; for text once it is indexed. */
   readonly records: number | undefined;
   /** Where and how workers mark the lines of plain JSONL. */
+  /** Format of the first record that has one, and the fields of its object. */
+  readonly format: RecordFormat | undefined;
+  readonly fieldNames: readonly string[];
   readonly segments: { readonly start: number; readonly spacing: number } | undefined;
 }
 
@@ -37,9 +41,17 @@ export type TokenRow =
     }
   | { readonly place: RecordPlace; readonly problem: string };
 
+export interface ShownRequest {
+  /** Rows from 0, in any order. */
+  readonly rows: readonly number[];
+  readonly format: RecordFormat | 'auto';
+  readonly fields?: FieldMapping;
+}
+
 export interface ViewMethods {
   open: { readonly in: null; readonly out: ViewOpened };
   rows: { readonly in: { readonly from: number; readonly count: number }; readonly out: RawRecord[] };
+  shown: { readonly in: ShownRequest; readonly out: PreviewRow[] };
   marks: { readonly in: { readonly marks: Float64Array; readonly rows: number }; readonly out: null };
   index: { readonly in: null; readonly out: number };
   tokens: { readonly in: TokenRequest; readonly out: TokenRow[] };

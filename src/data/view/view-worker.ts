@@ -1,13 +1,18 @@
 /** The worker of a data set that is open: its rows, and the tokens of those that are looked at. */
 
 import type { MessagePort } from 'node:worker_threads';
+import type { RecordFormat } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
+import type { PreviewRow } from '../../core/view/preview.js';
 import { failureOf } from '../failure.js';
-import { formatInFile, RecordProblem, toExample } from '../read/formats.js';
+import { detectFormat, formatInFile, RecordProblem, toExample } from '../read/formats.js';
 import type { RawRecord } from '../read/records.js';
 import { ExampleTokenizer } from '../text/examples.js';
-import type { TokenRequest, TokenRow, ViewOpened, ViewReply, ViewRequest } from './protocol.js';
+import type { ShownRequest, TokenRequest, TokenRow, ViewOpened, ViewReply, ViewRequest } from './protocol.js';
 import { openRows, type Rows, spacingFor } from './rows.js';
+import { shownRow } from './shown.js';
+
+const headRecords = 20;
 
 export interface ViewData {
   readonly view: string;
@@ -28,6 +33,7 @@ export function serveView(port: MessagePort, { view }: ViewData): void {
 class ViewWorker {
   private rows: Rows | undefined;
   private tokenizer: { readonly key: string; readonly made: ExampleTokenizer } | undefined;
+  private home: RecordFormat | undefined;
   private last: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly path: string) {}
@@ -48,6 +54,8 @@ class ViewWorker {
         return this.open();
       case 'rows':
         return this.opened().read(request.argument.from, request.argument.count);
+      case 'shown':
+        return this.shown(request.argument);
       case 'marks':
         this.opened().setMarks(request.argument.marks, request.argument.rows);
         return null;
@@ -67,14 +75,32 @@ class ViewWorker {
         ? { start: layout.start, spacing: spacingFor(kind.size) }
         : undefined;
     const first = await this.rows.read(0, 1);
+    const head = await this.rows.read(0, headRecords);
+    const record = head.find((one) => 'value' in one && detectFormat(one.value, undefined) !== undefined) ?? first[0];
+    const value = record !== undefined && 'value' in record ? record.value : undefined;
+    this.home = detectFormat(value, undefined);
     if (first.length === 0) throw new LabError('the data set has no records', { place: { file: this.path } });
     return {
       kind: layout?.kind === 'json' ? 'json' : kind.kind,
       packing: kind.packing,
       size: kind.size,
       records: complete ? count : undefined,
+      format: this.home,
+      fieldNames: typeof value === 'object' && value !== null ? Object.keys(value).slice(0, 200) : [],
       segments,
     };
+  }
+
+  private async shown({ rows, format, fields }: ShownRequest): Promise<PreviewRow[]> {
+    const found: RawRecord[] = [];
+    for (let at = 0; at < rows.length; ) {
+      const from = rows[at] ?? 0;
+      let count = 1;
+      while (rows[at + count] === from + count) count++;
+      for (const record of await this.opened().read(from, count)) found.push(record);
+      at += count;
+    }
+    return found.map((record) => shownRow(record, format, fields, this.home));
   }
 
   private async tokens({ from, count, model, format, fields }: TokenRequest): Promise<TokenRow[]> {
