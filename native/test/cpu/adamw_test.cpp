@@ -58,8 +58,8 @@ TEST_F(AdamW, SquaredNormIsExactInDoubleAndTheSameOnAnyThreads) {
     for (double value : *numbers) expected += value * value;
   }
   double first = 0;
-  for (const int threads : {1, 2, 3}) {
-    const auto other = makeCpuBackend(threads);
+  for (const int threads : kThreadCounts) {
+    const auto other = makeBackend(threads);
     const Device da(other, 1, 100'001, a), db(other, 1, 3, b);
     const double norm = other->squaredNorm({*da, *db});
     EXPECT_NEAR(norm / expected, 1, 1e-13);

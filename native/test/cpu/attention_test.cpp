@@ -107,8 +107,8 @@ TEST_P(Attention, BitsDependNeitherOnThreadsNorOnTheRun) {
   const Inputs in(GetParam());
   const auto d = randomNumbers(in.tokens * in.width, 4);
   std::vector<std::vector<float>> first;
-  for (const int threads : {1, 2, 3, 2}) {
-    const auto other = makeCpuBackend(threads);
+  for (const int threads : kThreadCounts) {
+    const auto other = makeBackend(threads);
     const Device q(other, in.tokens, in.width, in.q), k(other, in.tokens, in.kvWidth, in.k),
         v(other, in.tokens, in.kvWidth, in.v);
     const Device out(other, in.tokens, in.width), lse(other, in.tokens, in.shape.heads),

@@ -140,8 +140,8 @@ TEST_F(Rows, GradientsDependNotOnThreads) {
   std::vector<int32_t> ids;
   for (int r = 0; r < 900; ++r) ids.push_back(r * r % 20);
   std::vector<float> first;
-  for (const int threads : {1, 2, 3}) {
-    const auto other = makeCpuBackend(threads);
+  for (const int threads : kThreadCounts) {
+    const auto other = makeBackend(threads);
     const Device dt(other, 20, 200, table), dout(other, 900, 200, d);
     other->gatherRowsBackward(*dt, *dout, ids.data());
     if (first.empty()) first = dt.floats();

@@ -91,8 +91,8 @@ TEST_F(Matmul, EmptyProductsDoNothing) {
 TEST_F(Matmul, BitsDependNeitherOnThreadsNorOnTheRun) {
   const auto a = randomNumbers(700 * 190, 1), b = randomNumbers(500 * 190, 2);
   std::vector<float> first;
-  for (const int threads : {1, 2, 3, 2, 5}) {
-    const auto other = makeCpuBackend(threads);
+  for (const int threads : kThreadCounts) {
+    const auto other = makeBackend(threads);
     const Device da(other, 700, 190, a), db(other, 500, 190, b), out(other, 700, 500);
     other->matmul(*out, *da, Transpose::no, *db, Transpose::yes, 1, 0);
     if (first.empty()) first = out.floats();

@@ -79,7 +79,7 @@ TEST_F(Norm, WeightGradientDependsNotOnThreads) {
   const auto x = randomNumbers(3000 * 32, 1), d = randomNumbers(3000 * 32, 2), weight = randomNumbers(32, 3);
   std::vector<float> first;
   for (const int threads : {1, 2, 4, 2}) {
-    const auto other = makeCpuBackend(threads);
+    const auto other = makeBackend(threads);
     const Device dx(other, 3000, 32, x), dw(other, 1, 32, weight), dout(other, 3000, 32, d), rstd(other, 3000, 1);
     const Device out(other, 3000, 32), gradX(other, 3000, 32, x), gradW(other, 1, 32, weight);
     other->rmsNorm(*out, *rstd, *dx, *dw, 1e-5f);

@@ -104,7 +104,7 @@ class Sampling : public CpuTest {
   }
   /// How often each token was drawn from one row of logits, and how often one would expect it.
   void expectShares(const Numbers& row, const SampleOptions& options, const Numbers& probabilities) {
-    const int64_t draws = 20'000;
+    const int64_t draws = kDraws;
     Numbers all;
     for (int64_t i = 0; i < draws; ++i) all.insert(all.end(), row.begin(), row.end());
     const Device logits = device(draws, static_cast<int64_t>(row.size()), all);
@@ -140,9 +140,10 @@ TEST_F(Sampling, FollowsTheDistributionAndItsCuts) {
 
 TEST_F(Sampling, TopPGrowsBeyondTheFirstSelection) {
   const Numbers flat(700, 0.0);  // equal weights: the lowest ids are kept
+  const int64_t rows = std::min<int64_t>(kDraws, 3000);
   Numbers all;
-  for (int i = 0; i < 3000; ++i) all.insert(all.end(), flat.begin(), flat.end());
-  const Device logits = device(3000, 700, all);
+  for (int64_t i = 0; i < rows; ++i) all.insert(all.end(), flat.begin(), flat.end());
+  const Device logits = device(rows, 700, all);
   int32_t largest = 0;
   for (int32_t token : draw(*logits, {1, 0, 0.5f}, 3)) largest = std::max(largest, token);
   EXPECT_LT(largest, 350);

@@ -13,9 +13,16 @@
 #include <string>
 #include <vector>
 
-#include "cpu/cpu_backend.h"
+#include "test/backend.h"
 
 namespace sftlab::test {
+
+/// How often what is drawn at random is drawn: the emulator is slow.
+#ifdef SFT_LAB_TEST_CUDA
+constexpr int64_t kDraws = 64;
+#else
+constexpr int64_t kDraws = 20'000;
+#endif
 
 using Numbers = std::vector<double>;
 
@@ -118,7 +125,7 @@ inline Numbers sum(Numbers a, const Numbers& b) {
 /// Each test runs on two threads unless it says otherwise.
 class CpuTest : public ::testing::Test {
  protected:
-  std::shared_ptr<Backend> backend = makeCpuBackend(2);
+  std::shared_ptr<Backend> backend = makeBackend(2);
 
   Device device(int64_t rows, int64_t cols) { return {backend, rows, cols}; }
   Device device(int64_t rows, int64_t cols, const Numbers& values) { return {backend, rows, cols, values}; }

@@ -120,7 +120,7 @@ TEST_P(Parity, SavedModelOpensTheSame) {
   OpenOptions options;
   options.directory = saved;
   const StoredBatch stored = batch(3, "all");
-  EXPECT_EQ(Model::open(options, makeCpuBackend(2))->logits(stored.view()), open(false, false)->logits(stored.view()));
+  EXPECT_EQ(Model::open(options, makeBackend(2))->logits(stored.view()), open(false, false)->logits(stored.view()));
   fs::remove_all(saved);
 }
 
@@ -201,7 +201,7 @@ TEST(ParityFixtures, NoticeEachKey) {
     const StoredBatch stored = reference.batch(3, "all");
     OpenOptions options;
     options.directory = copy;
-    const auto logits = Model::open(options, makeCpuBackend(1))->logits(stored.view());
+    const auto logits = Model::open(options, makeBackend(1))->logits(stored.view());
     EXPECT_GT(relative(logits, reference.values("logits")), 5 * kBound) << family << " " << patch.dump();
   }
   fs::remove_all(copy);

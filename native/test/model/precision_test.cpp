@@ -17,7 +17,7 @@ using nlohmann::json;
 class Precision : public FamilyTest {
  protected:
   void SetUp() override {
-    if (!makeCpuBackend(1)->multiplies(DType::bf16)) GTEST_SKIP() << "this processor has no bf16 products";
+    if (!makeBackend(1)->multiplies(DType::bf16)) GTEST_SKIP() << "this processor has no bf16 products";
     precision_ = DType::bf16;
     theirs_ = json::parse(std::ifstream(folder_ / "bf16.json")).at("autocast");
   }
@@ -77,13 +77,13 @@ INSTANTIATE_TEST_SUITE_P(Families, Precision, testing::ValuesIn(families()), fam
 TEST(Precision, FrozenWeightsStayInTheirFile) {
   OpenOptions options;
   options.directory = fs::path(SFT_LAB_FIXTURES) / "reference" / "qwen2-bf16";
-  const auto exact = makeCpuBackend(1);
+  const auto exact = makeBackend(1);
   if (!exact->multiplies(DType::bf16)) GTEST_SKIP() << "this processor has no bf16 products";
   const auto converted = Model::open(options, exact);
   const size_t bytes = exact->currentBytes();
   EXPECT_GE(bytes, static_cast<size_t>(converted->info().parameters) * sizeof(float));
   options.precision = DType::bf16;
-  const auto backend = makeCpuBackend(1);
+  const auto backend = makeBackend(1);
   const auto mapped = Model::open(options, backend);
   EXPECT_LT(backend->currentBytes(), bytes / 20);
 
@@ -95,7 +95,7 @@ TEST(Precision, FrozenWeightsStayInTheirFile) {
   mapped->save(saved);
   fs::copy_file(options.directory / "config.json", saved / "config.json");
   options.directory = saved;
-  EXPECT_EQ(Model::open(options, makeCpuBackend(1))->logits(stored.view()), mapped->logits(stored.view()));
+  EXPECT_EQ(Model::open(options, makeBackend(1))->logits(stored.view()), mapped->logits(stored.view()));
   fs::remove_all(saved);
 }
 

@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "cpu/cpu_backend.h"
 #include "io/safetensors.h"
 #include "model/model.h"
+#include "test/backend.h"
 
 namespace sftlab::test {
 
@@ -121,12 +121,12 @@ class FamilyTest : public testing::TestWithParam<std::string> {
     return options;
   }
   std::unique_ptr<Model> open(bool train, bool adapter, int threads = 2) const {
-    return Model::open(options(train, adapter), makeCpuBackend(threads));
+    return Model::open(options(train, adapter), makeBackend(threads));
   }
 
   /// Gradients of one batch by a model of its own.
   static std::map<std::string, std::vector<float>> gradientsOf(const OpenOptions& options, const Batch& batch, int threads = 2) {
-    const auto model = Model::open(options, makeCpuBackend(threads));
+    const auto model = Model::open(options, makeBackend(threads));
     model->accumulate(batch);
     return model->gradients();
   }

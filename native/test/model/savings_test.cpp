@@ -14,7 +14,7 @@ class Savings : public FamilyTest {
  protected:
   static std::vector<DType> precisions() {
     std::vector<DType> all{DType::f32};
-    if (makeCpuBackend(1)->multiplies(DType::bf16)) all.push_back(DType::bf16);
+    if (makeBackend(1)->multiplies(DType::bf16)) all.push_back(DType::bf16);
     return all;
   }
   /// Of sums in another order.
@@ -116,7 +116,7 @@ TEST_P(Savings, ThePlanIsWhatIsTaken) {
         OpenOptions options = this->options(true, adapter);
         options.precision = precision;
         options.checkpointing = checkpointing;
-        const auto backend = makeCpuBackend(2);
+        const auto backend = makeBackend(2);
         const Work work{{size, longest, trained, measured}, {size, longest, 0, trained + measured}, 5, 7, 9};
         const MemoryPlan plan = Model::plan(options, work, *backend);
         options.working = plan.working;

@@ -1,0 +1,284 @@
+// Attention over flat batches: a warp works on one query of one head (forward, and the gradient of queries) or on one key of one
+// key head (the gradients of keys and values), 32 partners at a time, each lane one of them. No S x S matrix exists; sequences
+// never see each other; sums have a fixed order.
+//
+// This is the exact form, for f32 as for bf16 numbers.
+
+#include "cuda/cuda_backend_impl.h"
+
+namespace sftlab::cuda {
+
+namespace {
+
+constexpr int kMostParts = 4;  ///< head sizes up to 128: a lane keeps size / 32 sums
+
+/// Where a query or key stands, and whom it sees.
+struct Places {
+  AttentionShape shape;
+  const int32_t* offsets;       ///< of sequences, in tokens
+  const int32_t* queryOffsets;  ///< of sequences, in rows of queries
+  const int32_t* positions;     ///< of queries in their sequences; none: all are there
+  int32_t sequences;
+
+  /// The sequence that entry `index` of these offsets belongs to.
+  DEVICE int32_t find(const int32_t* of, int64_t index) const {
+    int32_t low = 0, high = sequences - 1;
+    while (low < high) {
+      const int32_t middle = (low + high + 1) / 2;
+      if (of[middle] <= index) {
+        low = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return low;
+  }
+  DEVICE int32_t place(int64_t row, int32_t sequence) const {
+    return positions ? positions[row] : static_cast<int32_t>(row - queryOffsets[sequence]);
+  }
+  /// Keys [first, end) of the sequence that a query at `place` sees.
+  DEVICE int32_t firstKey(int32_t place) const { return shape.window > 0 && place >= shape.window ? place - shape.window + 1 : 0; }
+  DEVICE int32_t endKey(int32_t place, int32_t length) const { return shape.causal ? place + 1 : length; }
+};
+
+template <typename T>
+DEVICE float dot(const T* a, const T* b, int32_t size) {
+  float sum = 0;
+  for (int32_t c = 0; c < size; ++c) sum += get(a[c]) * get(b[c]);
+  return sum;
+}
+
+/// What a warp's lanes hold of one row of `size` numbers: number c in lane c % 32.
+struct Sums {
+  float part[kMostParts] = {0, 0, 0, 0};
+  /// += weight of each of 32 rows, times the row; lane i knows the weight of row i.
+  template <typename T>
+  DEVICE void add(float weight, const T* rows, int64_t stride, int32_t count, int32_t size) {
+    const unsigned lane = self().lane();
+    for (int32_t i = 0; i < count; ++i) {
+      const float w = shuffle(weight, static_cast<unsigned>(i));
+      for (int p = 0; p < kMostParts; ++p) {
+        const int32_t c = p * 32 + static_cast<int32_t>(lane);
+        if (c < size) part[p] += w * get(rows[i * stride + c]);
+      }
+    }
+  }
+  DEVICE void scale(float by) {
+    for (float& one : part) one *= by;
+  }
+  template <typename T>
+  DEVICE void store(T* to, int32_t size) const {
+    for (int p = 0; p < kMostParts; ++p) {
+      const int32_t c = p * 32 + static_cast<int32_t>(self().lane());
+      if (c < size) put(to[c], part[p]);
+    }
+  }
+};
+
+template <typename T>
+KERNEL void forwardRows(View<T> out, View<float> lse, View<T> q, View<T> k, View<T> v, Places places) {
+  const Self me = self();
+  const int32_t size = places.shape.headSize, heads = places.shape.heads, group = heads / places.shape.kvHeads;
+  const int64_t item = static_cast<int64_t>(me.blockX) * me.warps() + me.warp();
+  if (item >= q.rows * heads) return;
+  const int64_t row = item / heads;
+  const auto head = static_cast<int32_t>(item % heads);
+  const int32_t sequence = places.find(places.queryOffsets, row), start = places.offsets[sequence];
+  const int32_t place = places.place(row, sequence), end = places.endKey(place, places.offsets[sequence + 1] - start);
+  const T* const query = q.row(row) + head * size;
+  const T* const keys = k.row(start) + head / group * size;
+  const T* const values = v.row(start) + head / group * size;
+  Sums sums;
+  float best = -INFINITY, total = 0;
+  for (int32_t first = places.firstKey(place); first < end; first += 32) {
+    const int32_t key = first + static_cast<int32_t>(me.lane()), count = end - first < 32 ? end - first : 32;
+    const float score = key < end ? dot(query, keys + key * k.stride, size) * places.shape.scale : -INFINITY;
+    const float most = fmaxf(best, warpMax(score)), keep = expf(best - most);
+    const float p = key < end ? expf(score - most) : 0.0f;
+    total = total * keep + warpSum(p);
+    sums.scale(keep);
+    sums.add(p, values + first * v.stride, v.stride, count, size);
+    best = most;
+  }
+  sums.scale(1.0f / total);
+  sums.store(out.row(row) + head * size, size);
+  if (me.lane() == 0) lse(row, head) = best + logf(total);
+}
+
+/// delta (rows, heads) = dout . out of each head: what the softmax takes from every score's gradient.
+template <typename T>
+struct Delta {
+  View<float> delta;
+  View<T> dout, out;
+  int32_t size;
+  DEVICE void operator()(int64_t row, int64_t head) const { delta(row, head) = dot(dout.row(row) + head * size, out.row(row) + head * size, size); }
+};
+
+/// p and the gradient of the score, of one query and one key.
+struct Score {
+  float p, ds;
+};
+template <typename T>
+DEVICE Score scoreOf(const T* query, const T* key, const T* dout, const T* value, int32_t size, float scale, float lse, float delta) {
+  const float p = expf(dot(query, key, size) * scale - lse);
+  return {p, p * (dot(dout, value, size) - delta) * scale};
+}
+
+template <typename T>
+KERNEL void backwardQueries(View<T> dq, View<T> dout, View<float> lse, View<float> delta, View<T> q, View<T> k, View<T> v, Places places) {
+  const Self me = self();
+  const int32_t size = places.shape.headSize, heads = places.shape.heads, group = heads / places.shape.kvHeads;
+  const int64_t item = static_cast<int64_t>(me.blockX) * me.warps() + me.warp();
+  if (item >= q.rows * heads) return;
+  const int64_t row = item / heads;
+  const auto head = static_cast<int32_t>(item % heads);
+  const int32_t sequence = places.find(places.queryOffsets, row), start = places.offsets[sequence];
+  const int32_t place = places.place(row, sequence), end = places.endKey(place, places.offsets[sequence + 1] - start);
+  const T* const keys = k.row(start) + head / group * size;
+  const T* const values = v.row(start) + head / group * size;
+  Sums sums;
+  for (int32_t first = places.firstKey(place); first < end; first += 32) {
+    const int32_t key = first + static_cast<int32_t>(me.lane()), count = end - first < 32 ? end - first : 32;
+    float ds = 0;
+    if (key < end) {
+      ds = scoreOf(q.row(row) + head * size, keys + key * k.stride, dout.row(row) + head * size, values + key * v.stride, size,
+                   places.shape.scale, lse(row, head), delta(row, head)).ds;
+    }
+    sums.add(ds, keys + first * k.stride, k.stride, count, size);
+  }
+  sums.store(dq.row(row) + head * size, size);
+}
+
+template <typename T>
+KERNEL void backwardKeys(View<T> dk, View<T> dv, View<T> dout, View<float> lse, View<float> delta, View<T> q, View<T> k, View<T> v,
+                         Places places) {
+  const Self me = self();
+  const int32_t size = places.shape.headSize, kvHeads = places.shape.kvHeads, group = places.shape.heads / kvHeads;
+  const int64_t item = static_cast<int64_t>(me.blockX) * me.warps() + me.warp();
+  if (item >= k.rows * kvHeads) return;
+  const int64_t token = item / kvHeads;
+  const auto kvHead = static_cast<int32_t>(item % kvHeads);
+  const int32_t sequence = places.find(places.offsets, token), start = places.offsets[sequence];
+  const auto place = static_cast<int32_t>(token - start);
+  const int64_t firstRow = places.queryOffsets[sequence], endRow = places.queryOffsets[sequence + 1];
+  const T* const key = k.row(token) + kvHead * size;
+  const T* const value = v.row(token) + kvHead * size;
+  Sums keySums, valueSums;
+  for (int32_t head = kvHead * group; head < (kvHead + 1) * group; ++head) {
+    for (int64_t first = firstRow; first < endRow; first += 32) {
+      const int64_t row = first + me.lane();
+      const auto count = static_cast<int32_t>(endRow - first < 32 ? endRow - first : 32);
+      // Queries stand in rising order: the last of these tells whether any sees this key, the first whether any still does.
+      if (places.shape.causal) {
+        if (places.place(first + count - 1, sequence) < place) continue;
+        if (places.shape.window > 0 && places.place(first, sequence) >= place + places.shape.window) break;
+      }
+      Score score{0, 0};
+      if (row < endRow) {
+        const int32_t at = places.place(row, sequence);
+        if (place >= places.firstKey(at) && place < places.endKey(at, places.offsets[sequence + 1] - start)) {
+          score = scoreOf(q.row(row) + head * size, key, dout.row(row) + head * size, value, size, places.shape.scale, lse(row, head),
+                          delta(row, head));
+        }
+      }
+      valueSums.add(score.p, dout.row(first) + head * size, dout.stride, count, size);
+      keySums.add(score.ds, q.row(first) + head * size, q.stride, count, size);
+    }
+  }
+  keySums.store(dk.row(token) + kvHead * size, size);
+  valueSums.store(dv.row(token) + kvHead * size, size);
+}
+
+KERNEL void cachedRows(View<float> out, View<float> q, View<float> keys, View<float> values, int32_t capacity, const int32_t* slots,
+                       const int32_t* positions, AttentionShape shape) {
+  const Self me = self();
+  const int32_t size = shape.headSize, group = shape.heads / shape.kvHeads;
+  const int64_t item = static_cast<int64_t>(me.blockX) * me.warps() + me.warp();
+  if (item >= q.rows * shape.heads) return;
+  const int64_t row = item / shape.heads;
+  const auto head = static_cast<int32_t>(item % shape.heads);
+  const int32_t end = positions[row] + 1, from = shape.window > 0 && end > shape.window ? end - shape.window : 0;
+  const int64_t start = static_cast<int64_t>(slots[row]) * capacity;
+  Sums sums;
+  float best = -INFINITY, total = 0;
+  for (int32_t first = from; first < end; first += 32) {
+    const int32_t key = first + static_cast<int32_t>(me.lane()), count = end - first < 32 ? end - first : 32;
+    const float score =
+        key < end ? dot(q.row(row) + head * size, keys.row(start + key) + head / group * size, size) * shape.scale : -INFINITY;
+    const float most = fmaxf(best, warpMax(score)), keep = expf(best - most);
+    const float p = key < end ? expf(score - most) : 0.0f;
+    total = total * keep + warpSum(p);
+    sums.scale(keep);
+    sums.add(p, values.row(start + first) + head / group * size, values.stride, count, size);
+    best = most;
+  }
+  sums.scale(1.0f / total);
+  sums.store(out.row(row) + head * size, size);
+}
+
+struct Store {
+  View<float> keys, values, k, v;
+  int32_t capacity;
+  const int32_t *slots, *positions;
+  DEVICE void operator()(int64_t row, int64_t col) const {
+    const int64_t place = static_cast<int64_t>(slots[row]) * capacity + positions[row];
+    keys(place, col) = k(row, col);
+    values(place, col) = v(row, col);
+  }
+};
+
+Places placesOf(const AttentionShape& shape, const Sequences& sequences, const Queries& queries) {
+  if (shape.headSize > 32 * kMostParts) throw std::logic_error("attention heads have at most 128 numbers here");
+  return {shape, sequences.device, queries ? queries.device : sequences.device, queries ? queries.positions : nullptr, sequences.count};
+}
+
+/// A warp an item, four to a block.
+constexpr unsigned kWarps = 4;
+Grid gridOf(int64_t items) { return {blocksFor(items, kWarps)}; }
+
+}  // namespace
+
+void CudaBackend::attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
+                            const AttentionShape& shape, const Sequences& sequences, const Queries& queries) {
+  requireF32(lse);
+  requireSame(out, q, k, v);
+  const Places places = placesOf(shape, sequences, queries);
+  withNumbers(q.dtype, [&]<typename T>() {
+    launch(stream_, gridOf(q.rows * shape.heads), 32 * kWarps, 0, forwardRows<T>, view<T>(out), view<float>(lse), view<T>(q),
+           view<T>(k), view<T>(v), places);
+  });
+}
+
+void CudaBackend::attentionBackward(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& dout, const Tensor& out,
+                                    const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionShape& shape,
+                                    const Sequences& sequences, const Queries& queries) {
+  requireF32(lse);
+  requireSame(q, dq, dk, dv, dout, out, k, v);
+  const Places places = placesOf(shape, sequences, queries);
+  const View<float> delta{scratch<float>(static_cast<size_t>(q.rows * shape.heads)), q.rows, shape.heads, shape.heads};
+  withNumbers(q.dtype, [&]<typename T>() {
+    launch(stream_, gridFor(q.rows * shape.heads), kThreads, 0, eachElement<Delta<T>>, q.rows, static_cast<int64_t>(shape.heads),
+           Delta<T>{delta, view<T>(dout), view<T>(out), shape.headSize});
+    launch(stream_, gridOf(q.rows * shape.heads), 32 * kWarps, 0, backwardQueries<T>, view<T>(dq), view<T>(dout), view<float>(lse), delta,
+           view<T>(q), view<T>(k), view<T>(v), places);
+    launch(stream_, gridOf(k.rows * shape.kvHeads), 32 * kWarps, 0, backwardKeys<T>, view<T>(dk), view<T>(dv), view<T>(dout),
+           view<float>(lse), delta, view<T>(q), view<T>(k), view<T>(v), places);
+  });
+}
+
+void CudaBackend::cacheStore(const KeyValueCache& cache, const Tensor& k, const Tensor& v, const int32_t* slots,
+                             const int32_t* positions) {
+  requireF32(cache.keys, cache.values, k, v);
+  launch(stream_, gridFor(k.size()), kThreads, 0, eachElement<Store>, k.rows, k.cols,
+         Store{view<float>(cache.keys), view<float>(cache.values), view<float>(k), view<float>(v), cache.capacity, slots, positions});
+}
+
+void CudaBackend::attentionCached(const Tensor& out, const Tensor& q, const KeyValueCache& cache, const int32_t* slots,
+                                  const int32_t* positions, const AttentionShape& shape) {
+  requireF32(out, q, cache.keys, cache.values);
+  placesOf(shape, {}, {});
+  launch(stream_, gridOf(q.rows * shape.heads), 32 * kWarps, 0, cachedRows, view<float>(out), view<float>(q), view<float>(cache.keys),
+         view<float>(cache.values), cache.capacity, slots, positions, shape);
+}
+
+}  // namespace sftlab::cuda

@@ -1,0 +1,158 @@
+#pragma once
+
+// How kernels are written, so that nvcc compiles them for a GPU and any C++ compiler for the emulator. A kernel is KERNEL, what it
+// calls is DEVICE; it asks `self()` where it stands, and is started by `launch`.
+
+#include <cstddef>
+#include <cstdint>
+
+#ifdef __CUDACC__
+#include <cuda_runtime.h>
+
+#include <stdexcept>
+#include <string>
+#define KERNEL __global__
+#define DEVICE __device__ __forceinline__
+#else
+#include <cmath>
+
+#include "cuda/emulator/emulator.h"
+#define KERNEL
+#define DEVICE inline
+#endif
+
+namespace sftlab::cuda {
+
+/// Where a thread stands.
+struct Self {
+  unsigned thread, threads;      ///< in its block, and how many there are
+  unsigned blockX, blockY, blockZ, blocksX;
+  DEVICE unsigned lane() const { return thread % 32; }
+  DEVICE unsigned warp() const { return thread / 32; }
+  DEVICE unsigned warps() const { return threads / 32; }
+  /// In the grid along x, for loops of step `everyone()`.
+  DEVICE int64_t index() const { return static_cast<int64_t>(blockX) * threads + thread; }
+  DEVICE int64_t everyone() const { return static_cast<int64_t>(blocksX) * threads; }
+};
+
+struct Grid {
+  unsigned x = 1, y = 1, z = 1;
+};
+
+#ifdef __CUDACC__
+
+using Stream = cudaStream_t;
+
+DEVICE Self self() { return {threadIdx.x, blockDim.x, blockIdx.x, blockIdx.y, blockIdx.z, gridDim.x}; }
+DEVICE void syncBlock() { __syncthreads(); }
+DEVICE void syncWarp() { __syncwarp(); }
+template <typename T>
+DEVICE T shuffleXor(T value, unsigned mask) {
+  return __shfl_xor_sync(0xFFFFFFFFu, value, mask);
+}
+template <typename T>
+DEVICE T shuffle(T value, unsigned lane) {
+  return __shfl_sync(0xFFFFFFFFu, value, lane);
+}
+/// The block's shared memory, as large as `launch` was told.
+template <typename T>
+DEVICE T* sharedMemory() {
+  extern __shared__ __align__(16) unsigned char sftlabShared[];
+  return reinterpret_cast<T*>(sftlabShared);
+}
+
+inline void check(cudaError_t error) {
+  if (error != cudaSuccess) throw std::runtime_error(std::string("CUDA: ") + cudaGetErrorString(error));
+}
+
+template <typename... Parameters, typename... Arguments>
+void launch(Stream stream, Grid grid, unsigned threads, size_t shared, void (*kernel)(Parameters...), Arguments... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  kernel<<<dim3(grid.x, grid.y, grid.z), threads, shared, stream>>>(arguments...);
+  check(cudaGetLastError());
+}
+
+#else
+
+struct EmulatedStream {};
+using Stream = EmulatedStream;
+
+inline Self self() {
+  namespace e = emulator;
+  return {e::thread.x, e::threads, e::block.x, e::block.y, e::block.z, e::grid.x};
+}
+inline void syncBlock() { emulator::blockBarrier(); }
+inline void syncWarp() { emulator::warpBarrier(); }
+template <typename T>
+T shuffle(T value, unsigned lane) {
+  static_assert(sizeof(T) <= 8);
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof value);
+  bits = emulator::exchange(bits, lane);
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+template <typename T>
+T shuffleXor(T value, unsigned mask) {
+  return shuffle(value, self().lane() ^ mask);
+}
+template <typename T>
+T* sharedMemory() {
+  return static_cast<T*>(emulator::sharedMemory());
+}
+
+template <typename... Parameters, typename... Arguments>
+void launch(Stream, Grid grid, unsigned threads, size_t shared, void (*kernel)(Parameters...), Arguments... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  emulator::launch({grid.x, grid.y, grid.z}, threads, shared, [&] { kernel(arguments...); });
+}
+
+#endif
+
+// ---- what every kernel needs -----------------------------------------------------------------------------------------
+
+/// The sum, or the largest, of all lanes' values, the same bits in every lane.
+template <typename T>
+DEVICE T warpSum(T value) {
+  for (unsigned mask = 16; mask > 0; mask /= 2) value += shuffleXor(value, mask);
+  return value;
+}
+DEVICE float warpMax(float value) {
+  for (unsigned mask = 16; mask > 0; mask /= 2) value = fmaxf(value, shuffleXor(value, mask));
+  return value;
+}
+
+/// The same over a block of whole warps. `shared` has room for one value a warp; all threads call it.
+template <typename T>
+DEVICE T blockSum(T value, T* shared) {
+  const Self me = self();
+  value = warpSum(value);
+  syncBlock();  // `shared` may still be read
+  if (me.lane() == 0) shared[me.warp()] = value;
+  syncBlock();
+  T total = 0;
+  for (unsigned w = 0; w < me.warps(); ++w) total += shared[w];
+  return total;
+}
+DEVICE float blockMax(float value, float* shared) {
+  const Self me = self();
+  value = warpMax(value);
+  syncBlock();
+  if (me.lane() == 0) shared[me.warp()] = value;
+  syncBlock();
+  float most = shared[0];
+  for (unsigned w = 1; w < me.warps(); ++w) most = fmaxf(most, shared[w]);
+  return most;
+}
+
+constexpr unsigned kThreads = 256;  ///< of a block, unless a kernel says otherwise
+
+/// Threads for a block that works on one row of so many columns.
+inline unsigned threadsFor(int64_t cols) {
+  const int64_t whole = (cols + 31) / 32 * 32;
+  return static_cast<unsigned>(whole < 32 ? 32 : whole < kThreads ? whole : kThreads);
+}
+
+inline unsigned blocksFor(int64_t items, int64_t each) { return static_cast<unsigned>((items + each - 1) / each); }
+
+}  // namespace sftlab::cuda

@@ -1,0 +1,34 @@
+#pragma once
+
+// Blocks of threads on an ordinary processor: the source of a kernel, compiled as plain C++, does here what it does on a GPU. Each
+// thread of a block is a fibre; barriers and warp exchanges switch between them. One block runs at a time. What a GPU would do
+// in some undefined way is an error here: threads that wait at different barriers, shared memory read before it was written (it
+// starts as NaN), an address outside of what was allocated (under the address sanitizer).
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+
+namespace sftlab::emulator {
+
+struct Index {
+  unsigned x = 0, y = 0, z = 0;
+};
+
+constexpr unsigned kWarp = 32;
+
+/// Runs `kernel` once for each thread of each block.
+void launch(Index grid, unsigned threads, size_t sharedBytes, const std::function<void()>& kernel);
+
+/// All threads of the block, or those of this thread's warp, wait for each other.
+void blockBarrier();
+void warpBarrier();
+/// What lane `lane` of this warp gave in the same call.
+uint64_t exchange(uint64_t value, unsigned lane);
+void* sharedMemory();
+
+extern Index thread, block, grid;
+extern unsigned threads;
+
+}  // namespace sftlab::emulator
