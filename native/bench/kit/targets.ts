@@ -24,7 +24,9 @@ export const targets: Readonly<Record<string, Target>> = {
   'training.memory.full.bf16': ratioOf(0.6),
   'training.memory.lora.fp32': ratioOf(0.6),
   'training.memory.lora.bf16': ratioOf(0.6),
-  'generate.speed': ratioOf(3),
+  'generate.instruction': ratioOf(3),
+  'generate.instruction-even': ratioOf(3),
+  'generate.apart': ratioOf(3),
   'start.first-step': oursOf(1),
   'start.first-step-against': ratioOf(0.05),
 };
