@@ -20,11 +20,13 @@ import { writeRecords } from './kit/records.js';
 import { type Machine, type Results, resultsText, trialText, withSection } from './kit/table.js';
 import { targets } from './kit/targets.js';
 import { type Bench, type Trial, trialResultSchema } from './kit/trial.js';
+import { asError } from './kit/work.js';
 import { growth } from './trials/growth.js';
+import { profile } from './trials/profile.js';
 import { start } from './trials/start.js';
 import { training } from './trials/training.js';
 
-const trials: readonly Trial[] = [training, start, growth];
+const trials: readonly Trial[] = [training, start, growth, profile];
 
 const root = process.cwd();
 const scratch = join(root, 'build', 'bench');
@@ -132,7 +134,13 @@ async function main(args: readonly string[]): Promise<void> {
     const bench = makeBench(quick);
     for (const trial of trials.filter(({ name }) => names.length === 0 || names.includes(name))) {
       console.log(`\n${trial.title}`);
-      const outcome = await trial.run(bench);
+      const outcome = await trial.run(bench).catch((error: unknown) => asError(error));
+      if (outcome instanceof Error) {
+        // The other trials' figures are worth having all the same.
+        console.error(`${trial.name} failed: ${outcome.message}`);
+        process.exitCode = 1;
+        continue;
+      }
       const date = new Date().toISOString().slice(0, 10);
       const result = { trial: trial.name, title: trial.title, date, quick, ...outcome };
       const kept = results?.trials.filter((earlier) => earlier.trial !== trial.name) ?? [];

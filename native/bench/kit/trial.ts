@@ -32,6 +32,8 @@ export const trialResultSchema = z.object({
   figures: z.array(figureSchema),
   checks: z.array(checkSchema),
   notes: z.array(z.string()),
+  /** What is no figure against a peer. */
+  tables: z.array(z.object({ header: z.array(z.string()), rows: z.array(z.array(z.string())) })).optional(),
 });
 export type TrialResult = z.infer<typeof trialResultSchema>;
 
@@ -69,5 +71,5 @@ export interface Trial {
   /** What the command line calls it. */
   readonly name: string;
   readonly title: string;
-  run(bench: Bench): Promise<Pick<TrialResult, 'setting' | 'figures' | 'checks' | 'notes'>>;
+  run(bench: Bench): Promise<Omit<TrialResult, 'trial' | 'title' | 'date' | 'quick'>>;
 }

@@ -9,6 +9,7 @@ import {
   referenceShape,
   words,
 } from '../../../native/bench/kit/model.js';
+import { operationShares } from '../../../native/bench/kit/perf.js';
 import { parsePeerStep } from '../../../native/bench/kit/process.js';
 import { makeRecords } from '../../../native/bench/kit/records.js';
 import { figuresTable, formatValue, sectionEnd, sectionStart, withSection } from '../../../native/bench/kit/table.js';
@@ -192,4 +193,26 @@ test('a section of a document is replaced, and only it', () => {
 
 test('the median of an even number is between the two', () => {
   expect([median([3, 1, 2]), median([4, 1, 2, 3])]).toEqual([2, 2.5]);
+});
+
+test('samples are added up by operation', () => {
+  const shares = operationShares(
+    [
+      '# Overhead  Shared Object       Symbol',
+      '    50.00%  sft_lab_bench_step  [.] sftlab::bf16::(anonymous namespace)::tile<6, 4>',
+      '    10.00%  [JIT] tid 27941     [.] 0x00007f557fc6fa6e',
+      '     7.50%  sft_lab_bench_step  [.] sftlab::bf16::packRight',
+      '     4.00%  sft_lab_bench_step  [.] sftlab::ThreadPool::run<sftlab::CpuBackend::adamw(std::vector<sftlab::AdamParameter> const&)::{lambda(long, int)#1}>',
+      '     2.50%  [kernel.kallsyms]   [k] clear_page_erms',
+      '     1.00%  libm.so.6           [.] something',
+      '',
+    ].join('\n'),
+  );
+  expect(Object.fromEntries(shares)).toEqual({
+    'matrix products (in bf16 those of attention too)': 60,
+    'packing of the products\u2019 operands': 7.5,
+    'AdamW, gradient norm': 4,
+    'kernel: pages, scheduling': 2.5,
+    'the rest': 1,
+  });
 });
