@@ -15,6 +15,7 @@ import { modelChoices } from '../form/choices.js';
 import type { Register, Services } from '../services.js';
 import { onViewMessage, showView, webviewOptions } from '../webview.js';
 import { keepMapping, readMapping } from './mappings.js';
+import { RawEditors } from './raw.js';
 import { PreviewSession } from './session.js';
 
 const viewType = 'sft-lab.preview';
@@ -24,6 +25,7 @@ const mostModelFolders = 50;
 
 export const register: Register = (context, services) =>
   vscode.Disposable.from(
+    new RawEditors(services),
     ...[viewType, textViewType].map((type) =>
       vscode.window.registerCustomEditorProvider(type, new PreviewProvider(context, services), {
         supportsMultipleEditorsPerDocument: true,

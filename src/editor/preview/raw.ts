@@ -1,0 +1,179 @@
+/**
+ * Data sets in the text editor: their problems in the Problems panel, *Preview · Fine-tune…* above the first line, and what a record
+ * becomes (tokens, what is trained on) when the pointer rests on it. Only for JSONL files that are data sets.
+ */
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as vscode from 'vscode';
+import { formatError } from '../../core/errors.js';
+import { visibleText } from '../../core/view/visible.js';
+import { findModel, starterName } from '../../data/models.js';
+import { type OpenDataSet, openDataView, runJob } from '../../data/view/index.js';
+import type { Services } from '../services.js';
+import { readMapping } from './mappings.js';
+import { describeTokens, lineProblems, looksLikeDataSet, rowOfLine } from './raw-lines.js';
+
+const files: vscode.DocumentSelector = [{ scheme: 'file', pattern: '**/*.{jsonl,ndjson}' }];
+const waitMilliseconds = 800;
+/** Longer texts are looked at when they are saved. */
+const mostUnsaved = 5_000_000;
+const maxLength = 1024;
+const severities = {
+  error: vscode.DiagnosticSeverity.Error,
+  warning: vscode.DiagnosticSeverity.Warning,
+  information: vscode.DiagnosticSeverity.Information,
+};
+
+export class RawEditors implements vscode.Disposable, vscode.CodeLensProvider, vscode.HoverProvider {
+  private readonly diagnostics = vscode.languages.createDiagnosticCollection('sft-lab-data');
+  private readonly waiting = new Map<string, NodeJS.Timeout>();
+  private readonly working = new Map<string, AbortController>();
+  private readonly owned: vscode.Disposable;
+  /** The data set that was hovered last. */
+  private hovered: { readonly key: string; readonly view: Promise<OpenDataSet> } | undefined;
+
+  constructor(private readonly services: Services) {
+    const look = (document: vscode.TextDocument, wait: number): void => this.lookSoon(document, wait);
+    this.owned = vscode.Disposable.from(
+      this.diagnostics,
+      vscode.workspace.onDidOpenTextDocument((document) => look(document, 0)),
+      vscode.workspace.onDidSaveTextDocument((document) => look(document, 0)),
+      vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
+        if (contentChanges.length > 0) look(document, waitMilliseconds);
+      }),
+      vscode.workspace.onDidCloseTextDocument((document) => this.forget(document.uri)),
+      vscode.languages.registerCodeLensProvider(files, this),
+      vscode.languages.registerHoverProvider(files, this),
+    );
+    for (const document of vscode.workspace.textDocuments) look(document, 0);
+  }
+
+  provideCodeLenses(document: vscode.TextDocument): vscode.CodeLens[] {
+    if (!isDataSet(document)) return [];
+    const top = new vscode.Range(0, 0, 0, 0);
+    const lens = (title: string, command: string): vscode.CodeLens =>
+      new vscode.CodeLens(top, { title, command, arguments: [document.uri] });
+    return [lens('$(open-preview) Preview', 'sft-lab.preview'), lens('$(beaker) Fine-tune…', 'sft-lab.fineTune')];
+  }
+
+  async provideHover(document: vscode.TextDocument, { line }: vscode.Position): Promise<vscode.Hover | undefined> {
+    // What stands on disk is what would be trained on.
+    if (document.isDirty || !isDataSet(document)) return undefined;
+    const row = rowOfLine((at) => document.lineAt(at).text, line);
+    if (row === undefined) return undefined;
+    try {
+      const view = await this.open(document);
+      const modelDirectory = await findModel(starterName, document.uri.fsPath);
+      const model = { modelDirectory, promptPrefix: '', instructionResponseSeparator: '\n\n' };
+      const [made] = await view.tokens({ from: row, count: 1, model, ...(await mappingOf(document.uri)) });
+      if (made === undefined || 'problem' in made) return undefined;
+      const { counts, trained } = describeTokens(made, maxLength);
+      const text = new vscode.MarkdownString();
+      text.appendText(`${counts} (starter model's tokenizer)`);
+      if (trained !== '') text.appendCodeblock(visibleText(trained), 'plaintext');
+      return new vscode.Hover(text, document.lineAt(line).range);
+    } catch (error) {
+      this.services.output.warn(formatError(error));
+      return undefined;
+    }
+  }
+
+  dispose(): void {
+    for (const timer of this.waiting.values()) clearTimeout(timer);
+    for (const work of this.working.values()) work.abort();
+    this.closeHovered();
+    this.owned.dispose();
+  }
+
+  private lookSoon(document: vscode.TextDocument, wait: number): void {
+    if (vscode.languages.match(files, document) === 0) return;
+    const key = document.uri.toString();
+    clearTimeout(this.waiting.get(key));
+    this.working.get(key)?.abort();
+    this.waiting.set(
+      key,
+      setTimeout(() => {
+        this.waiting.delete(key);
+        void this.look(document);
+      }, wait),
+    );
+  }
+
+  private async look(document: vscode.TextDocument): Promise<void> {
+    const { uri } = document;
+    if (!isDataSet(document)) {
+      this.diagnostics.delete(uri);
+      return;
+    }
+    const text = document.isDirty ? document.getText() : undefined;
+    if (text !== undefined && text.length > mostUnsaved) return;
+    const stop = new AbortController();
+    this.working.set(uri.toString(), stop);
+    const folder = text === undefined ? undefined : await mkdtemp(join(tmpdir(), 'sft-lab-raw-'));
+    try {
+      let path = uri.fsPath;
+      if (folder !== undefined && text !== undefined) {
+        path = join(folder, 'unsaved.jsonl');
+        await writeFile(path, text, { mode: 0o600 });
+      }
+      const options = { path, evaluation: [], ...(await mappingOf(uri)) };
+      const analysis = await runJob('analyse', options, { signal: stop.signal });
+      if (stop.signal.aborted) return;
+      this.diagnostics.set(
+        uri,
+        lineProblems(analysis)
+          .filter(({ line }) => line < document.lineCount)
+          .map(({ line, severity, kind, message }) => {
+            const made = new vscode.Diagnostic(document.lineAt(line).range, visibleText(message), severities[severity]);
+            made.source = 'SFT Lab';
+            made.code = kind;
+            return made;
+          }),
+      );
+    } catch (error) {
+      if (!stop.signal.aborted) this.services.output.warn(formatError(error));
+    } finally {
+      if (this.working.get(uri.toString()) === stop) this.working.delete(uri.toString());
+      if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+    }
+  }
+
+  private open(document: vscode.TextDocument): Promise<OpenDataSet> {
+    const key = `${document.uri.toString()} ${document.version}`;
+    if (this.hovered?.key !== key) {
+      this.closeHovered();
+      this.hovered = { key, view: openDataView(document.uri.fsPath) };
+    }
+    return this.hovered.view;
+  }
+
+  private forget(uri: vscode.Uri): void {
+    this.diagnostics.delete(uri);
+    const key = uri.toString();
+    clearTimeout(this.waiting.get(key));
+    this.waiting.delete(key);
+    this.working.get(key)?.abort();
+    if (this.hovered?.key.startsWith(`${key} `) === true) this.closeHovered();
+  }
+
+  private closeHovered(): void {
+    this.hovered?.view.then(
+      (view) => view.close(),
+      () => undefined,
+    );
+    this.hovered = undefined;
+  }
+}
+
+function isDataSet(document: vscode.TextDocument): boolean {
+  const lines = function* (): Generator<string> {
+    for (let line = 0; line < Math.min(document.lineCount, 200); line++) yield document.lineAt(line).text;
+  };
+  return looksLikeDataSet(lines());
+}
+
+async function mappingOf(uri: vscode.Uri) {
+  return readMapping(vscode.workspace.getWorkspaceFolder(uri)?.uri.fsPath, uri.fsPath);
+}
