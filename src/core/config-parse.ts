@@ -2,7 +2,14 @@
 
 import { isAbsolute, resolve } from 'node:path';
 import type { z } from 'zod';
-import { type ConfigDataSource, configKeys, type ResolvedConfig, type RunConfig, runConfigSchema } from './config.js';
+import {
+  type ConfigDataSource,
+  configKeys,
+  isAxis,
+  type ResolvedConfig,
+  type RunConfig,
+  runConfigSchema,
+} from './config.js';
 import { LabError } from './errors.js';
 import { locateJson } from './json-places.js';
 import { nearestName } from './nearest.js';
@@ -117,7 +124,7 @@ function* contradictions(config: RunConfig): Generator<Mistake> {
     yield at('eval_strategy', 'there is no evaluation set', 'Add eval_dataset, or test_size to split one off.');
   }
   for (const key of Object.keys(config.compare ?? {})) {
-    if (!configKeys.includes(key) || ['$schema', 'compare', 'output_dir', 'experiment', 'run_name'].includes(key)) {
+    if (!isAxis(key)) {
       const message = `no axis of a comparison is called "${key}"`;
       yield { path: ['compare', key], message, advice: adviceForKey(key, configKeys) };
     }

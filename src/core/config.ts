@@ -213,11 +213,23 @@ export interface ResolvedConfig extends Omit<RunConfig, '$schema' | 'train_datas
 
 export const configKeys: readonly string[] = Object.keys(runConfigSchema.shape);
 
+/** Whether the runs of a comparison may differ in this key. */
+export function isAxis(key: string): boolean {
+  return configKeys.includes(key) && !['$schema', 'compare', 'output_dir', 'experiment', 'run_name'].includes(key);
+}
+
 /** The JSON Schema that gives `*.sft.json` files completion and validation in editors. */
 export function configJsonSchema(): Record<string, unknown> {
+  const { properties = {}, ...schema } = z.toJSONSchema(runConfigSchema, { io: 'input' });
+  const { compare } = properties;
+  // An axis takes what its key takes: editors complete and check the values.
+  const axes = Object.entries(properties)
+    .filter(([key]) => isAxis(key))
+    .map(([key]) => [key, { type: 'array', minItems: 1, items: { $ref: `#/properties/${key}` } }]);
   return {
     title: 'SFT Lab run config',
-    ...z.toJSONSchema(runConfigSchema, { io: 'input' }),
+    ...schema,
+    properties: { ...properties, compare: { ...Object(compare), properties: Object.fromEntries(axes) } },
   };
 }
 

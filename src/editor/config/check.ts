@@ -2,7 +2,6 @@
 
 import { stat } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
-import { runConfigSchema } from '../../core/config.js';
 import { configMistakes } from '../../core/config-parse.js';
 import { LabError } from '../../core/errors.js';
 import { type LocatedJson, locateJson } from '../../core/json-places.js';
@@ -40,7 +39,6 @@ export async function checkConfigText(text: string, folder: string): Promise<Fin
   for (const { path, message, advice, inSchema } of configMistakes(raw)) {
     if (!inSchema) find(path, joined(message, advice));
   }
-  for (const { path, message } of wrongAxes(raw.compare)) find(path, message);
   await Promise.all([
     ...filesOf(raw).map(async ({ path, file }) => {
       const problem = await missing(isAbsolute(file) ? file : resolve(folder, file));
@@ -58,20 +56,6 @@ async function checkModel(name: unknown, folder: string, find: (path: Path, mess
   } catch (error) {
     if (!(error instanceof LabError)) throw error;
     find(['model_name_or_path'], joined(error.message, error.advice));
-  }
-}
-
-/** Values of axes that their key would not take. */
-function* wrongAxes(compare: unknown): Generator<{ path: Path; message: string }> {
-  if (!isObject(compare)) return;
-  const shape: Readonly<Record<string, { safeParse(value: unknown): { success: boolean } }>> = runConfigSchema.shape;
-  for (const [key, values] of Object.entries(compare)) {
-    const schema = Object.hasOwn(shape, key) ? shape[key] : undefined;
-    if (schema === undefined || !Array.isArray(values)) continue;
-    for (const [i, value] of values.entries()) {
-      if (schema.safeParse(value).success) continue;
-      yield { path: ['compare', key, i], message: `${key} cannot be ${JSON.stringify(value)}` };
-    }
   }
 }
 
