@@ -32,6 +32,7 @@ import type { FormSetting } from './session.js';
 
 const viewType = 'sft-lab.fineTune';
 const mostModelFolders = 100;
+const mostSearchMs = 2000;
 
 export const register: Register = (context, services) => {
   const forms = new Forms(context, services);
@@ -195,12 +196,17 @@ async function modelFolders(): Promise<string[]> {
   const configured = vscode.workspace.getConfiguration('sft-lab').get<readonly unknown[]>('modelFolders', []);
   const named = configured.filter((path) => typeof path === 'string').map((path) => vscode.Uri.file(path));
   const pattern = '**/tokenizer.json';
+  // A huge workspace must not keep the form from opening: what was found by then is offered.
+  const search = new vscode.CancellationTokenSource();
+  const timer = setTimeout(() => search.cancel(), mostSearchMs);
   const found = await Promise.all([
-    vscode.workspace.findFiles(pattern, '{**/node_modules/**,**/.sft/**}', mostModelFolders),
+    vscode.workspace.findFiles(pattern, '{**/node_modules/**,**/.sft/**}', mostModelFolders, search.token),
     ...named.map((folder) =>
-      vscode.workspace.findFiles(new vscode.RelativePattern(folder, pattern), null, mostModelFolders),
+      vscode.workspace.findFiles(new vscode.RelativePattern(folder, pattern), null, mostModelFolders, search.token),
     ),
   ]);
+  clearTimeout(timer);
+  search.dispose();
   return [...new Set(found.flat().map(({ fsPath }) => dirname(fsPath)))].sort();
 }
 
