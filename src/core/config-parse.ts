@@ -126,7 +126,7 @@ function* contradictions(config: RunConfig): Generator<Mistake> {
   for (const key of Object.keys(config.compare ?? {})) {
     if (!isAxis(key)) {
       const message = `no axis of a comparison is called "${key}"`;
-      yield { path: ['compare', key], message, advice: adviceForKey(key, configKeys) };
+      yield { path: ['compare', key], message, advice: adviceForKey(key, configKeys.filter(isAxis)) };
     }
   }
 }

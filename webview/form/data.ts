@@ -21,7 +21,10 @@ export class DataSection {
   private readonly examples = element('section', { 'aria-label': 'Examples' });
   private shown = '';
 
-  constructor(private readonly reveal: (file: string, line: number) => void) {
+  constructor(
+    private readonly reveal: (file: string, line: number) => void,
+    private readonly preview: () => void,
+  ) {
     this.element.append(this.warnings, this.examples);
   }
 
@@ -48,7 +51,7 @@ export class DataSection {
     this.shown = text;
     if (data.status === 'failed') fill(this.examples, ...examples.map(card));
     else if (data.status === 'reading') fill(this.examples, element('p', { class: 'muted' }, 'Reading the data set…'));
-    else fill(this.examples, legend(data), ...examples.map(card));
+    else fill(this.examples, legend(data), ...examples.map(card), this.all());
   }
 
   private problemsOf(data: FormData, wanted: 'error' | 'warning'): Node[] {
@@ -68,6 +71,11 @@ export class DataSection {
         places.map((place) => this.link(place)),
       ),
     );
+  }
+
+  private all(): Node {
+    const onclick = (): void => this.preview();
+    return element('p', {}, element('button', { class: 'link', type: 'button', onclick }, 'See all records'));
   }
 
   private link({ file, name, line, message }: { file: string; name: string; line: number; message: string }): Node {

@@ -49,7 +49,10 @@ const fields = new Fields({
   onMore: (more) => keep({ more }),
 });
 const figures = new Figures(() => send({ type: 'measure' }));
-const data = new DataSection((file, line) => send({ type: 'reveal', file, line }));
+const data = new DataSection(
+  (file, line) => send({ type: 'reveal', file, line }),
+  () => send({ type: 'preview' }),
+);
 const actions = new Actions({
   start: (compare) => send({ type: 'start', compare }),
   save: () => send({ type: 'save' }),

@@ -183,6 +183,8 @@ export const fromForm = z.discriminatedUnion('type', [
   z.object({ type: z.literal('start'), compare: z.boolean() }),
   z.object({ type: z.literal('save') }),
   z.object({ type: z.literal('openRun') }),
+  /** All records, in the previewer. */
+  z.object({ type: z.literal('preview') }),
   z.object({ type: z.literal('reveal'), file: z.string(), line: z.number() }),
 ]);
 export type FromForm = z.infer<typeof fromForm>;

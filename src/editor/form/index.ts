@@ -14,6 +14,7 @@ import { experimentNameOf } from '../../core/experiment.js';
 import { defaultValues } from '../../core/form-config.js';
 import { type FormValues, formPageState } from '../../core/view/form.js';
 import { starterName } from '../../data/models.js';
+import { readMapping } from '../preview/mappings.js';
 import type { Register, Services } from '../services.js';
 import { showView, webviewOptions } from '../webview.js';
 import {
@@ -117,11 +118,12 @@ class Forms implements vscode.Disposable {
     const folder = dirname(file);
     const root = vscode.workspace.getWorkspaceFolder(uri)?.uri.fsPath;
     this.devices ??= findDevices(this.trainer);
-    const [{ size }, { models, choices }, evaluation, devices] = await Promise.all([
+    const [{ size }, { models, choices }, evaluation, devices, mapping] = await Promise.all([
       stat(file),
       modelChoices(await modelFolders(), (path) => configPath(path, folder, root)),
       evaluationChoices(file),
       this.devices,
+      readMapping(root, file),
     ]);
     const outputDir = root === undefined ? undefined : configPath(join(root, '.sft'), folder, root);
     return {
@@ -141,6 +143,12 @@ class Forms implements vscode.Disposable {
         ...defaultValues(),
         model_name_or_path: models[0]?.name ?? starterName,
         evaluation: evaluation.first,
+        // As the previewer was told to read it.
+        format: mapping.format,
+        prompt_field: mapping.fields.prompt ?? '',
+        completion_field: mapping.fields.completion ?? '',
+        system_field: mapping.fields.system ?? '',
+        messages_field: mapping.fields.messages ?? '',
         experiment: experimentNameOf(stemOf(file).replace(/[._-]train(ing)?$/i, '')),
       },
     };

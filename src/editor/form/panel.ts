@@ -89,6 +89,9 @@ export class FormPanel {
       case 'openRun':
         if (this.runFolder !== undefined) await openRun(this.runFolder);
         return;
+      case 'preview':
+        await vscode.commands.executeCommand('sft-lab.preview', vscode.Uri.file(this.setting.file));
+        return;
       case 'reveal':
         return this.showPlace(message.file, message.line);
     }
