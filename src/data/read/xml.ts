@@ -8,11 +8,14 @@ export interface XmlEvents {
   text(text: string): void;
 }
 
-const maxToken = 64 * 1024 * 1024;
+/** Spreadsheet programs allow 32,767 characters in a cell; other writers more. */
+const maxToken = 8 * 1024 * 1024;
 
 export class XmlScanner {
   private readonly decoder = new StringDecoder('utf8');
   private held = '';
+  /** Of a text whose end is not there yet: so much of it was searched. */
+  private searched = 0;
 
   constructor(private readonly events: XmlEvents) {}
 
@@ -21,10 +24,14 @@ export class XmlScanner {
     const text = this.held + this.decoder.write(chunk);
     let at = 0;
     while (at < text.length) {
-      const open = text.indexOf('<', at);
+      const open = text.indexOf('<', Math.max(at, this.searched));
+      this.searched = 0;
       if (open !== at) {
         // A text is told of once its end is there, so that an entity is never cut.
-        if (open < 0) break;
+        if (open < 0) {
+          this.searched = text.length - at;
+          break;
+        }
         this.events.text(plainText(text.slice(at, open)));
         at = open;
         continue;

@@ -3,7 +3,7 @@
  * on, so that what is held in memory does not grow with the rows. Rows are there at once; far ones are fast once the marks are made.
  */
 
-import { type FileHandle, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdtemp, open, rm, statfs, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LabError } from '../../core/errors.js';
@@ -34,8 +34,9 @@ export interface Rows {
 const markSpacing = 1 << 16;
 const maxMarks = 1 << 16;
 const readSize = 1 << 17;
-/** Packed files unpack into a temporary file, to be read anywhere in them. */
-const maxSpooled = 64 * 1024 * 1024 * 1024;
+/** Packed files unpack into a temporary file, to be read anywhere in them; so much of the disk stays free. */
+const leastFree = 2 * 1024 * 1024 * 1024;
+const spoolStep = 128 * 1024 * 1024;
 const headRows = 1000;
 
 /** Bytes between marks: such that a file of any size has a bounded number. */
@@ -296,19 +297,26 @@ class SpooledRows implements Rows {
     const sheet = kind === 'xlsx';
     const target = join(this.folder, sheet ? 'rows.jsonl' : 'rows');
     const bytes = sheet ? wrappedRows(path) : readBytes(path, packing);
-    await writeFile(target, this.limited(bytes), { mode: 0o600 });
+    await writeFile(target, this.limited(bytes, this.folder), { mode: 0o600 });
     const text = sheet || kind === 'parquet' || kind === 'arrow' ? 'jsonl' : kind;
     this.spool = await TextRows.open(this.kind, text, target);
     return this.spool;
   }
 
-  private async *limited(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    let total = 0;
+  private async *limited(chunks: AsyncIterable<Buffer>, folder: string): AsyncGenerator<Buffer> {
+    let sinceLook = spoolStep;
     for await (const chunk of chunks) {
       if (this.closed) throw new LabError('the data set is closed');
-      total += chunk.length;
-      if (total > maxSpooled) {
-        throw new LabError(`unpacks to more than ${maxSpooled} bytes`, { place: { file: this.kind.path } });
+      sinceLook += chunk.length;
+      if (sinceLook > spoolStep) {
+        sinceLook = 0;
+        const { bavail, bsize } = await statfs(folder);
+        if (bavail * bsize < leastFree) {
+          throw new LabError('unpacks to more than the disk has room for', {
+            place: { file: this.kind.path },
+            advice: `Unpack it where there is room, or make room in ${tmpdir()}.`,
+          });
+        }
       }
       yield chunk;
     }
