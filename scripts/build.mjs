@@ -30,6 +30,7 @@ const bundles = [
       cli: 'src/cli/main.ts',
       'data-worker': 'src/data/worker.ts',
       'data-scan': 'src/data/view/scan-worker.ts',
+      'preview-worker': 'src/editor/preview/worker.ts',
     },
     outdir: 'dist',
     format: 'esm',

@@ -1,119 +1,13 @@
-/** The data set preview without an editor: what it is sent when it asks, and that its tokens are the trainer's. */
+/** The tokens of an open data set are the trainer's, for every template and format. */
 
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { FromPreview, ToPreview } from '../../src/core/view/preview.js';
-import { toPreview } from '../../src/core/view/preview.js';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { openTrainingData } from '../../src/data/index.js';
 import { openDataView } from '../../src/data/view/index.js';
-import { automatic, keepMapping, readMapping } from '../../src/editor/preview/mappings.js';
-import { PreviewSession } from '../../src/editor/preview/session.js';
 import buildDataWorker from '../setup/data-worker.js';
-import {
-  fileWith,
-  jsonl,
-  templateText,
-  temporaryFolder,
-  tokenizerFolder,
-  trainingOptions,
-} from '../unit/data/support.js';
+import { fileWith, jsonl, templateText, tokenizerFolder, trainingOptions } from '../unit/data/support.js';
 
 beforeAll(buildDataWorker);
-
-const sessions: PreviewSession[] = [];
-afterEach(async () => {
-  await Promise.all(sessions.splice(0).map((session) => session.close()));
-});
-
-/** A preview and what it was sent, each message checked as the page checks it. */
-function preview(path: string) {
-  const sent: ToPreview[] = [];
-  const session = new PreviewSession(
-    { path, name: 'data', models: [], mapping: automatic, model: '' },
-    {
-      show: (message) => sent.push(toPreview.parse(message)),
-      keepMapping: async () => undefined,
-      note: () => undefined,
-    },
-  );
-  sessions.push(session);
-  const last = <T extends ToPreview['type']>(type: T) =>
-    sent.findLast((message): message is Extract<ToPreview, { type: T }> => message.type === type);
-  return { session, sent, last, ask: (message: FromPreview) => session.receive(message) };
-}
-
-const records = Array.from({ length: 300 }, (_, i) => ({
-  prompt: `question ${i}`,
-  completion: i % 3 === 0 ? 'yes' : `no ${i}`,
-}));
-
-describe('a preview', () => {
-  test('opens, counts, gives rows, an overview and a filter', async () => {
-    const { ask, last } = preview(fileWith(`${jsonl(records)}{"broken\n`));
-    await ask({ type: 'ready' });
-    expect(last('opened')).toMatchObject({ detected: 'custom', fieldNames: ['prompt', 'completion'] });
-    expect(last('count')).toMatchObject({ count: 301, complete: true, filter: null });
-    expect(last('overview')?.overview).toMatchObject({ records: 301, usable: 300, sampled: false, tokens: null });
-    await ask({ type: 'rows', version: 7, from: 299, count: 50 });
-    expect(last('rows')).toMatchObject({
-      version: 7,
-      from: 299,
-      rows: [{ row: 299, summary: 'question 299' }, { row: 300 }],
-    });
-    expect(last('rows')?.rows[1]?.problem).toMatch(/not valid JSON/);
-    await ask({ type: 'filter', where: 'completion = yes', sort: '-length' });
-    expect(last('count')).toMatchObject({ count: 100, total: 301 });
-    await ask({ type: 'rows', version: 8, from: 0, count: 2 });
-    expect(last('rows')?.rows.every(({ messages }) => messages[1]?.content === 'yes')).toBe(true);
-    await ask({ type: 'goTo', row: 1 });
-    expect(last('failed')?.message).toMatch(/row 2 is not among the rows shown/);
-    await ask({ type: 'filter', where: 'nonsense > 3', sort: '' });
-    expect(last('failed')).toMatchObject({
-      about: 'filter',
-      message: expect.stringMatching(/cannot compare nonsense/),
-    });
-    await ask({ type: 'filter', where: '', sort: '' });
-    expect(last('count')).toMatchObject({ count: 301, filter: null });
-    await ask({ type: 'tokens', row: 0 });
-    expect(last('tokens')?.problem).toMatch(/no model is chosen/);
-  });
-
-  test('a mapping changes how rows are read', async () => {
-    const { ask, last } = preview(fileWith(jsonl([{ ask: 'a?', say: 'b.' }])));
-    await ask({ type: 'ready' });
-    await ask({ type: 'rows', version: 1, from: 0, count: 1 });
-    expect(last('rows')?.rows[0]?.problem).toMatch(/no known format/);
-    await ask({ type: 'mapping', mapping: { format: 'custom', fields: { prompt: 'ask', completion: 'say' } } });
-    await ask({ type: 'rows', version: 2, from: 0, count: 1 });
-    expect(last('rows')?.rows[0]?.messages.map(({ content }) => content)).toEqual(['a?', 'b.']);
-  });
-
-  test('a file that cannot be read says so', async () => {
-    const { ask, last } = preview(fileWith('version https://git-lfs', 'x.parquet'));
-    await ask({ type: 'ready' });
-    expect(last('failed')).toMatchObject({ about: 'file' });
-  });
-
-  test('a text of megabytes is cut, and says so', async () => {
-    const { ask, last } = preview(fileWith(jsonl([{ prompt: 'a', completion: 'x'.repeat(10_000_000) }])));
-    await ask({ type: 'ready' });
-    await ask({ type: 'rows', version: 1, from: 0, count: 1 });
-    expect(last('rows')?.rows[0]).toMatchObject({ cut: true, length: 10_000_002 });
-    expect(JSON.stringify(last('rows')).length).toBeLessThan(200_000);
-  });
-
-  test('mappings are kept by path, and the automatic one is nothing to keep', async () => {
-    const root = temporaryFolder();
-    const mapping = { format: 'custom' as const, fields: { prompt: 'q' } };
-    await keepMapping(root, join(root, 'data', 'a.jsonl'), mapping);
-    expect(await readMapping(root, join(root, 'data', 'a.jsonl'))).toEqual(mapping);
-    expect(await readMapping(root, join(root, 'data', 'b.jsonl'))).toEqual(automatic);
-    expect(await readMapping(root, join(root, '__proto__'))).toEqual(automatic);
-    await keepMapping(root, join(root, 'data', 'a.jsonl'), automatic);
-    expect(await readMapping(root, join(root, 'data', 'a.jsonl'))).toEqual(automatic);
-  });
-});
 
 describe('its tokens are those of the trainer, byte for byte', () => {
   const folder = new URL('../fixtures/data/templates/', import.meta.url).pathname;

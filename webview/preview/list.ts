@@ -1,165 +1,267 @@
-/** The list of rows: only those in sight are elements, and only those in sight and near it are asked for. */
+/**
+ * A list of any number of rows of any heights. Only what is seen is in the page; a row is an anchor and the others stand below it, so that
+ * heights need not be known before they are seen. The scroll bar's own length is bounded: browsers have no elements of a billion pixels.
+ */
 
-import type { PreviewRow } from '../../src/core/view/preview.js';
-import { visibleText } from '../../src/core/view/visible.js';
 import { element } from '../shared/dom.js';
 import { oncePerFrame } from '../shared/host.js';
 
-const rowHeight = 24;
-const page = 50;
-const mostPages = 40;
-/** Browsers give no element more height than about 33 million pixels: longer lists scroll by share. */
-const mostHeight = 15_000_000;
-
-export interface ListHost {
-  ask(version: number, from: number, count: number): void;
-  select(row: PreviewRow, position: number): void;
+export interface ListSource {
+  readonly count: number;
+  make(index: number): HTMLElement;
+  /** Told which rows are in the page, after every change. */
+  shown(from: number, to: number): void;
 }
 
-export class RowList {
-  readonly element: HTMLElement;
-  private readonly inner = element('div');
-  private readonly pages = new Map<number, readonly PreviewRow[]>();
-  private readonly asked = new Set<number>();
-  private count = 0;
-  private version = 0;
-  private selected = 0;
-  private readonly draw = oncePerFrame(() => this.render());
+const overscan = 600;
+const guessedHeight = 120;
+const longestBar = 4_000_000;
+const step = 60;
 
-  constructor(private readonly host: ListHost) {
-    this.element = element('div', {
-      class: 'list',
-      role: 'listbox',
-      tabindex: 0,
-      'aria-label': 'Records',
-      onscroll: () => this.draw(),
-      onkeydown: (event) => this.key(event),
+export class VirtualList {
+  readonly root: HTMLElement;
+  private readonly items = element('div', { class: 'items', role: 'list', 'aria-label': 'Records' });
+  private readonly spacer = element('div');
+  private readonly bar = element('div', { class: 'bar', 'aria-hidden': 'true' }, this.spacer);
+  private readonly made = new Map<number, HTMLElement>();
+  /** The row at the top, and how many of its pixels are above. */
+  private top = 0;
+  private offset = 0;
+  private end = 0;
+  private atEnd = false;
+  private barAt = 0;
+  private readonly ask = oncePerFrame(() => this.render());
+
+  constructor(private readonly source: ListSource) {
+    this.root = element('div', { class: 'rows', tabindex: '0' }, this.items, this.bar);
+    this.root.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
+    this.root.addEventListener('keydown', (event) => this.key(event));
+    this.bar.addEventListener('scroll', () => this.barMoved());
+    new ResizeObserver(this.ask).observe(this.root);
+    // Tab brings rows into view that are half outside.
+    this.items.addEventListener('focusin', (event) => this.follow(event));
+    this.root.addEventListener('scroll', () => {
+      this.root.scrollTop = 0;
     });
-    this.element.append(this.inner);
-    new ResizeObserver(() => this.draw()).observe(this.element);
   }
 
-  get position(): number {
-    return this.selected;
+  get first(): number {
+    return this.top;
   }
 
-  /** Another list: what was known of rows is forgotten. */
-  reset(count: number, position: number): void {
-    this.version++;
-    this.pages.clear();
-    this.asked.clear();
-    this.resize(count);
-    this.go(Math.max(0, Math.min(position, count - 1)));
+  /** Rows in the page. */
+  get range(): { from: number; to: number } {
+    return { from: this.top, to: this.end };
   }
 
-  /** More rows became known at the end. */
-  resize(count: number): void {
-    if (count !== this.count) {
-      // The last page was not whole.
-      const last = Math.floor(this.count / page);
-      this.pages.delete(last);
-      this.asked.delete(last);
+  /** Brings a row to the top. */
+  reveal(index: number): void {
+    this.top = Math.max(0, Math.min(index, this.source.count - 1));
+    this.offset = 0;
+    this.ask();
+  }
+
+  /** The rows are others, or their number is another. */
+  refresh(): void {
+    this.ask();
+  }
+
+  /** Makes rows again: all of them, or one. */
+  remake(index?: number): void {
+    if (index === undefined) {
+      for (const item of this.made.values()) item.remove();
+      this.made.clear();
+    } else {
+      this.made.get(index)?.remove();
+      this.made.delete(index);
     }
-    this.count = count;
-    this.inner.style.height = `${Math.min(mostHeight, count * rowHeight)}px`;
-    this.draw();
+    this.ask();
   }
 
-  receive(version: number, from: number, rows: readonly PreviewRow[]): void {
-    if (version !== this.version) return;
-    const at = from / page;
-    this.pages.set(at, rows);
-    this.asked.delete(at);
-    for (const old of this.pages.keys()) {
-      if (this.pages.size <= mostPages) break;
-      if (Math.abs(old - at) > 4) this.pages.delete(old);
+  private move(pixels: number): void {
+    if (pixels > 0 && this.atEnd) return;
+    this.offset += pixels;
+    this.render();
+  }
+
+  private wheel(event: WheelEvent): void {
+    if (event.ctrlKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) return;
+    const inner = event.target instanceof Element ? event.target.closest('.scrolls') : null;
+    if (inner !== null && inner.scrollHeight > inner.clientHeight + 1 && event.shiftKey) return;
+    event.preventDefault();
+    const unit = event.deltaMode === 1 ? 20 : event.deltaMode === 2 ? this.root.clientHeight : 1;
+    this.move(event.deltaY * unit);
+  }
+
+  private key(event: KeyboardEvent): void {
+    if (event.target !== this.root) return;
+    const page = this.root.clientHeight * 0.9;
+    switch (event.key) {
+      case 'ArrowDown':
+        this.move(step);
+        break;
+      case 'ArrowUp':
+        this.move(-step);
+        break;
+      case 'PageDown':
+      case ' ':
+        this.move(page);
+        break;
+      case 'PageUp':
+        this.move(-page);
+        break;
+      case 'Home':
+        this.reveal(0);
+        break;
+      case 'End':
+        this.toEnd();
+        break;
+      default:
+        return;
     }
-    this.draw();
-    const chosen = this.rowAt(this.selected);
-    if (chosen !== undefined && Math.floor(this.selected / page) === at) this.host.select(chosen, this.selected);
+    event.preventDefault();
   }
 
-  go(position: number): void {
-    if (this.count === 0) return;
-    this.selected = Math.max(0, Math.min(this.count - 1, position));
-    const top = this.topOf(this.selected);
-    const { scrollTop, clientHeight } = this.element;
-    if (top < scrollTop || top + rowHeight > scrollTop + clientHeight) {
-      this.element.scrollTop = Math.max(0, top - clientHeight / 2);
+  private toEnd(): void {
+    this.top = Math.max(0, this.source.count - 1);
+    this.offset = 0;
+    this.render();
+  }
+
+  private follow(event: FocusEvent): void {
+    if (!(event.target instanceof HTMLElement)) return;
+    this.root.scrollTop = 0;
+    const box = event.target.getBoundingClientRect();
+    const view = this.root.getBoundingClientRect();
+    if (box.top < view.top) this.move(box.top - view.top - 20);
+    else if (box.bottom > view.bottom) this.move(Math.min(box.bottom - view.bottom + 20, box.top - view.top));
+  }
+
+  private barMoved(): void {
+    const at = this.bar.scrollTop;
+    if (Math.abs(at - this.barAt) < 2) return;
+    this.barAt = at;
+    const room = this.spacer.offsetHeight - this.bar.clientHeight;
+    if (room <= 0) return;
+    const share = at / room;
+    if (share > 0.9999) this.toEnd();
+    else {
+      this.top = Math.min(this.source.count - 1, Math.floor(share * this.source.count));
+      this.offset = 0;
+      this.render();
     }
-    const row = this.rowAt(this.selected);
-    if (row !== undefined) this.host.select(row, this.selected);
-    else this.ask(Math.floor(this.selected / page));
-    this.draw();
-  }
-
-  private rowAt(position: number): PreviewRow | undefined {
-    return this.pages.get(Math.floor(position / page))?.[position % page];
-  }
-
-  /** 1 for lists that fit; how many pixels of rows a pixel of scrolling stands for. */
-  private get scale(): number {
-    return Math.max(1, (this.count * rowHeight) / mostHeight);
-  }
-
-  private topOf(position: number): number {
-    return (position * rowHeight) / this.scale;
   }
 
   private render(): void {
-    const { scrollTop, clientHeight } = this.element;
-    const first = Math.max(0, Math.floor((scrollTop * this.scale) / rowHeight) - 2);
-    const shown = Math.min(this.count - first, Math.ceil(clientHeight / rowHeight) + 5);
-    const base = Math.max(0, scrollTop - ((scrollTop * this.scale) % rowHeight) - 2 * rowHeight);
-    const rows: HTMLElement[] = [];
-    for (let i = 0; i < shown; i++) {
-      const position = first + i;
-      const top = this.scale === 1 ? position * rowHeight : base + i * rowHeight;
-      rows.push(this.rowElement(position, top));
+    const { count } = this.source;
+    const height = this.root.clientHeight;
+    this.top = Math.max(0, Math.min(this.top, count - 1));
+    if (count === 0) {
+      for (const item of this.made.values()) item.remove();
+      this.made.clear();
+      this.end = 0;
+      this.placeBar(height);
+      this.source.shown(0, 0);
+      return;
     }
-    this.inner.replaceChildren(...rows);
-    for (let at = Math.floor(first / page); at <= Math.floor((first + shown) / page); at++) this.ask(at);
+    // Upwards, until the anchor's offset is one inside it.
+    while (this.offset < 0 && this.top > 0) {
+      this.top--;
+      this.offset += this.heightOf(this.top);
+    }
+    if (this.offset < 0) this.offset = 0;
+    while (this.top < count - 1 && this.offset >= this.heightOf(this.top)) {
+      this.offset -= this.heightOf(this.top);
+      this.top++;
+    }
+    const { end, bottom } = this.measure(height);
+    this.atEnd = end === count && bottom <= height + 1;
+    if (end === count && bottom < height) this.pullDown(height - bottom);
+    this.place(height);
   }
 
-  private ask(at: number): void {
-    if (this.pages.has(at) || this.asked.has(at) || at * page >= this.count) return;
-    this.asked.add(at);
-    this.host.ask(this.version, at * page, page);
+  /** From the anchor on: the first row below the view, and where the last one in it ends. */
+  private measure(height: number): { end: number; bottom: number } {
+    const { count } = this.source;
+    let y = -this.offset;
+    let index = this.top;
+    while (index < count && y < height) y += this.heightOf(index++);
+    return { end: index, bottom: y };
   }
 
-  private rowElement(position: number, top: number): HTMLElement {
-    const row = this.rowAt(position);
-    const text = row === undefined ? '…' : (row.problem ?? visibleText(row.summary.replace(/\s+/g, ' ')));
-    const made = element(
-      'div',
-      {
-        class: 'row',
-        role: 'option',
-        'aria-selected': position === this.selected ? 'true' : 'false',
-        'data-row': row?.row,
-        onclick: () => this.go(position),
-      },
-      element('span', { class: 'number' }, row === undefined ? '' : row.row + 1),
-      element('span', { class: row?.problem === undefined ? 'text' : 'text bad' }, text),
-    );
-    made.style.top = `${top}px`;
+  /** Fills the space under the last row. */
+  private pullDown(space: number): void {
+    let left = space;
+    while (left > 0) {
+      if (this.offset > 0) {
+        const part = Math.min(left, this.offset);
+        this.offset -= part;
+        left -= part;
+      } else if (this.top > 0) {
+        this.top--;
+        this.offset = this.heightOf(this.top);
+      } else return;
+    }
+  }
+
+  private place(height: number): void {
+    const { count } = this.source;
+    let y = -this.offset;
+    let index = this.top;
+    const kept = new Set<number>();
+    while (index < count && y < height + overscan) {
+      const item = this.item(index);
+      item.style.transform = `translateY(${Math.round(y)}px)`;
+      y += item.offsetHeight;
+      kept.add(index++);
+    }
+    // One above, so that going up has no seam.
+    if (this.top > 0) {
+      const item = this.item(this.top - 1);
+      item.style.transform = `translateY(${Math.round(-this.offset - item.offsetHeight)}px)`;
+      kept.add(this.top - 1);
+    }
+    for (const [made, item] of this.made) {
+      if (kept.has(made)) continue;
+      item.remove();
+      this.made.delete(made);
+    }
+    this.end = index;
+    this.placeBar(height);
+    this.source.shown(this.top, index);
+  }
+
+  private placeBar(height: number): void {
+    const { count } = this.source;
+    const shown = Math.max(1, this.made.size);
+    let sum = 0;
+    for (const item of this.made.values()) sum += item.offsetHeight;
+    const mean = this.made.size === 0 ? guessedHeight : sum / shown;
+    const total = Math.min(longestBar, Math.max(count * mean, height));
+    const needed = count > 0 && !(this.top === 0 && this.offset === 0 && this.atEnd);
+    this.bar.classList.toggle('idle', !needed);
+    if (Math.abs(this.spacer.offsetHeight - total) > total * 0.2) this.spacer.style.height = `${total}px`;
+    const room = this.spacer.offsetHeight - height;
+    const at = this.atEnd ? room : ((this.top + this.offset / Math.max(1, mean)) / Math.max(1, count)) * room;
+    if (Math.abs(at - this.bar.scrollTop) > 1) {
+      this.bar.scrollTop = at;
+      this.barAt = this.bar.scrollTop;
+    }
+  }
+
+  private heightOf(index: number): number {
+    return Math.max(1, this.item(index).offsetHeight);
+  }
+
+  private item(index: number): HTMLElement {
+    const known = this.made.get(index);
+    if (known !== undefined) return known;
+    const made = this.source.make(index);
+    made.setAttribute('role', 'listitem');
+    made.setAttribute('aria-setsize', String(this.source.count));
+    made.setAttribute('aria-posinset', String(index + 1));
+    this.made.set(index, made);
+    this.items.append(made);
     return made;
-  }
-
-  private key(event: Event): void {
-    if (!(event instanceof KeyboardEvent)) return;
-    const screen = Math.max(1, Math.floor(this.element.clientHeight / rowHeight) - 1);
-    const steps: Readonly<Record<string, number>> = {
-      ArrowDown: 1,
-      ArrowUp: -1,
-      PageDown: screen,
-      PageUp: -screen,
-      Home: -this.count,
-      End: this.count,
-    };
-    const step = steps[event.key];
-    if (step === undefined) return;
-    event.preventDefault();
-    this.go(this.selected + step);
   }
 }

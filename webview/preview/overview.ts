@@ -1,146 +1,183 @@
-/** The overview: figures, lengths, labels, and problems, each a click from its rows. */
+/** What the set holds as a whole: figures, lengths, labels, and problems with a way to their rows. */
 
-import { BarController, BarElement, CategoryScale, Chart, LinearScale, Tooltip } from 'chart.js';
-import type { PreviewOverview } from '../../src/core/view/preview.js';
+import type { Figures, Filter, PreviewProblem, SetInfo } from '../../src/core/view/preview.js';
 import { visibleText } from '../../src/core/view/visible.js';
 import { element, fill } from '../shared/dom.js';
-import { mixed, readTheme } from '../shared/theme.js';
+import type { Theme } from '../shared/theme.js';
+import { Select } from './controls.js';
+import { Histogram } from './histogram.js';
+import { formatNumber, formatPercent } from './text.js';
+import { formatName } from './toolbar.js';
 
-Chart.register(BarController, BarElement, CategoryScale, LinearScale, Tooltip);
-
-export interface OverviewHost {
-  filter(where: string): void;
-  goTo(row: number): void;
-  all(): void;
+export interface OverviewOwner {
+  filter(patch: Partial<Filter>): void;
+  reveal(row: number): void;
+  evaluation(path: string): void;
 }
 
-const shownRows = 5;
+const signs = { error: '●', warning: '▲', info: '◆' } as const;
 
 export class Overview {
-  readonly element = element('div', { class: 'overview' });
-  private chart: Chart | undefined;
-  private labels: Chart | undefined;
+  readonly root: HTMLElement;
+  private readonly state = element('p', { class: 'muted', role: 'status' });
+  private readonly progress = element('progress', { max: 1, 'aria-label': 'Reading the data set' });
+  private readonly tiles = element('div', { class: 'tiles' });
+  private readonly histogram: Histogram;
+  private readonly lengthTitle = element('h2');
+  private readonly labels = element('section', { class: 'labels' });
+  private readonly problems = element('section', { class: 'problems' });
+  private readonly evaluation: Select;
+  private readonly open = new Set<string>();
 
-  constructor(private readonly host: OverviewHost) {}
+  constructor(private readonly owner: OverviewOwner) {
+    this.histogram = new Histogram((from, to) => owner.filter({ minTokens: from, maxTokens: to }));
+    this.evaluation = new Select('Evaluation set', (path) => owner.evaluation(path));
+    this.root = element(
+      'aside',
+      { class: 'overview', 'aria-label': 'Overview' },
+      this.state,
+      this.progress,
+      this.tiles,
+      element('section', {}, this.lengthTitle, this.histogram.root),
+      this.problems,
+      this.evaluation.root,
+      this.labels,
+    );
+  }
 
-  show(overview: PreviewOverview): void {
-    this.chart?.destroy();
-    this.labels?.destroy();
-    const { tokens, problems } = overview;
-    const share =
-      tokens === null || tokens.tokens === 0 ? '' : `${Math.round((1000 * tokens.lossTokens) / tokens.tokens) / 10} %`;
-    const lengths = element('canvas', { role: 'img', 'aria-label': 'Lengths of records' });
-    const balance = element('canvas', { role: 'img', 'aria-label': 'Label balance' });
-    fill(
-      this.element,
-      overview.sampled
-        ? element(
-            'p',
-            {},
-            `Sampled: the first ${overview.records} records. `,
-            element('button', { class: 'plain all', onclick: () => this.host.all() }, 'Look at all records'),
-          )
-        : null,
+  retheme(theme: Theme): void {
+    this.histogram.retheme(theme);
+  }
+
+  renderSet({ evaluations, evaluation }: SetInfo): void {
+    this.evaluation.set(
+      evaluations.map(({ value, label }) => ({ value, label: visibleText(label) })),
+      evaluation,
+    );
+  }
+
+  render(figures: Figures, maxLength: number, filter: Filter): void {
+    this.progress.hidden = figures.done;
+    this.progress.value = figures.share;
+    const percent = Math.floor(100 * figures.share);
+    this.state.textContent = figures.done ? '' : `Sampled: the first ${percent} % of the file so far`;
+    this.state.hidden = figures.done;
+    this.renderTiles(figures);
+    this.lengthTitle.textContent = figures.hasTokens ? 'Tokens of a record' : 'Characters of a record';
+    this.histogram.show(figures, maxLength);
+    this.renderProblems(figures, filter);
+    this.renderLabels(figures, filter);
+  }
+
+  private renderTiles(figures: Figures): void {
+    const tile = (name: string, value: string, more = ''): HTMLElement =>
       element(
         'div',
-        { class: 'facts' },
-        ...[
-          [String(overview.records), 'records'],
-          [String(overview.usable), 'usable'],
-          [String(overview.turns), 'messages'],
-          [tokens === null ? '–' : String(tokens.tokens), 'tokens'],
-          [share === '' ? '–' : share, 'of tokens trained on'],
-          [tokens === null ? '–' : String(tokens.truncatedRecords), 'cut off by max_length'],
-        ].map(([value, name]) => element('div', {}, element('b', {}, value), name)),
-      ),
-      element('p', { class: 'muted' }, overview.formats),
-      element('h2', {}, tokens === null ? 'Characters of a record' : 'Tokens of a record'),
-      element('div', { class: 'chart lengths' }, lengths),
-      overview.labels.length > 0 ? element('h2', {}, 'Labels') : null,
-      overview.labels.length > 0 ? element('div', { class: 'chart labels' }, balance) : null,
-      element('h2', {}, 'Problems'),
-      problems.length === 0 ? element('p', { class: 'muted' }, 'None found.') : null,
-      ...problems.map(({ kind, count, rows }) =>
+        { class: 'tile' },
+        element('span', { class: 'muted' }, name),
+        element('strong', {}, value),
+        element('span', { class: 'muted more' }, more),
+      );
+    const { records, turns, hasTokens } = figures;
+    const formats = figures.formats.map(([name, count]) =>
+      figures.formats.length === 1 ? formatName(name) : `${formatName(name)} ${formatNumber(count)}`,
+    );
+    const perRecord = records === 0 ? '' : `${(turns / records).toFixed(turns % records === 0 ? 0 : 1)} a record`;
+    fill(
+      this.tiles,
+      tile('Records', formatNumber(records), formats.join(', ')),
+      tile('Turns', formatNumber(turns), perRecord),
+      hasTokens
+        ? tile(
+            'Tokens',
+            formatNumber(figures.keptTokens),
+            figures.keptTokens < figures.tokens ? `of ${formatNumber(figures.tokens)}` : 'none cut off',
+          )
+        : null,
+      hasTokens
+        ? tile(
+            'Trained on',
+            formatPercent(figures.lossTokens, figures.keptTokens),
+            `${formatNumber(figures.lossTokens)} tokens`,
+          )
+        : null,
+      tile('Longest', formatNumber(figures.longest), hasTokens ? 'tokens' : 'characters'),
+      hasTokens
+        ? tile('Cut off', formatNumber(figures.truncated), figures.truncated === 1 ? 'record' : 'records')
+        : null,
+    );
+  }
+
+  private renderProblems({ problems, done }: Figures, filter: Filter): void {
+    const title = element('h2', {}, 'Problems');
+    if (problems.length === 0) {
+      fill(this.problems, title, element('p', { class: 'muted' }, done ? 'None found.' : 'None so far.'));
+      return;
+    }
+    fill(this.problems, title, ...problems.map((problem) => this.problem(problem, filter)));
+  }
+
+  private problem({ kind, severity, message, count, first }: PreviewProblem, filter: Filter): HTMLElement {
+    const on = filter.problem === kind;
+    const line = element(
+      'button',
+      {
+        class: 'entry',
+        type: 'button',
+        'aria-pressed': String(on),
+        title: on ? 'Show all records' : 'Show these records',
+        onclick: () => this.owner.filter({ problem: on ? null : kind }),
+      },
+      element('span', { class: `sign ${severity}`, 'aria-label': severity }, signs[severity]),
+      element('span', { class: 'what' }, message),
+      element('span', { class: 'count' }, formatNumber(count)),
+    );
+    if (first.length === 0) return line;
+    const places = element(
+      'details',
+      { class: 'places', open: this.open.has(kind) },
+      element('summary', {}, 'First'),
+      ...first.map((place) =>
         element(
-          'div',
-          { class: 'problem' },
-          element(
-            'button',
-            { class: 'plain', 'data-problem': kind, onclick: () => this.host.filter(`problem = ${kind}`) },
-            `${kind}: ${count}`,
-          ),
-          element(
-            'ul',
-            {},
-            ...rows
-              .slice(0, shownRows)
-              .map(({ row, message }) =>
-                element(
-                  'li',
-                  {},
-                  element('button', { class: 'plain', onclick: () => this.host.goTo(row) }, `row ${row + 1}`),
-                  ` ${visibleText(message)}`,
-                ),
-              ),
-          ),
+          'button',
+          { class: 'place', type: 'button', onclick: () => this.owner.reveal(place.row) },
+          element('span', { class: 'number' }, `${formatNumber(place.row + 1)}`),
+          element('span', { class: 'muted' }, visibleText(place.message)),
         ),
       ),
     );
-    this.chart = this.bars(
-      lengths,
-      overview.bins.map(({ from, to, count }) => ({
-        name: from === to ? String(from) : `${from}–${to}`,
-        count,
-        cut: tokens !== null && from > tokens.maxLength,
-        where: `${tokens === null ? 'length' : 'tokens'} >= ${from} and ${tokens === null ? 'length' : 'tokens'} <= ${to}`,
-      })),
-    );
-    if (overview.labels.length > 0) {
-      this.labels = this.bars(
-        balance,
-        overview.labels.map(({ label, count }) => ({
-          name: visibleText(label),
-          count,
-          cut: false,
-          where: `label = ${JSON.stringify(label)}`,
-        })),
-      );
-    }
+    places.addEventListener('toggle', () => {
+      if (places.open) this.open.add(kind);
+      else this.open.delete(kind);
+    });
+    return element('div', { class: 'problem-group' }, line, places);
   }
 
-  private bars(
-    canvas: HTMLCanvasElement,
-    bars: readonly { name: string; count: number; cut: boolean; where: string }[],
-  ): Chart {
-    const theme = readTheme();
-    const color = theme.series[0] ?? theme.accent;
-    const red = theme.series[4] ?? theme.accent;
-    return new Chart(canvas, {
-      type: 'bar',
-      data: {
-        labels: bars.map(({ name }) => name),
-        datasets: [
+  private renderLabels({ labels }: Figures, filter: Filter): void {
+    this.labels.hidden = labels.length === 0;
+    const most = Math.max(1, ...labels.map(([, count]) => count));
+    const total = labels.reduce((sum, [, count]) => sum + count, 0);
+    fill(
+      this.labels,
+      element('h2', {}, 'Labels'),
+      ...labels.map(([label, count]) => {
+        const on = filter.label === label;
+        const fillBar = element('span', { class: 'fill' });
+        fillBar.style.width = `${(100 * count) / most}%`;
+        return element(
+          'button',
           {
-            data: bars.map(({ count }) => count),
-            backgroundColor: bars.map(({ cut }) => mixed(cut ? red : color, 70)),
-            categoryPercentage: 1,
-            barPercentage: 0.92,
+            class: 'entry label',
+            type: 'button',
+            'aria-pressed': String(on),
+            title: `${formatNumber(count)} records, ${formatPercent(count, total)}`,
+            onclick: () => this.owner.filter({ label: on ? null : label }),
           },
-        ],
-      },
-      options: {
-        animation: false,
-        maintainAspectRatio: false,
-        onClick: (_event, [hit]) => {
-          const bar = hit === undefined ? undefined : bars[hit.index];
-          if (bar !== undefined) this.host.filter(bar.where);
-        },
-        plugins: { legend: { display: false } },
-        scales: {
-          x: { ticks: { color: theme.muted, maxRotation: 0, autoSkip: true }, grid: { display: false } },
-          y: { ticks: { color: theme.muted, precision: 0 }, grid: { color: theme.grid }, beginAtZero: true },
-        },
-      },
-    });
+          element('span', { class: 'what' }, visibleText(label)),
+          element('span', { class: 'track' }, fillBar),
+          element('span', { class: 'count' }, formatNumber(count)),
+        );
+      }),
+    );
   }
 }

@@ -1,21 +1,60 @@
-/** Strangers' text as elements: characters that nobody sees, or that turn the text around, by their names. */
+/** Text of strangers: shown as text, with what would not be seen made visible. */
 
 import { visibleParts } from '../../src/core/view/visible.js';
 import { element } from '../shared/dom.js';
 
-export function textNodes(text: string): Node[] {
-  return visibleParts(text).map(({ text: part, hidden }) =>
-    hidden ? element('span', { class: 'escape' }, part) : document.createTextNode(part),
-  );
+/** Direction is kept from left to right around it, whatever the text holds. */
+export function appendText(parent: HTMLElement, text: string): void {
+  for (const { text: part, hidden } of visibleParts(text)) {
+    parent.append(hidden ? element('span', { class: 'unseen' }, part) : part);
+  }
 }
 
-const spaces: Readonly<Record<string, string>> = { ' ': '·', '\t': '→\t', '\n': '↵\n' };
+/** Marks what is looked for in the texts under an element, without changing them. */
+export function highlight(root: Element, expression: RegExp | undefined): void {
+  if (!('highlights' in CSS)) return;
+  CSS.highlights.delete('found');
+  if (expression === undefined) return;
+  const ranges: Range[] = [];
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT, (node) =>
+    node.parentElement?.closest('.searched') === null ? NodeFilter.FILTER_SKIP : NodeFilter.FILTER_ACCEPT,
+  );
+  for (let node = walker.nextNode(); node !== null && ranges.length < 500; node = walker.nextNode()) {
+    const text = (node.nodeValue ?? '').slice(0, 20_000);
+    for (const match of text.matchAll(expression)) {
+      if (match[0] === '' || ranges.length >= 500) break;
+      const range = new Range();
+      range.setStart(node, match.index);
+      range.setEnd(node, match.index + match[0].length);
+      ranges.push(range);
+    }
+  }
+  if (ranges.length > 0) CSS.highlights.set('found', new Highlight(...ranges));
+}
 
-/** The same with blanks, tabs and line ends made visible. */
-export function spacedNodes(text: string): Node[] {
-  return text
-    .split(/([ \t\n])/)
-    .flatMap((part) =>
-      spaces[part] === undefined ? textNodes(part) : [element('span', { class: 'space' }, spaces[part])],
-    );
+/** A literal text as a regular expression. */
+export function literal(text: string, matchCase: boolean): RegExp | undefined {
+  if (text === '') return undefined;
+  return new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), matchCase ? 'gu' : 'giu');
+}
+
+export function formatNumber(value: number): string {
+  return value.toLocaleString('en');
+}
+
+export function formatPercent(part: number, whole: number): string {
+  if (whole === 0) return '–';
+  const percent = (100 * part) / whole;
+  return `${percent >= 10 || percent === 0 ? percent.toFixed(0) : percent.toFixed(1)} %`;
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${value.toFixed(unit === 0 || value >= 100 ? 0 : 1)} ${units[unit] ?? ''}`;
 }

@@ -1,136 +1,253 @@
-/** The wire between the data set preview and the extension. */
+/** What the data set preview and the extension say to each other. Sizes are bounded on the extension's side. */
 
 import { z } from 'zod';
 
-const format = z.enum(['auto', 'alpaca', 'sharegpt', 'messages', 'custom', 'text']);
-const fields = z.object({
-  prompt: z.string().max(500).exactOptional(),
-  completion: z.string().max(500).exactOptional(),
-  system: z.string().max(500).exactOptional(),
-  messages: z.string().max(500).exactOptional(),
-});
-export const recordMapping = z.object({ format, fields });
-/** How records are read; `auto` finds the format. */
-export type RecordMapping = z.infer<typeof recordMapping>;
+export const formats = ['auto', 'alpaca', 'sharegpt', 'messages', 'custom', 'text'] as const;
+export const views = ['chat', 'tokens', 'raw'] as const;
+export type ViewKind = (typeof views)[number];
 
-const message = z.object({
+/** How the fields of a record are read. */
+export const mapping = z.strictObject({
+  format: z.enum(formats),
+  prompt: z.string().max(500).optional(),
+  completion: z.string().max(500).optional(),
+  system: z.string().max(500).optional(),
+  messages: z.string().max(500).optional(),
+});
+export type Mapping = z.infer<typeof mapping>;
+
+export const problemKinds = [
+  'malformed',
+  'empty-completion',
+  'role-order',
+  'conflicting-answers',
+  'eval-overlap',
+  'exact-duplicate',
+  'near-duplicate',
+  'mixed-formats',
+  'label-outlier',
+  'truncated',
+  'odd-encoding',
+] as const;
+export type ProblemKind = (typeof problemKinds)[number];
+
+/** What each problem is called when it is counted. */
+export const problemTitles: Readonly<Record<ProblemKind, string>> = {
+  malformed: 'Malformed records',
+  'empty-completion': 'Empty completions',
+  'role-order': 'Roles out of order',
+  'conflicting-answers': 'Conflicting answers to one prompt',
+  'eval-overlap': 'Prompts of the evaluation set',
+  'exact-duplicate': 'Exact duplicates',
+  'near-duplicate': 'Near duplicates',
+  'mixed-formats': 'Mixed formats',
+  'label-outlier': 'Answers outside the labels',
+  truncated: 'Cut off by max_length',
+  'odd-encoding': 'Odd characters',
+};
+
+export function problemSeverity(kind: ProblemKind): 'error' | 'warning' | 'info' {
+  switch (kind) {
+    case 'malformed':
+      return 'error';
+    case 'near-duplicate':
+    case 'odd-encoding':
+      return 'info';
+    default:
+      return 'warning';
+  }
+}
+
+const count = z.number().int().min(0);
+
+/** What rows are kept; empty: all. */
+export const filter = z.strictObject({
+  text: z.string().max(10_000),
+  regex: z.boolean(),
+  matchCase: z.boolean(),
+  /** `any`, `role:<role>` or `field:<name>`. */
+  scope: z.string().max(500),
+  minTokens: count.nullable(),
+  maxTokens: count.nullable(),
+  turns: count.nullable(),
+  label: z.string().max(500).nullable(),
+  problem: z.enum(problemKinds).nullable(),
+  sort: z.enum(['file', 'shortest', 'longest']),
+});
+export type Filter = z.infer<typeof filter>;
+
+export const noFilter: Filter = {
+  text: '',
+  regex: false,
+  matchCase: false,
+  scope: 'any',
+  minTokens: null,
+  maxTokens: null,
+  turns: null,
+  label: null,
+  problem: null,
+  sort: 'file',
+};
+
+const message = z.strictObject({
   role: z.enum(['system', 'user', 'assistant', 'tool']),
   content: z.string(),
   reasoning: z.string().optional(),
-  /** Tool calls and the like, as JSON. */
+  /** Tool calls and what else the message has, as JSON. */
   extra: z.string().optional(),
 });
 
-/** A row as it is shown; long texts are cut. */
-const row = z.object({
-  /** From 0. */
-  row: z.number(),
-  line: z.number(),
-  summary: z.string(),
-  /** The record as JSON. */
-  raw: z.string(),
-  length: z.number(),
-  messages: z.array(message),
+/** A row as it is shown. Long texts are cut; `cut` says by how many characters. */
+export const previewRow = z.strictObject({
+  row: count,
+  line: count,
+  bytes: z.number(),
+  format: z.string().optional(),
   problem: z.string().optional(),
-  cut: z.boolean(),
+  field: z.string().optional(),
+  messages: z.array(message).optional(),
+  tools: z.string().optional(),
+  raw: z.string().optional(),
+  cut: count,
 });
-export type PreviewRow = z.infer<typeof row>;
+export type PreviewRow = z.infer<typeof previewRow>;
 
-const token = z.object({
-  id: z.number(),
-  text: z.string(),
-  /** The token's bytes, in hexadecimal. */
+/** A row's tokens. `runs` covers all of them, the others only those that are shown. */
+export const rowTokens = z.strictObject({
+  row: count,
+  total: count,
+  /** Lengths of prompt and completion parts in turn, beginning with a prompt's. */
+  runs: z.array(count),
+  ids: z.array(count),
+  /** Bytes of the shown tokens after each other, one character for each (U+0000 to U+00FF). */
   bytes: z.string(),
-  completion: z.boolean(),
-  special: z.boolean(),
+  /** Where each shown token ends in `bytes`. */
+  ends: z.array(count),
+  /** Which of the shown tokens are special or added ones. */
+  specials: z.array(count),
+  problem: z.string().optional(),
 });
-export type PreviewToken = z.infer<typeof token>;
+export type RowTokens = z.infer<typeof rowTokens>;
 
-const choice = z.object({ value: z.string(), label: z.string() });
-const bin = z.object({ from: z.number(), to: z.number(), count: z.number() });
-const problemGroup = z.object({
+const choice = z.strictObject({ value: z.string(), label: z.string() });
+
+export const setInfo = z.strictObject({
+  name: z.string(),
+  folder: z.string(),
   kind: z.string(),
-  count: z.number(),
-  rows: z.array(z.object({ row: z.number(), message: z.string() })),
+  bytes: z.number(),
+  /** Names of the fields in the first records. */
+  fields: z.array(z.string()),
+  mapping,
+  /** The format of the first record that has one. */
+  detected: z.string().optional(),
+  models: z.array(choice),
+  model: z.string(),
+  template: z.string(),
+  modelProblem: z.string().optional(),
+  maskSource: z.string().optional(),
+  maxPositions: z.number().optional(),
+  evaluations: z.array(choice),
+  evaluation: z.string(),
+  canTrain: z.boolean(),
+  canSave: z.boolean(),
 });
-export const overview = z.object({
-  records: z.number(),
-  usable: z.number(),
-  sampled: z.boolean(),
-  turns: z.number(),
-  formats: z.string(),
-  tokens: z
-    .object({ tokens: z.number(), lossTokens: z.number(), truncatedRecords: z.number(), maxLength: z.number() })
-    .nullable(),
-  /** Of tokens where they were counted, else of characters. */
-  bins: z.array(bin),
-  labels: z.array(z.object({ label: z.string(), count: z.number() })),
-  problems: z.array(problemGroup),
+export type SetInfo = z.infer<typeof setInfo>;
+
+const problem = z.strictObject({
+  kind: z.enum(problemKinds),
+  severity: z.enum(['error', 'warning', 'info']),
+  message: z.string(),
+  count,
+  /** The first places, for a look. */
+  first: z.array(z.strictObject({ row: count, line: count, message: z.string() })),
 });
-export type PreviewOverview = z.infer<typeof overview>;
+export type PreviewProblem = z.infer<typeof problem>;
+
+/** Figures of the set, or of what was read of it so far. */
+export const figures = z.strictObject({
+  /** Share of the file read, 0 to 1. */
+  share: z.number(),
+  done: z.boolean(),
+  /** Without tokens: no model, or a tokenizer that cannot be used. */
+  hasTokens: z.boolean(),
+  records: count,
+  turns: count,
+  tokens: z.number(),
+  keptTokens: z.number(),
+  lossTokens: z.number(),
+  longest: count,
+  truncated: count,
+  formats: z.array(z.tuple([z.string(), count])),
+  /** Least length of each bin, and how many records are in it. */
+  bins: z.array(z.tuple([count, count])),
+  labels: z.array(z.tuple([z.string(), count])),
+  problems: z.array(problem),
+});
+export type Figures = z.infer<typeof figures>;
 
 export const toPreview = z.discriminatedUnion('type', [
-  z.object({
-    type: z.literal('opened'),
-    name: z.string(),
-    kind: z.string(),
-    size: z.string(),
-    mapping: recordMapping,
-    /** The format that was found, and the names of the fields to choose from. */
-    detected: z.string(),
-    fieldNames: z.array(z.string()),
-    models: z.array(choice),
-    model: z.string(),
-    maxLength: z.number(),
-  }),
-  /** How many rows the list has; `complete`: that is all of them. */
-  z.object({
-    type: z.literal('count'),
-    count: z.number(),
+  z.strictObject({ type: z.literal('set'), set: setInfo }),
+  /** How many rows the view has; `version` is that of the view's last `show`. */
+  z.strictObject({
+    type: z.literal('rowCount'),
+    version: count,
+    count,
     complete: z.boolean(),
-    filter: z.string().nullable(),
-    total: z.number(),
-  }),
-  z.object({ type: z.literal('rows'), version: z.number(), from: z.number(), rows: z.array(row) }),
-  z.object({
-    type: z.literal('tokens'),
-    row: z.number(),
-    tokens: z.array(token),
-    /** More tokens than are sent. */
-    more: z.number(),
+    /** Of a filter under way: rows looked at so far. */
+    searched: count.nullable(),
     problem: z.string().optional(),
   }),
-  z.object({ type: z.literal('overview'), overview }),
-  z.object({ type: z.literal('busy'), what: z.string().nullable() }),
-  z.object({ type: z.literal('failed'), message: z.string(), about: z.enum(['file', 'filter', 'overview']) }),
-  z.object({ type: z.literal('jump'), position: z.number() }),
+  z.strictObject({ type: z.literal('rows'), version: count, from: count, rows: z.array(previewRow) }),
+  z.strictObject({ type: z.literal('tokens'), version: count, from: count, tokens: z.array(rowTokens.nullable()) }),
+  z.strictObject({ type: z.literal('whole'), row: count, shown: previewRow.optional(), tokens: rowTokens.optional() }),
+  z.strictObject({ type: z.literal('figures'), figures }),
+  z.strictObject({ type: z.literal('failed'), message: z.string(), advice: z.string().optional() }),
+  z.strictObject({ type: z.literal('notice'), message: z.string() }),
+  z.strictObject({ type: z.literal('reveal'), row: count }),
 ]);
 export type ToPreview = z.infer<typeof toPreview>;
 
+const lossOn = z.enum(['completion', 'all']);
+
 export const fromPreview = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('ready') }),
-  z.object({
-    type: z.literal('rows'),
-    version: z.number(),
-    from: z.number().int().min(0),
-    count: z.number().int().min(1).max(500),
-  }),
-  z.object({ type: z.literal('tokens'), row: z.number().int().min(0) }),
-  z.object({ type: z.literal('mapping'), mapping: recordMapping }),
-  z.object({ type: z.literal('model'), model: z.string().max(4096) }),
-  z.object({ type: z.literal('maxLength'), maxLength: z.number().int().min(1) }),
-  z.object({ type: z.literal('filter'), where: z.string().max(4096), sort: z.enum(['', 'length', '-length']) }),
-  z.object({ type: z.literal('stop') }),
-  z.object({ type: z.literal('overview') }),
-  z.object({ type: z.literal('goTo'), row: z.number().int().min(0) }),
-  z.object({ type: z.literal('save') }),
-  z.object({ type: z.literal('fineTune') }),
+  z.strictObject({ type: z.literal('ready') }),
+  /** What rows are wanted, in which order; all that comes for an older version is dropped. */
+  z.strictObject({ type: z.literal('show'), version: count, filter }),
+  z.strictObject({ type: z.literal('rows'), version: count, from: count, count: count.max(200), view: z.enum(views) }),
+  z.strictObject({ type: z.literal('tokens'), version: count, from: count, count: count.max(200) }),
+  /** One row with texts and tokens as long as can be shown. */
+  z.strictObject({ type: z.literal('whole'), row: count, view: z.enum(views) }),
+  z.strictObject({ type: z.literal('mask'), lossOn, maxLength: count.min(1) }),
+  z.strictObject({ type: z.literal('mapping'), mapping }),
+  z.strictObject({ type: z.literal('model'), model: z.string().max(4096) }),
+  z.strictObject({ type: z.literal('evaluation'), evaluation: z.string().max(4096) }),
+  z.strictObject({ type: z.literal('pick'), what: z.enum(['model', 'template', 'ownTemplate']) }),
+  z.strictObject({ type: z.literal('save') }),
+  z.strictObject({ type: z.literal('fineTune') }),
+  z.strictObject({ type: z.literal('openLine'), line: count }),
+  z.strictObject({ type: z.literal('copy'), row: count }),
+  z.strictObject({ type: z.literal('reload') }),
+  z.strictObject({ type: z.literal('cancel') }),
 ]);
 export type FromPreview = z.infer<typeof fromPreview>;
 
-export const previewPageState = z.object({
-  view: z.enum(['chat', 'raw', 'tokens', 'overview']),
-  position: z.number().int().min(0),
-  lossOn: z.enum(['completion', 'all']),
+/** What the page keeps while it is hidden. */
+export const previewState = z.strictObject({
+  view: z.enum(views),
+  lossOn,
+  maxLength: z.number().int().min(1),
+  filter,
+  top: count,
+  overview: z.boolean(),
 });
-export type PreviewPageState = z.infer<typeof previewPageState>;
+export type PreviewState = z.infer<typeof previewState>;
+
+export const firstPreviewState: PreviewState = {
+  view: 'chat',
+  lossOn: 'completion',
+  maxLength: 1024,
+  filter: noFilter,
+  top: 0,
+  overview: true,
+};

@@ -2,6 +2,7 @@
 
 import { type Example, type Message, type PromptExample, TokenGroup, type TokenizedExample } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
+import { hasLoss } from '../../core/mask.js';
 import type { TemplateOptions } from '../types.js';
 import { readObject } from './files.js';
 import { type ChatTemplate, holdsMarks, modelTemplate, type Span } from './template.js';
@@ -68,7 +69,7 @@ export class ExampleTokenizer {
       tokens[i] = (at < 0 ? lead[i] : encoded.ids[at]) ?? 0;
       const completion = at >= 0 && encoded.completion[at] === true;
       groups[i] = completion ? TokenGroup.completion : TokenGroup.prompt;
-      mask[i] = i > 0 && (completion || lossOn === 'all') ? 1 : 0;
+      mask[i] = hasLoss(i, completion, lossOn) ? 1 : 0;
     }
     return { place: example.place, tokens, groups, mask, truncated: whole - size };
   }

@@ -2,22 +2,13 @@
 
 import { Worker } from 'node:worker_threads';
 import { LabError } from '../../core/errors.js';
-import type { PreviewRow } from '../../core/view/preview.js';
 import { errorOf } from '../failure.js';
 import type { RawRecord } from '../read/records.js';
 import { workerUrl } from '../worker-url.js';
 import { type CheckResult, mergeSegments } from './check.js';
 import { type CountTask, mergeCounts, type TokenCounts } from './count-tokens.js';
 import type { JobKind, Jobs } from './jobs.js';
-import type {
-  ShownRequest,
-  TokenRequest,
-  TokenRow,
-  ViewMethod,
-  ViewMethods,
-  ViewOpened,
-  ViewReply,
-} from './protocol.js';
+import type { TokenRequest, TokenRow, ViewMethod, ViewMethods, ViewOpened, ViewReply } from './protocol.js';
 import { type JobOptions, runJob } from './run-job.js';
 import type { SegmentTask } from './segment.js';
 
@@ -40,8 +31,6 @@ export interface OpenDataSet {
   readonly info: ViewOpened;
   /** Rows from `from` (counted from 0); fewer at the end. Works before the index is made, but far rows take long then. */
   rows(from: number, count: number): Promise<RawRecord[]>;
-  /** Any rows as they are shown, in the order asked for. */
-  shown(request: ShownRequest): Promise<PreviewRow[]>;
   tokens(request: TokenRequest): Promise<TokenRow[]>;
   /** Finds where the rows are. @returns how many there are */
   index(options?: JobOptions): Promise<number>;
@@ -72,7 +61,6 @@ export async function openDataView(path: string): Promise<OpenDataSet> {
   return {
     info,
     rows: (from, count) => client.ask('rows', { from, count }),
-    shown: (request) => client.ask('shown', request),
     tokens: (request) => client.ask('tokens', request),
     index: async (options = {}) => (await segments(false, options))?.records ?? (await client.ask('index', null)),
     check: (options = {}) => segments(true, options),

@@ -1,7 +1,6 @@
 /** What passes between the worker of an open data set and the thread that asks. */
 
 import type { RecordFormat, RecordPlace } from '../../core/data.js';
-import type { PreviewRow } from '../../core/view/preview.js';
 import type { Failure } from '../protocol.js';
 import type { Packing, SourceKind } from '../read/kinds.js';
 import type { RawRecord } from '../read/records.js';
@@ -41,17 +40,9 @@ export type TokenRow =
     }
   | { readonly place: RecordPlace; readonly problem: string };
 
-export interface ShownRequest {
-  /** Rows from 0, in any order. */
-  readonly rows: readonly number[];
-  readonly format: RecordFormat | 'auto';
-  readonly fields?: FieldMapping;
-}
-
 export interface ViewMethods {
   open: { readonly in: null; readonly out: ViewOpened };
   rows: { readonly in: { readonly from: number; readonly count: number }; readonly out: RawRecord[] };
-  shown: { readonly in: ShownRequest; readonly out: PreviewRow[] };
   marks: { readonly in: { readonly marks: Float64Array; readonly rows: number }; readonly out: null };
   index: { readonly in: null; readonly out: number };
   tokens: { readonly in: TokenRequest; readonly out: TokenRow[] };

@@ -3,14 +3,12 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { RecordFormat } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
-import type { PreviewRow } from '../../core/view/preview.js';
 import { failureOf } from '../failure.js';
 import { detectFormat, formatInFile, RecordProblem, toExample } from '../read/formats.js';
 import type { RawRecord } from '../read/records.js';
 import { ExampleTokenizer } from '../text/examples.js';
-import type { ShownRequest, TokenRequest, TokenRow, ViewOpened, ViewReply, ViewRequest } from './protocol.js';
+import type { TokenRequest, TokenRow, ViewOpened, ViewReply, ViewRequest } from './protocol.js';
 import { openRows, type Rows, spacingFor } from './rows.js';
-import { shownRow } from './shown.js';
 
 const headRecords = 20;
 
@@ -54,8 +52,6 @@ class ViewWorker {
         return this.open();
       case 'rows':
         return this.opened().read(request.argument.from, request.argument.count);
-      case 'shown':
-        return this.shown(request.argument);
       case 'marks':
         this.opened().setMarks(request.argument.marks, request.argument.rows);
         return null;
@@ -89,18 +85,6 @@ class ViewWorker {
       fieldNames: typeof value === 'object' && value !== null ? Object.keys(value).slice(0, 200) : [],
       segments,
     };
-  }
-
-  private async shown({ rows, format, fields }: ShownRequest): Promise<PreviewRow[]> {
-    const found: RawRecord[] = [];
-    for (let at = 0; at < rows.length; ) {
-      const from = rows[at] ?? 0;
-      let count = 1;
-      while (rows[at + count] === from + count) count++;
-      for (const record of await this.opened().read(from, count)) found.push(record);
-      at += count;
-    }
-    return found.map((record) => shownRow(record, format, fields, this.home));
   }
 
   private async tokens({ from, count, model, format, fields }: TokenRequest): Promise<TokenRow[]> {

@@ -200,7 +200,7 @@ function activeFile(): vscode.Uri | undefined {
 }
 
 /** Model folders of the workspace, and those that the setting names. */
-async function modelFolders(): Promise<string[]> {
+export async function modelFolders(): Promise<string[]> {
   const configured = vscode.workspace.getConfiguration('sft-lab').get<readonly unknown[]>('modelFolders', []);
   const named = configured.filter((path) => typeof path === 'string').map((path) => vscode.Uri.file(path));
   const pattern = '**/tokenizer.json';

@@ -1,131 +1,71 @@
 /**
- * "SFT Data Set Preview": an editor for data sets of any kind and size, beside the text editor (Reopen With…). Rows as conversations,
- * as JSON, and as the tokens that will be trained on; filter, overview, problems.
+ * SFT Data Set Preview: any data set as the trainer will see it, beside the text editor (Reopen Editor With…), and in the raw JSONL
+ * editor what is wrong with its records.
  *
- * Custom editor: sft-lab.preview. Command: sft-lab.preview.
+ * Custom editors: sft-lab.preview, sft-lab.previewText. Command: sft-lab.preview (a file, or a folder of Arrow files).
  */
 
 import { existsSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import * as vscode from 'vscode';
-import { formatError } from '../../core/errors.js';
-import { fromPreview } from '../../core/view/preview.js';
-import { starterName } from '../../data/models.js';
-import { modelChoices } from '../form/choices.js';
-import type { Register, Services } from '../services.js';
-import { onViewMessage, showView, webviewOptions } from '../webview.js';
-import { keepMapping, readMapping } from './mappings.js';
+import type { Register } from '../services.js';
+import { webviewOptions } from '../webview.js';
+import { fillPanel, type PreviewHome } from './editor.js';
 import { RawEditors } from './raw.js';
-import { PreviewSession } from './session.js';
 
 const viewType = 'sft-lab.preview';
 /** Text files open as text unless a person chooses; a priority belongs to a whole view type, so that they have one of their own. */
 const textViewType = 'sft-lab.previewText';
-const mostModelFolders = 50;
+const folderViewType = 'sft-lab.previewFolder';
 
-export const register: Register = (context, services) =>
-  vscode.Disposable.from(
-    new RawEditors(services),
+export const register: Register = (context, services) => {
+  const home: PreviewHome = { context, services };
+  return vscode.Disposable.from(
     ...[viewType, textViewType].map((type) =>
-      vscode.window.registerCustomEditorProvider(type, new PreviewProvider(context, services), {
-        supportsMultipleEditorsPerDocument: true,
-      }),
+      vscode.window.registerCustomEditorProvider(
+        type,
+        {
+          openCustomDocument: (uri) => ({ uri, dispose: () => undefined }),
+          resolveCustomEditor: ({ uri }: vscode.CustomDocument, panel: vscode.WebviewPanel) =>
+            fillPanel(panel, dataSetOf(uri), home),
+        },
+        { supportsMultipleEditorsPerDocument: true },
+      ),
     ),
-    vscode.commands.registerCommand('sft-lab.preview', async (uri?: unknown) => {
-      const input: unknown = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
-      const target = uri instanceof vscode.Uri ? uri : input instanceof vscode.TabInputText ? input.uri : undefined;
-      if (target !== undefined) await vscode.commands.executeCommand('vscode.openWith', target, viewTypeOf(target));
-    }),
+    vscode.commands.registerCommand('sft-lab.preview', (uri?: unknown) => preview(uri, home)),
+    new RawEditors(services),
   );
+};
 
-class PreviewProvider implements vscode.CustomReadonlyEditorProvider {
-  constructor(
-    private readonly context: vscode.ExtensionContext,
-    private readonly services: Services,
-  ) {}
-
-  openCustomDocument(uri: vscode.Uri): vscode.CustomDocument {
-    return { uri, dispose: () => undefined };
-  }
-
-  async resolveCustomEditor({ uri }: vscode.CustomDocument, panel: vscode.WebviewPanel): Promise<void> {
-    const { extensionUri } = this.context;
-    const { output } = this.services;
-    const root = vscode.workspace.getWorkspaceFolder(uri)?.uri.fsPath;
-    const path = dataSetOf(uri.fsPath);
-    panel.webview.options = webviewOptions(extensionUri);
-    const [mapping, { choices }] = await Promise.all([
-      readMapping(root, path),
-      modelChoices(await modelFolders(), (folder) => folder),
-    ]);
-    const session = new PreviewSession(
-      {
-        path,
-        name: basename(path),
-        models: [{ value: '', label: 'No model' }, ...choices],
-        mapping,
-        model: choices.some(({ value }) => value === starterName) ? starterName : (choices[0]?.value ?? ''),
-      },
-      {
-        show: (message) => void panel.webview.postMessage(message),
-        keepMapping: (changed) => keepMapping(root, path, changed),
-        note: (error) => output.error(formatError(error)),
-      },
+async function preview(chosen: unknown, home: PreviewHome): Promise<void> {
+  const uri = chosen instanceof vscode.Uri ? chosen : (activeFile() ?? (await picked()));
+  if (uri === undefined) return;
+  if (uri.scheme !== 'file') {
+    await vscode.window.showWarningMessage(
+      'Only data sets on the disk of the machine that VS Code works on are shown.',
     );
-    const receive = onViewMessage(
-      panel.webview,
-      fromPreview,
-      (message) => {
-        const work =
-          message.type === 'save'
-            ? this.save(session, uri)
-            : message.type === 'fineTune'
-              ? this.fineTune(session, uri)
-              : session.receive(message);
-        work.catch((error: unknown) => {
-          output.error(formatError(error));
-          void vscode.window.showErrorMessage(formatError(error));
-        });
-      },
-      (text) => output.warn(text),
-    );
-    panel.onDidDispose(() => {
-      receive.dispose();
-      void session.close();
-    });
-    showView(panel.webview, extensionUri, 'preview', `Preview ${basename(path)}`);
+    return;
   }
+  const found = await stat(uri.fsPath).catch(() => undefined);
+  if (found?.isDirectory() !== true) {
+    await vscode.commands.executeCommand('vscode.openWith', uri, viewTypeOf(uri));
+    return;
+  }
+  const options = webviewOptions(home.context.extensionUri);
+  const panel = vscode.window.createWebviewPanel(folderViewType, basename(uri.path), vscode.ViewColumn.Active, options);
+  await fillPanel(panel, uri, home);
+}
 
-  /** @returns the file, undefined where nothing was written */
-  private async save(session: PreviewSession, uri: vscode.Uri): Promise<vscode.Uri | undefined> {
-    const stem = basename(uri.fsPath).replace(/\.[^.]*$/, '');
-    const target = await vscode.window.showSaveDialog({
-      defaultUri: vscode.Uri.joinPath(uri, '..', `${stem}.filtered.jsonl`),
-      filters: { JSONL: ['jsonl'] },
-      saveLabel: 'Save as New Data Set',
-    });
-    if (target === undefined) return undefined;
-    if (existsSync(target.fsPath)) {
-      await vscode.window.showErrorMessage(
-        `${basename(target.fsPath)} exists already: a data set is never written over.`,
-      );
-      return undefined;
-    }
-    const count = await session.save(target.fsPath);
-    const open = 'Open';
-    void vscode.window
-      .showInformationMessage(`${count} records saved as ${basename(target.fsPath)}.`, open)
-      .then((answer) => {
-        if (answer === open) void vscode.commands.executeCommand('vscode.openWith', target, textViewType);
-      });
-    return target;
-  }
+function activeFile(): vscode.Uri | undefined {
+  const input: unknown = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
+  const isFile = input instanceof vscode.TabInputText || input instanceof vscode.TabInputCustom;
+  return isFile ? input.uri : undefined;
+}
 
-  /** On the rows shown: a filtered view is saved first. */
-  private async fineTune(session: PreviewSession, uri: vscode.Uri): Promise<void> {
-    const target = session.condition === undefined ? uri : await this.save(session, uri);
-    if (target !== undefined) await vscode.commands.executeCommand('sft-lab.fineTune', target);
-  }
+async function picked(): Promise<vscode.Uri | undefined> {
+  const [uri] = (await vscode.window.showOpenDialog({ openLabel: 'Preview', canSelectFolders: true })) ?? [];
+  return uri;
 }
 
 function viewTypeOf({ path }: vscode.Uri): string {
@@ -133,16 +73,7 @@ function viewTypeOf({ path }: vscode.Uri): string {
 }
 
 /** A part of a data set that `datasets.save_to_disk` wrote stands for its folder. */
-function dataSetOf(path: string): string {
-  const folder = dirname(path);
-  return path.endsWith('.arrow') && existsSync(join(folder, 'state.json')) ? folder : path;
-}
-
-async function modelFolders(): Promise<string[]> {
-  const found = await vscode.workspace.findFiles(
-    '**/tokenizer.json',
-    '{**/node_modules/**,**/.sft/**}',
-    mostModelFolders,
-  );
-  return [...new Set(found.map(({ fsPath }) => dirname(fsPath)))].sort();
+function dataSetOf(uri: vscode.Uri): vscode.Uri {
+  const folder = vscode.Uri.joinPath(uri, '..');
+  return uri.path.endsWith('.arrow') && existsSync(join(folder.fsPath, 'state.json')) ? folder : uri;
 }

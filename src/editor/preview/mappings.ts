@@ -1,43 +1,76 @@
-/** How the data sets of a workspace are read, where a person said so: `.sft/datasets.json`, by path from the workspace folder. */
+/**
+ * `.sft/datasets.json` of a workspace: how the records of its data sets are read where a person said so, by path from the workspace
+ * folder, in the words of a config's `train_dataset`. Written by the preview, used by Fine-tune.
+ */
 
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname, join, relative, sep } from 'node:path';
+import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { z } from 'zod';
-import { type RecordMapping, recordMapping } from '../../core/view/preview.js';
+import { LabError } from '../../core/errors.js';
+import { formats, type Mapping } from '../../core/view/preview.js';
 
-const mappingsFile = z.record(z.string(), recordMapping);
+const name = z.string().max(500).exactOptional();
+const entry = z.strictObject({
+  format: z.enum(formats),
+  fields: z.strictObject({ prompt: name, completion: name, system: name, messages: name }).exactOptional(),
+});
+const file = z.record(z.string(), z.unknown());
 
-export const automatic: RecordMapping = { format: 'auto', fields: {} };
-
-function keyOf(root: string, file: string): string {
-  return relative(root, file).split(sep).join('/');
+/** What was chosen for a data set; undefined where nothing was, or what stands there is none of ours. */
+export async function readMapping(root: string | undefined, path: string): Promise<Mapping | undefined> {
+  const key = keyOf(root, path);
+  if (root === undefined || key === undefined) return undefined;
+  const all = await readAll(root).catch(() => undefined);
+  const parsed = entry.safeParse(all !== undefined && Object.hasOwn(all, key) ? all[key] : undefined);
+  return parsed.success ? { format: parsed.data.format, ...parsed.data.fields } : undefined;
 }
 
-/** What is kept for a data set; `automatic` where there is nothing, or nothing that fits. */
-export async function readMapping(root: string | undefined, file: string): Promise<RecordMapping> {
-  if (root === undefined) return automatic;
-  const all = await readAll(root);
-  const key = keyOf(root, file);
-  return (Object.hasOwn(all, key) ? all[key] : undefined) ?? automatic;
-}
-
-export async function keepMapping(root: string | undefined, file: string, mapping: RecordMapping): Promise<void> {
-  if (root === undefined) return;
-  const { [keyOf(root, file)]: _, ...others } = await readAll(root);
-  const plain = mapping.format === 'auto' && Object.keys(mapping.fields).length === 0;
-  const all = plain ? others : { ...others, [keyOf(root, file)]: mapping };
-  const target = join(root, '.sft', 'datasets.json');
+/**
+ * Writes the file aside and renames it; what it says of other data sets stays. Data sets outside the workspace are not kept, and the
+ * automatic mapping is nothing to keep.
+ *
+ * @throws LabError where the file there is not ours to change
+ */
+export async function writeMapping(root: string | undefined, path: string, chosen: Mapping): Promise<void> {
+  const key = keyOf(root, path);
+  if (root === undefined || key === undefined) return;
+  const { format, ...fields } = chosen;
+  const named = Object.keys(fields).length > 0;
+  const others = Object.entries((await readAll(root)) ?? {}).filter(([other]) => other !== key);
+  const own = format === 'auto' && !named ? [] : [[key, named ? { format, fields } : { format }] as const];
+  if (others.length + own.length === 0 && (await readAll(root)) === undefined) return;
+  const sorted = Object.fromEntries([...others, ...own].sort(([a], [b]) => (a < b ? -1 : 1)));
+  const target = fileOf(root);
   await mkdir(dirname(target), { recursive: true });
   const aside = `${target}.${process.pid}.partial`;
-  await writeFile(aside, `${JSON.stringify(all, null, 2)}\n`);
+  await writeFile(aside, `${JSON.stringify(sorted, null, 2)}\n`);
   await rename(aside, target);
 }
 
-async function readAll(root: string): Promise<Record<string, RecordMapping>> {
+async function readAll(root: string): Promise<z.infer<typeof file> | undefined> {
+  let text: string;
   try {
-    const parsed = mappingsFile.safeParse(JSON.parse(await readFile(join(root, '.sft', 'datasets.json'), 'utf8')));
-    return parsed.success ? parsed.data : {};
+    text = await readFile(fileOf(root), 'utf8');
   } catch {
-    return {};
+    return undefined;
   }
+  try {
+    return file.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new LabError('is not what SFT Lab wrote', {
+      place: { file: fileOf(root) },
+      advice: 'Mend or remove it to keep how records are read.',
+      cause,
+    });
+  }
+}
+
+function fileOf(root: string): string {
+  return join(root, '.sft', 'datasets.json');
+}
+
+function keyOf(root: string | undefined, path: string): string | undefined {
+  if (root === undefined) return undefined;
+  const way = relative(root, path);
+  return way === '' || way.startsWith('..') || isAbsolute(way) ? undefined : way.split(sep).join('/');
 }

@@ -1,332 +1,428 @@
-/** One preview: an open data set, what is shown of it, and what a person asks of it. Knows nothing of VS Code. */
+/** One open preview: what its page asks, and the two workers that answer. No `vscode` here. */
 
-import { formatError, LabError } from '../../core/errors.js';
-import { formatBytes } from '../../core/units.js';
-import type { FromPreview, PreviewOverview, PreviewToken, RecordMapping, ToPreview } from '../../core/view/preview.js';
-import { visibleText } from '../../core/view/visible.js';
-import { findModel } from '../../data/models.js';
-import { binStart } from '../../data/view/histogram.js';
+import { dirname } from 'node:path';
+import { LabError } from '../../core/errors.js';
 import {
-  type Analysis,
-  type OpenDataSet,
-  openDataView,
-  parseWhere,
-  runJob,
-  type Where,
-} from '../../data/view/index.js';
+  type Figures,
+  type Filter,
+  type FromPreview,
+  firstPreviewState,
+  type Mapping,
+  noFilter,
+  type SetInfo,
+  type ToPreview,
+} from '../../core/view/preview.js';
+import { findModel } from '../../data/models.js';
+import type { TemplateOptions } from '../../data/types.js';
+import { PreviewClient } from './client.js';
+import { Found, range } from './found.js';
+import type { Mask, ModelFacts, Opened } from './protocol.js';
+import { templateOptions } from './source.js';
 
-export interface PreviewSetting {
-  readonly path: string;
-  readonly name: string;
-  readonly models: readonly { readonly value: string; readonly label: string }[];
-  readonly mapping: RecordMapping;
+export interface PreviewChoices {
+  readonly models: SetInfo['models'];
   readonly model: string;
+  readonly evaluations: SetInfo['evaluations'];
+  readonly evaluation: string;
 }
 
-export interface PreviewHost {
-  show(message: ToPreview): void;
-  keepMapping(mapping: RecordMapping): Promise<void>;
+/** A chat template that replaces the model's own. */
+export interface PickedTemplate {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface PreviewSetting {
+  /** A file, or a folder of Arrow files. */
+  readonly path: string;
+  readonly name: string;
+  readonly folder: string;
+  /** The bundled worker. */
+  readonly program: string;
+  readonly mapping: Mapping;
+  /** What can be chosen, and what is. Rows are shown before it is known. */
+  readonly choices: Promise<PreviewChoices>;
+  readonly canTrain: boolean;
+  send(message: ToPreview): void;
   note(error: unknown): void;
 }
 
-const sampledRecords = 1000;
-const mostTokens = 20_000;
-const shownProblems = 200;
-const defaultMaxLength = 1024;
+const rowsMegabytes = 1024;
+const scanMegabytes = 4096;
+const recordLimitMs = 10_000;
 
 export class PreviewSession {
-  private view: OpenDataSet | undefined;
-  private mapping: RecordMapping;
-  private model: string;
-  private maxLength = defaultMaxLength;
-  /** Rows chosen by the filter; undefined: all. */
-  private rows: Uint32Array | undefined;
-  private where: { readonly text: string; readonly where: Where } | undefined;
-  private total = 0;
+  mapping: Mapping;
+  private choices: PreviewChoices | undefined;
+  private template: PickedTemplate | undefined;
+  private readonly rows: PreviewClient;
+  private readonly scan: PreviewClient;
+  private opened: Opened | undefined;
+  private detected: string | undefined;
+  private facts: ModelFacts | undefined;
+  private modelProblem: string | undefined;
+  private options: TemplateOptions | undefined;
+  private mask: Mask = { lossOn: firstPreviewState.lossOn, maxLength: firstPreviewState.maxLength };
+  private version = 0;
+  private filter: Filter = noFilter;
+  private found: Found | undefined;
+  private count = 0;
   private complete = false;
+  private finding = new AbortController();
+  private scanning = new AbortController();
   private closed = false;
-  /** Of the filter or the overview that is under way. */
-  private work: AbortController | undefined;
 
-  constructor(
-    private readonly setting: PreviewSetting,
-    private readonly host: PreviewHost,
-  ) {
+  constructor(private readonly setting: PreviewSetting) {
     this.mapping = setting.mapping;
-    this.model = setting.model;
-  }
-
-  get condition(): string | undefined {
-    return this.where?.text;
-  }
-
-  /** Called when the page is there, and again when it is there anew. */
-  async begin(): Promise<void> {
-    try {
-      this.view ??= await openDataView(this.setting.path);
-    } catch (error) {
-      this.host.show({ type: 'failed', about: 'file', message: formatError(error) });
-      return;
-    }
-    if (this.closed) {
-      await this.view.close();
-      return;
-    }
-    const { info } = this.view;
-    this.host.show({
-      type: 'opened',
-      name: this.setting.name,
-      kind: info.packing === 'none' ? info.kind : `${info.kind}, ${info.packing}`,
-      size: formatBytes(info.size),
-      mapping: this.mapping,
-      detected: info.format ?? '',
-      fieldNames: [...info.fieldNames],
-      models: [...this.setting.models],
-      model: this.model,
-      maxLength: this.maxLength,
+    const lost = (error: LabError): void => this.failed(error);
+    this.rows = new PreviewClient(setting.program, 'rows', rowsMegabytes, recordLimitMs, (error) => {
+      lost(error);
+      // The next rows have a worker of their own again.
+      void this.reopen();
     });
-    if (this.complete) this.count();
-    else await this.index(this.view);
-    await this.overview(sampledRecords);
+    this.scan = new PreviewClient(setting.program, 'scan', scanMegabytes, recordLimitMs, (error) => {
+      lost(error);
+      void this.rescan();
+    });
   }
 
-  async receive(message: FromPreview): Promise<void> {
+  /** Rows that the page shows now; undefined: all. */
+  get chosen(): Uint32Array | undefined {
+    return this.found?.slice(0, this.found.length);
+  }
+
+  get filtered(): boolean {
+    return this.found !== undefined;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.finding.abort();
+    this.scanning.abort();
+    this.rows.close();
+    this.scan.close();
+  }
+
+  /** Opens the set, or opens it again: first rows first, then the model, then all that takes a look at everything. */
+  async begin(): Promise<void> {
+    const { path } = this.setting;
+    try {
+      this.opened = await this.rows.ask('open', { path, mapping: this.mapping });
+      this.detected = this.opened.detected;
+      this.count = this.opened.count;
+      this.complete = this.opened.complete;
+      this.tell();
+      this.tellCount();
+      const indexed = this.index();
+      this.choices ??= await this.setting.choices;
+      await this.useModel();
+      void this.rescan();
+      await indexed;
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** @returns true where the message was for the session */
+  async receive(message: FromPreview): Promise<boolean> {
     switch (message.type) {
       case 'ready':
-        return this.begin();
+      case 'reload':
+        await this.begin();
+        return true;
+      case 'show':
+        await this.show(message.version, message.filter);
+        return true;
       case 'rows':
-        return this.sendRows(message.version, message.from, message.count);
+        await this.sendRows(message);
+        return true;
       case 'tokens':
-        return this.sendTokens(message.row);
-      case 'mapping':
-        this.mapping = message.mapping;
-        await this.host.keepMapping(message.mapping);
-        this.count();
-        return this.overview(sampledRecords);
-      case 'model':
-        this.model = message.model;
-        return;
-      case 'maxLength':
-        this.maxLength = message.maxLength;
-        return;
-      case 'filter':
-        return this.filter(message.where, message.sort);
-      case 'stop':
-        this.work?.abort(new LabError('stopped'));
-        return;
-      case 'overview':
-        return this.overview(undefined);
-      case 'goTo':
-        return this.goTo(message.row);
-      case 'save':
-      case 'fineTune':
-        return;
+        await this.sendTokens(message);
+        return true;
+      case 'whole':
+        await this.sendWhole(message);
+        return true;
+      case 'mask':
+        await this.setMask({ lossOn: message.lossOn, maxLength: message.maxLength });
+        return true;
+      case 'cancel':
+        this.finding.abort();
+        return true;
+      default:
+        return false;
     }
   }
 
-  /** Writes what the filter chooses to a file that is not there yet. @returns records written */
-  async save(output: string): Promise<number> {
-    const where: Where = this.where?.where ?? { kind: 'all' };
-    return this.whileBusy('Saving…', async (signal, onProgress) => {
-      const data = await this.analysisOptions();
-      const { rows, unwritten } = await runJob('filter', { data, where, output }, { signal, onProgress });
-      return rows.length - unwritten;
-    });
+  async remap(mapping: Mapping): Promise<void> {
+    this.mapping = mapping;
+    const { detected } = await this.rows.ask('mapping', mapping);
+    this.detected = detected;
+    this.tell();
+    await this.rescan();
   }
 
-  async close(): Promise<void> {
-    this.closed = true;
-    this.work?.abort(new LabError('the preview is closed'));
-    await this.view?.close();
+  async setModel(model: string, label?: string): Promise<void> {
+    const { models, ...rest } = this.choices ?? (await this.setting.choices);
+    const known = models.some(({ value }) => value === model);
+    this.choices = { ...rest, models: known ? models : [...models, { value: model, label: label ?? model }], model };
+    await this.useModel();
+    await this.rescan();
   }
 
-  private async index(view: OpenDataSet): Promise<void> {
-    const first = view.info.records ?? (await view.rows(0, 100)).length;
-    this.total = first;
-    this.complete = view.info.records !== undefined;
-    this.count();
-    if (this.complete) return;
+  async setTemplate(template: PickedTemplate | undefined): Promise<void> {
+    this.template = template;
+    await this.useModel();
+    await this.rescan();
+  }
+
+  async setEvaluation(evaluation: string): Promise<void> {
+    this.choices = { ...(this.choices ?? (await this.setting.choices)), evaluation };
+    this.tell();
+    await this.rescan();
+  }
+
+  record(row: number): Promise<string> {
+    return this.rows.ask('record', row);
+  }
+
+  save(target: string, signal: AbortSignal): Promise<{ written: number; left: number }> {
+    return this.scan.ask('save', { rows: this.chosen, target }, { signal });
+  }
+
+  /** After the rows worker was lost. */
+  private async reopen(): Promise<void> {
+    if (this.closed) return;
     try {
-      this.total = await view.index();
-      this.complete = true;
-      this.count();
+      this.opened = await this.rows.ask('open', { path: this.setting.path, mapping: this.mapping });
+      await this.index();
+      // What it hung on may have been the model.
+      this.options = undefined;
+      this.facts = undefined;
+      this.modelProblem ??= 'Its tokenizer or template did not come to an end on a record.';
+      this.tell();
     } catch (error) {
-      this.fail('file', error);
+      this.setting.note(error);
     }
   }
 
-  private count(): void {
-    this.host.show({
-      type: 'count',
-      count: this.rows?.length ?? this.total,
-      complete: this.complete,
-      filter: this.where?.text ?? null,
-      total: this.total,
-    });
-  }
-
-  private async sendRows(version: number, from: number, count: number): Promise<void> {
-    const { rows } = this;
-    const wanted =
-      rows === undefined
-        ? Array.from({ length: Math.max(0, Math.min(count, this.total - from)) }, (_, i) => from + i)
-        : [...rows.subarray(from, from + count)];
-    if (wanted.length === 0 || this.view === undefined) return;
-    try {
-      const shown = await this.view.shown({ rows: wanted, ...this.mapping });
-      this.host.show({ type: 'rows', version, from, rows: shown });
-    } catch (error) {
-      this.fail('file', error);
-    }
-  }
-
-  private async sendTokens(row: number): Promise<void> {
-    if (this.view === undefined) return;
-    try {
-      const model = await this.template();
-      if (model === undefined) throw new LabError('no model is chosen', { advice: 'Choose one at the top.' });
-      const [made] = await this.view.tokens({ from: row, count: 1, model, ...this.mapping });
-      if (made === undefined || 'problem' in made) {
-        this.host.show({ type: 'tokens', row, tokens: [], more: 0, problem: made?.problem ?? 'there is no such row' });
-        return;
-      }
-      const { tokens, ends, bytes, groups, special } = made;
-      const shown: PreviewToken[] = Array.from(tokens.subarray(0, mostTokens), (id, i) => {
-        const piece = Buffer.from(bytes.subarray(i === 0 ? 0 : ends[i - 1], ends[i]));
-        return {
-          id,
-          text: piece.toString('utf8'),
-          bytes: piece.toString('hex'),
-          completion: groups[i] === 2,
-          special: special[i] === 1,
-        };
+  private async index(): Promise<void> {
+    const { path } = this.setting;
+    if (this.opened?.complete === true) return;
+    if (this.opened?.lines === true) {
+      const { marks, rows } = await this.scan.ask('countLines', path);
+      await this.rows.ask('marks', { marks, rows });
+      this.count = rows;
+    } else {
+      this.count = await this.rows.ask('index', null, {
+        event: (count) => {
+          this.count = Math.max(this.count, count);
+          this.tellCount();
+        },
       });
-      this.host.show({ type: 'tokens', row, tokens: shown, more: tokens.length - shown.length });
+    }
+    this.complete = true;
+    this.tellCount();
+  }
+
+  private async useModel(): Promise<void> {
+    this.options = undefined;
+    this.facts = undefined;
+    this.modelProblem = undefined;
+    try {
+      const model = this.choices?.model ?? '';
+      if (model !== '') {
+        const folder = await findModel(model, dirname(this.setting.path));
+        const options = templateOptions(folder, this.template?.text);
+        this.facts = await this.rows.ask('model', options);
+        this.options = options;
+        const missing = this.facts?.missing ?? [];
+        if (missing.length > 0) this.modelProblem = `The tokenizer has no ${missing.join(', ')}.`;
+      } else await this.rows.ask('model', undefined);
     } catch (error) {
-      this.host.show({ type: 'tokens', row, tokens: [], more: 0, problem: formatError(error) });
+      this.modelProblem = messageOf(error);
+    }
+    this.tell();
+  }
+
+  /** Reads all again: another mapping, model or evaluation set. */
+  private async rescan(): Promise<void> {
+    if (this.closed) return;
+    this.scanning.abort();
+    const controller = new AbortController();
+    this.scanning = controller;
+    const { path } = this.setting;
+    const chosen = this.choices?.evaluation ?? '';
+    const evaluation = chosen === '' ? [] : [chosen];
+    const options = { path, mapping: this.mapping, model: this.options, evaluation };
+    const show = (figures: Figures): void => {
+      if (controller !== this.scanning) return;
+      this.setting.send({ type: 'figures', figures });
+    };
+    try {
+      const work = this.scan.ask('scan', { options, mask: this.mask }, { signal: controller.signal, event: show });
+      if (this.filtered) void this.find();
+      const figures = await work;
+      show(figures);
+      // The mask may have changed meanwhile.
+      await this.setMask(this.mask);
+    } catch (error) {
+      if (!controller.signal.aborted) this.failed(error);
     }
   }
 
-  private async filter(text: string, sort: '' | 'length' | '-length'): Promise<void> {
-    try {
-      const where: Where = text.trim() === '' ? { kind: 'all' } : parseWhere(text);
-      if (where.kind === 'all' && sort === '') {
-        this.work?.abort(new LabError('stopped'));
-        this.rows = undefined;
-        this.where = undefined;
-        this.count();
-        return;
-      }
-      const { rows } = await this.whileBusy('Filtering…', async (signal, onProgress) => {
-        const data = await this.analysisOptions(/\btokens\b|truncated|problem/.test(text));
-        return runJob('filter', { data, where, ...(sort === '' ? {} : { sort }) }, { signal, onProgress });
+  private async setMask(mask: Mask): Promise<void> {
+    this.mask = mask;
+    const figures = await this.scan.ask('figures', mask);
+    if (figures !== null) this.setting.send({ type: 'figures', figures });
+    // What is cut off depends on it.
+    if (this.filter.problem === 'truncated') await this.find();
+  }
+
+  private async show(version: number, filter: Filter): Promise<void> {
+    this.version = version;
+    this.filter = filter;
+    await this.find();
+  }
+
+  private async find(): Promise<void> {
+    this.finding.abort();
+    const controller = new AbortController();
+    this.finding = controller;
+    const { filter, version } = this;
+    if (JSON.stringify(filter) === JSON.stringify(noFilter)) {
+      this.found = undefined;
+      this.tellCount();
+      return;
+    }
+    const found = new Found();
+    this.found = found;
+    let searched = 0;
+    const count = (problem?: string): void => {
+      if (version !== this.version || found !== this.found) return;
+      const running = this.finding === controller && !controller.signal.aborted && problem === undefined;
+      this.setting.send({
+        type: 'rowCount',
+        version,
+        count: found.length,
+        complete: !running,
+        searched,
+        ...(problem === undefined ? {} : { problem }),
       });
-      this.rows = rows;
-      this.where = { text: text.trim() === '' ? `sorted by ${sort}` : text, where };
-      this.count();
-    } catch (error) {
-      this.fail('filter', error);
-    }
-  }
-
-  private goTo(row: number): void {
-    const position = this.rows === undefined ? row : this.rows.indexOf(row);
-    if (position >= 0 && position < (this.rows?.length ?? this.total)) this.host.show({ type: 'jump', position });
-    else
-      this.fail(
-        'filter',
-        new LabError(
-          this.rows === undefined ? `there is no row ${row + 1}` : `row ${row + 1} is not among the rows shown`,
-        ),
-      );
-  }
-
-  private async overview(limit: number | undefined): Promise<void> {
+    };
     try {
-      const analysis = await this.whileBusy(
-        limit === undefined ? 'Looking at all records…' : 'Looking at the first records…',
-        async (signal, onProgress) => {
-          const data = await this.analysisOptions();
-          return runJob('analyse', { ...data, ...(limit === undefined ? {} : { limit }) }, { signal, onProgress });
+      const end = await this.scan.ask(
+        'find',
+        { filter, mask: this.mask },
+        {
+          signal: controller.signal,
+          event: (part) => {
+            // A sorted view is shown when it is sorted.
+            if (filter.sort === 'file') found.add(part.rows);
+            searched = part.searched;
+            count();
+          },
         },
       );
-      this.host.show({ type: 'overview', overview: overviewOf(analysis) });
+      if (end.sorted !== undefined) found.replace(end.sorted);
+      searched = end.searched;
+      controller.abort();
+      count();
     } catch (error) {
-      this.fail('overview', error);
+      if (this.finding !== controller) return;
+      count(controller.signal.aborted ? 'The search was stopped.' : messageOf(error));
     }
   }
 
-  /** One piece of work at a time: a new one stops the last. */
-  private async whileBusy<T>(
-    what: string,
-    work: (signal: AbortSignal, onProgress: (progress: { row: number }) => void) => Promise<T>,
-  ): Promise<T> {
-    this.work?.abort(new LabError('stopped'));
-    const own = new AbortController();
-    this.work = own;
-    this.host.show({ type: 'busy', what });
+  private tellCount(): void {
+    if (this.found !== undefined) return;
+    const { version, count, complete } = this;
+    this.setting.send({ type: 'rowCount', version, count, complete, searched: null });
+  }
+
+  private rowsOf(from: number, count: number): Uint32Array {
+    if (this.found !== undefined) return this.found.slice(from, count);
+    return range(from, this.complete ? Math.min(count, this.count - from) : count);
+  }
+
+  private async sendRows(asked: Extract<FromPreview, { type: 'rows' }>): Promise<void> {
+    const { version, from, count, view } = asked;
+    if (version !== this.version) return;
     try {
-      return await work(own.signal, ({ row }) => {
-        if (this.work === own) this.host.show({ type: 'busy', what: `${what} row ${row + 1}` });
-      });
-    } finally {
-      if (this.work === own) {
-        this.work = undefined;
-        this.host.show({ type: 'busy', what: null });
-      }
+      const rows = await this.rows.ask('rows', { rows: this.rowsOf(from, count), view, whole: false });
+      this.setting.send({ type: 'rows', version, from, rows });
+    } catch (error) {
+      this.failed(error);
     }
   }
 
-  private async analysisOptions(withTokens = true) {
-    const model = withTokens ? await this.template() : undefined;
-    return {
-      path: this.setting.path,
-      ...this.mapping,
-      evaluation: [],
-      ...(model === undefined ? {} : { model: { ...model, maxLength: this.maxLength, lossOn: 'completion' as const } }),
-    };
+  private async sendTokens({ version, from, count }: Extract<FromPreview, { type: 'tokens' }>): Promise<void> {
+    if (version !== this.version) return;
+    try {
+      const tokens = await this.rows.ask('tokens', { rows: this.rowsOf(from, count), whole: false });
+      this.setting.send({ type: 'tokens', version, from, tokens });
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
-  private async template() {
-    if (this.model === '') return undefined;
-    const modelDirectory = await findModel(this.model, this.setting.path);
-    return { modelDirectory, promptPrefix: '', instructionResponseSeparator: '\n\n' };
+  private async sendWhole({ row, view }: Extract<FromPreview, { type: 'whole' }>): Promise<void> {
+    try {
+      const rows = Uint32Array.of(row);
+      const [shown] = await this.rows.ask('rows', { rows, view, whole: true });
+      const [tokens] = view === 'tokens' ? await this.rows.ask('tokens', { rows, whole: true }) : [];
+      this.setting.send({
+        type: 'whole',
+        row,
+        ...(shown === undefined ? {} : { shown }),
+        ...(tokens === undefined || tokens === null ? {} : { tokens }),
+      });
+    } catch (error) {
+      this.failed(error);
+    }
   }
 
-  private fail(about: 'file' | 'filter' | 'overview', error: unknown): void {
-    if (this.closed || (error instanceof LabError && error.message === 'stopped')) return;
-    if (!(error instanceof LabError)) this.host.note(error);
-    this.host.show({ type: 'failed', about, message: visibleText(formatError(error)) });
+  private tell(): void {
+    const { opened, setting, facts, choices } = this;
+    if (opened === undefined) return;
+    this.setting.send({
+      type: 'set',
+      set: {
+        name: setting.name,
+        folder: setting.folder,
+        kind: opened.kind,
+        bytes: opened.bytes,
+        fields: [...opened.fields],
+        mapping: this.mapping,
+        ...(this.detected === undefined ? {} : { detected: this.detected }),
+        models: choices?.models ?? [],
+        model: choices?.model ?? '',
+        template: this.template?.name ?? '',
+        ...(this.modelProblem === undefined ? {} : { modelProblem: this.modelProblem }),
+        ...(facts === undefined ? {} : { maskSource: facts.maskSource }),
+        ...(facts?.maxPositions === undefined ? {} : { maxPositions: facts.maxPositions }),
+        evaluations: choices?.evaluations ?? [],
+        evaluation: choices?.evaluation ?? '',
+        canTrain: setting.canTrain,
+        canSave: true,
+      },
+    });
+  }
+
+  private failed(error: unknown): void {
+    if (this.closed) return;
+    if (!(error instanceof LabError)) this.setting.note(error);
+    const advice = error instanceof LabError ? error.advice : undefined;
+    this.setting.send({
+      type: 'failed',
+      message: messageOf(error),
+      ...(advice === undefined ? {} : { advice }),
+    });
   }
 }
 
-function overviewOf(analysis: Analysis): PreviewOverview {
-  const { records, usable, sampled, turns, formats, tokens, labels, problems } = analysis;
-  const bins = tokens?.bins ?? analysis.bins;
-  const names = Object.entries(formats).map(([format, count]) => (count === usable ? format : `${format} ${count}`));
-  return {
-    records,
-    usable,
-    sampled,
-    turns,
-    formats: names.join(', '),
-    tokens:
-      tokens === undefined
-        ? null
-        : {
-            tokens: tokens.tokens,
-            lossTokens: tokens.lossTokens,
-            truncatedRecords: tokens.truncatedRecords,
-            maxLength: tokens.maxLength,
-          },
-    bins: [...bins].flatMap((count, bin) =>
-      count === 0 ? [] : [{ from: binStart(bin), to: Math.max(binStart(bin), binStart(bin + 1) - 1), count }],
-    ),
-    labels: [...(labels ?? [])],
-    problems: problems.map(({ kind, count, rows }) => ({
-      kind,
-      count,
-      rows: rows.slice(0, shownProblems).map(({ row, message }) => ({ row, message })),
-    })),
-  };
+export function messageOf(error: unknown): string {
+  if (!(error instanceof LabError)) return error instanceof Error ? error.message : String(error);
+  const { field, line } = error.place;
+  const where = [line === undefined ? undefined : `line ${line}`, field].filter((part) => part !== undefined);
+  return [...where, error.message].join(': ');
 }

@@ -1,0 +1,24 @@
+/** The loss mask, in one place: for the trainer, and for previews that change it without tokenising again. */
+
+export type LossOn = 'completion' | 'all';
+
+/** Whether a token is trained on. The first token of a sequence is predicted by nothing. */
+export function hasLoss(index: number, completion: boolean, lossOn: LossOn): boolean {
+  return index > 0 && (completion || lossOn === 'all');
+}
+
+/**
+ * Tokens with a loss among the first `maxLength` of a sequence.
+ *
+ * @param runs lengths of prompt and completion parts in turn, beginning with a prompt's (which may be 0)
+ */
+export function countLoss(runs: ArrayLike<number>, lossOn: LossOn, maxLength: number): number {
+  let at = 0;
+  let count = 0;
+  for (let i = 0; i < runs.length && at < maxLength; i++) {
+    const end = Math.min(maxLength, at + (runs[i] ?? 0));
+    if (hasLoss(1, i % 2 === 1, lossOn)) count += end - Math.max(at, 1);
+    at = Math.max(end, at);
+  }
+  return Math.max(0, count);
+}

@@ -1,0 +1,230 @@
+/** The whole set read once for its figures, and searched meanwhile. The worker's role `scan`. */
+
+import { open } from 'node:fs/promises';
+import type { Example, RecordFormat } from '../../core/data.js';
+import { LabError } from '../../core/errors.js';
+import type { Figures, Filter, Mapping } from '../../core/view/preview.js';
+import { formatInFile, RecordProblem, toExample } from '../../data/read/formats.js';
+import { fileSize, type RawRecord, readRecords } from '../../data/read/records.js';
+import { textLayout } from '../../data/read/text.js';
+import { textTest } from './match.js';
+import type { Ask, FoundEnd, FoundRows, Mask, ScanOptions } from './protocol.js';
+import { save } from './save.js';
+import { Scan } from './scan.js';
+import { countLines, fieldsOf } from './source.js';
+import type { Task } from './worker.js';
+
+const tellMs = 250;
+/** Milliseconds of work until others have their turn. */
+const turnMs = 12;
+
+export class ScanService {
+  private scan: Scan | undefined;
+  private options: ScanOptions | undefined;
+  private failure: unknown;
+
+  async handle(ask: Exclude<Ask, { cancel: true }>, task: Task): Promise<unknown> {
+    switch (ask.method) {
+      case 'countLines': {
+        const layout = await layoutOf(ask.argument);
+        return countLines(ask.argument, layout, () => task.beat(0));
+      }
+      case 'scan':
+        return this.run(ask.argument.options, ask.argument.mask, task);
+      case 'figures':
+        return this.scan?.figures(ask.argument) ?? null;
+      case 'find':
+        return this.find(ask.argument.filter, ask.argument.mask, task);
+      case 'save': {
+        if (this.options === undefined) throw new LabError('the data set is not open');
+        return save(this.options.path, ask.argument.rows, ask.argument.target, task);
+      }
+      default:
+        throw new Error(`a scan cannot ${ask.method}`);
+    }
+  }
+
+  private async run(options: ScanOptions, mask: Mask, task: Task): Promise<Figures> {
+    this.options = options;
+    this.failure = undefined;
+    const scan = new Scan(options, await fileSize(options.path));
+    this.scan = scan;
+    try {
+      await scan.begin(task);
+      const turn = new Turn();
+      let told = Date.now();
+      for await (const record of readRecords(options.path)) {
+        task.beat(record.place.index);
+        scan.add(record);
+        if (await turn.over()) {
+          task.signal.throwIfAborted();
+          if (Date.now() - told > tellMs) {
+            task.event(scan.figures(mask));
+            told = Date.now();
+          }
+        }
+      }
+      scan.finish();
+      return scan.figures(mask);
+    } catch (error) {
+      if (this.scan === scan) this.failure = error;
+      throw error;
+    }
+  }
+
+  /** Rows that fit, told as they are found. */
+  private async find(filter: Filter, mask: Mask, task: Task): Promise<FoundEnd> {
+    const finder = new Finder(filter, mask, task);
+    const facts =
+      filter.minTokens !== null ||
+      filter.maxTokens !== null ||
+      filter.turns !== null ||
+      filter.label !== null ||
+      filter.problem !== null ||
+      filter.sort !== 'file';
+    // The problems that are only known at the end.
+    const late = filter.problem === 'label-outlier' || filter.sort !== 'file';
+    if (filter.text === '') await this.findFacts(finder, late, task);
+    else await this.findText(finder, filter, facts, late, task);
+    finder.tell();
+    const scan = this.scan;
+    const sorted = filter.sort === 'file' || scan === undefined ? undefined : scan.sorted(finder.all(), filter.sort);
+    return { sorted, searched: finder.searched };
+  }
+
+  private async findFacts(finder: Finder, late: boolean, task: Task): Promise<void> {
+    const turn = new Turn();
+    for (let row = 0; ; row++) {
+      const scan = await this.scanned(row, late, task);
+      if (row >= scan.table.count) return;
+      if (scan.fits(row, finder.filter, finder.mask)) finder.found(row);
+      finder.searched = row + 1;
+      if (row % 1024 === 0) task.beat(row);
+      if (await turn.over()) finder.tellNow();
+    }
+  }
+
+  private async findText(finder: Finder, filter: Filter, facts: boolean, late: boolean, task: Task): Promise<void> {
+    if (this.options === undefined) throw new LabError('the data set is not open');
+    const { path, mapping } = this.options;
+    const test = textTest(filter);
+    const reader = new ExampleReader(mapping);
+    const turn = new Turn();
+    for await (const record of readRecords(path)) {
+      const row = record.place.index;
+      task.beat(row);
+      const scan = facts ? await this.scanned(row, late, task) : undefined;
+      if (scan === undefined || (row < scan.table.count && scan.fits(row, filter, finder.mask))) {
+        if (!('problem' in record) && test(record.value, () => reader.read(record))) finder.found(row);
+      }
+      finder.searched = row + 1;
+      if (await turn.over()) {
+        task.signal.throwIfAborted();
+        finder.tellNow();
+      }
+    }
+  }
+
+  /** Waits until the scan has come past the row, or to its end. */
+  private async scanned(row: number, end: boolean, task: Task): Promise<Scan> {
+    for (;;) {
+      task.signal.throwIfAborted();
+      const { scan } = this;
+      if (this.failure !== undefined) throw this.failure;
+      if (scan !== undefined && (scan.done || (!end && row < scan.table.count))) return scan;
+      await pause(20);
+      task.beat(row);
+    }
+  }
+}
+
+/** Rows found, told in parts. */
+class Finder {
+  searched = 0;
+  private rows: number[] = [];
+  private readonly parts: Uint32Array[] = [];
+  private told = Date.now();
+  private toldSearched = 0;
+
+  constructor(
+    readonly filter: Filter,
+    readonly mask: Mask,
+    private readonly task: Task,
+  ) {}
+
+  found(row: number): void {
+    this.rows.push(row);
+  }
+
+  tellNow(): void {
+    // The first ones at once.
+    if (Date.now() - this.told > tellMs || (this.parts.length === 0 && this.rows.length > 20)) this.tell();
+  }
+
+  tell(): void {
+    if (this.rows.length === 0 && this.searched === this.toldSearched) return;
+    const rows = Uint32Array.from(this.rows);
+    this.parts.push(rows);
+    this.rows = [];
+    this.told = Date.now();
+    this.toldSearched = this.searched;
+    this.task.event({ rows, searched: this.searched } satisfies FoundRows);
+  }
+
+  all(): Uint32Array {
+    const all = new Uint32Array(this.parts.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const part of this.parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  }
+}
+
+class ExampleReader {
+  private home: RecordFormat | undefined;
+
+  constructor(private readonly mapping: Mapping) {}
+
+  read(record: RawRecord): Example | undefined {
+    if ('problem' in record) return undefined;
+    const fields = fieldsOf(this.mapping);
+    const format = this.mapping.format === 'auto' ? formatInFile(record.value, fields, this.home) : this.mapping.format;
+    const made = toExample(record.value, format, fields, record.place);
+    if (made instanceof RecordProblem) return undefined;
+    this.home ??= made.format;
+    return made.example;
+  }
+}
+
+/** Time that work takes before it gives way to what else the worker was asked. */
+class Turn {
+  private since = Date.now();
+  private calls = 0;
+
+  async over(): Promise<boolean> {
+    if (++this.calls % 16 !== 0 || Date.now() - this.since < turnMs) return false;
+    await pause(0);
+    this.since = Date.now();
+    return true;
+  }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (milliseconds === 0) setImmediate(resolve);
+    else setTimeout(resolve, milliseconds);
+  });
+}
+
+/** Byte at which the lines of a JSONL file begin. */
+async function layoutOf(path: string): Promise<number> {
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(64), 0, 64, 0);
+    return (await textLayout(buffer.subarray(0, bytesRead), 'jsonl', path, true))?.start ?? 0;
+  } finally {
+    await file.close();
+  }
+}
