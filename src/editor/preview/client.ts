@@ -91,7 +91,6 @@ export class PreviewClient {
     worker.on('exit', () => {
       if (worker === this.worker) this.fail(new LabError('the worker that reads the data set ended unexpectedly'));
     });
-    worker.unref();
     this.worker = worker;
     this.watchdog = setInterval(() => this.watch(), tickMs);
     this.watchdog.unref();
