@@ -1,15 +1,7 @@
 /** What the extension asks of the preview's two workers: one serves rows at once, the other reads the whole set. */
 
 import type { LossOn } from '../../core/mask.js';
-import type {
-  Figures,
-  Filter,
-  Mapping,
-  PreviewRow,
-  ProblemKind,
-  RowTokens,
-  ViewKind,
-} from '../../core/view/preview.js';
+import type { Figures, Filter, Mapping, PreviewRow, RowTokens, ViewKind } from '../../core/view/preview.js';
 import type { Failure } from '../../data/protocol.js';
 import type { TemplateOptions } from '../../data/types.js';
 
