@@ -76,7 +76,7 @@ export class Overview {
         { class: 'tile' },
         element('span', { class: 'muted' }, name),
         element('strong', {}, value),
-        element('span', { class: 'muted more' }, more),
+        element('span', { class: 'muted extra' }, more),
       );
     const { records, turns, hasTokens } = figures;
     const formats = figures.formats.map(([name, count]) =>
