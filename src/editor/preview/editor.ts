@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import * as vscode from 'vscode';
 import { formatError, LabError } from '../../core/errors.js';
-import { type FromPreview, fromPreview, type Mapping, type ToPreview } from '../../core/view/preview.js';
+import { type FromPreview, fromPreview, type Mapping, mapping, type ToPreview } from '../../core/view/preview.js';
 import { describeModel, starterName } from '../../data/models.js';
 import { evaluationChoices, modelChoice, modelChoices, stemOf } from '../form/choices.js';
 import { modelFolders } from '../form/index.js';
@@ -53,13 +53,13 @@ async function makeSession(webview: vscode.Webview, uri: vscode.Uri, home: Previ
   const path = uri.fsPath;
   const root = vscode.workspace.getWorkspaceFolder(uri)?.uri.fsPath;
   const folder = dirname(path);
-  const mapping = await readMapping(root, path);
+  const { format, fields } = await readMapping(root, path);
   return new PreviewSession({
     path,
     name: basename(path),
     folder: root === undefined ? folder : join(basename(root), relative(root, folder)),
     program: join(context.extensionPath, 'dist', 'preview-worker.js'),
-    mapping: mapping ?? { format: 'auto' },
+    mapping: mapping.parse({ format, ...fields }),
     choices: findChoices(path, context),
     canTrain: vscode.workspace.isTrusted,
     send: (message) => void webview.postMessage(message),

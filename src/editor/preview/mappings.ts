@@ -8,6 +8,14 @@ import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { z } from 'zod';
 import { LabError } from '../../core/errors.js';
 import { formats, type Mapping } from '../../core/view/preview.js';
+import type { FieldMapping } from '../../data/types.js';
+
+export interface RecordMapping {
+  readonly format: Mapping['format'];
+  readonly fields: FieldMapping;
+}
+
+const automatic: RecordMapping = { format: 'auto', fields: {} };
 
 const name = z.string().max(500).exactOptional();
 const entry = z.strictObject({
@@ -16,13 +24,13 @@ const entry = z.strictObject({
 });
 const file = z.record(z.string(), z.unknown());
 
-/** What was chosen for a data set; undefined where nothing was, or what stands there is none of ours. */
-export async function readMapping(root: string | undefined, path: string): Promise<Mapping | undefined> {
+/** What was chosen for a data set; automatic where nothing was, or what stands there is none of ours. */
+export async function readMapping(root: string | undefined, path: string): Promise<RecordMapping> {
   const key = keyOf(root, path);
-  if (root === undefined || key === undefined) return undefined;
+  if (root === undefined || key === undefined) return automatic;
   const all = await readAll(root).catch(() => undefined);
   const parsed = entry.safeParse(all !== undefined && Object.hasOwn(all, key) ? all[key] : undefined);
-  return parsed.success ? { format: parsed.data.format, ...parsed.data.fields } : undefined;
+  return parsed.success ? { format: parsed.data.format, fields: parsed.data.fields ?? {} } : automatic;
 }
 
 /**

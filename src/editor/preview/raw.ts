@@ -14,7 +14,6 @@ import { type OpenDataSet, openDataView, runJob } from '../../data/view/index.js
 import type { Services } from '../services.js';
 import { readMapping } from './mappings.js';
 import { describeTokens, lineProblems, looksLikeDataSet, rowOfLine } from './raw-lines.js';
-import { sourceOptions } from './source.js';
 
 const files: vscode.DocumentSelector = [{ scheme: 'file', pattern: '**/*.{jsonl,ndjson}' }];
 const waitMilliseconds = 800;
@@ -176,6 +175,5 @@ function isDataSet(document: vscode.TextDocument): boolean {
 }
 
 async function mappingOf(uri: vscode.Uri) {
-  const root = vscode.workspace.getWorkspaceFolder(uri)?.uri.fsPath;
-  return sourceOptions((await readMapping(root, uri.fsPath)) ?? { format: 'auto' });
+  return readMapping(vscode.workspace.getWorkspaceFolder(uri)?.uri.fsPath, uri.fsPath);
 }

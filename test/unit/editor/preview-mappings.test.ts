@@ -20,11 +20,11 @@ it('keeps a mapping by path, in the words of a config, and forgets the automatic
     'b.csv': { format: 'text' },
     'data/a.jsonl': { format: 'custom', fields: { prompt: 'q', completion: 'a' } },
   });
-  expect(await readMapping(root, a)).toEqual({ format: 'custom', prompt: 'q', completion: 'a' });
+  expect(await readMapping(root, a)).toEqual({ format: 'custom', fields: { prompt: 'q', completion: 'a' } });
   await writeMapping(root, a, { format: 'auto' });
-  expect(await readMapping(root, a)).toBeUndefined();
-  expect(await readMapping(root, join(root, 'b.csv'))).toEqual({ format: 'text' });
-  expect(await readMapping(root, join(root, '__proto__'))).toBeUndefined();
+  expect(await readMapping(root, a)).toEqual({ format: 'auto', fields: {} });
+  expect(await readMapping(root, join(root, 'b.csv'))).toEqual({ format: 'text', fields: {} });
+  expect(await readMapping(root, join(root, '__proto__'))).toEqual({ format: 'auto', fields: {} });
   expect(readdirSync(join(root, '.sft'))).toEqual(['datasets.json']);
 });
 
@@ -36,5 +36,5 @@ it('keeps nothing of files outside, and changes no file that is not its own', as
   writeFileSync(file(), 'mine');
   await expect(writeMapping(root, join(root, 'x.jsonl'), { format: 'text' })).rejects.toThrow('not what SFT Lab wrote');
   expect(readFileSync(file(), 'utf8')).toBe('mine');
-  expect(await readMapping(root, join(root, 'x.jsonl'))).toBeUndefined();
+  expect(await readMapping(root, join(root, 'x.jsonl'))).toEqual({ format: 'auto', fields: {} });
 });
