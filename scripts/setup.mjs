@@ -150,7 +150,10 @@ function toolchain() {
   const flags = existsSync('/proc/cpuinfo')
     ? (/^(flags|Features)\s*:.*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[0] ?? '')
     : '';
-  return hashOf(root, process.arch, flags, process.env.CXX ?? '', process.env.CXXFLAGS ?? '', ...versions);
+  const nvcc = ['nvcc', '/usr/local/cuda/bin/nvcc']
+    .map((name) => spawnSync(name, ['--version'], { encoding: 'utf8' }).stdout ?? '')
+    .join('');
+  return hashOf(root, process.arch, flags, nvcc, process.env.CXX ?? '', process.env.CXXFLAGS ?? '', ...versions);
 }
 
 function buildEngine() {

@@ -5,6 +5,10 @@
 #include <unistd.h>
 
 #include "addon/worker.h"
+#ifdef SFT_LAB_CUDA
+#include "cuda/cuda_backend.h"
+#include "cuda/devices.h"
+#endif
 #include "cpu/cpu_backend.h"
 
 namespace sftlab {
@@ -226,16 +230,25 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   bool closed_ = false;
 };
 
+/// `cpu`, or `cuda:0`; the caller has asked `devices` which there are.
+std::shared_ptr<Backend> makeBackend(const std::string& device, int threads) {
+#ifdef SFT_LAB_CUDA
+  if (device.starts_with("cuda:")) return makeCudaBackend(std::stoi(device.substr(5)));
+#endif
+  return makeCpuBackend(threads);
+}
+
 Napi::Value open(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   const auto from = call[0].As<Napi::Object>();
   const OpenOptions options = openOptions(from);
   const int threads = static_cast<int>(number(from, "threads"));
+  const std::string device = text(from, "device");
   const auto worker = Worker::make(env);
   return worker->post(
       env,
-      [raw = worker.get(), options, threads] {
-        raw->backend = makeCpuBackend(threads);
+      [raw = worker.get(), options, threads, device] {
+        raw->backend = makeBackend(device, threads);
         raw->model = Model::open(options, raw->backend);
       },
       [worker](Napi::Env settled) {
@@ -254,13 +267,14 @@ Napi::Value plan(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   const auto from = call[1].As<Napi::Object>();
   const OpenOptions options = openOptions(call[0].As<Napi::Object>());
+  const std::string device = text(call[0].As<Napi::Object>(), "device");
   const Work work{shapeOf(from.Get("training").As<Napi::Object>()), shapeOf(from.Get("evaluation").As<Napi::Object>()),
                   static_cast<int32_t>(number(from, "prompts")), static_cast<int32_t>(number(from, "promptLength")),
                   static_cast<int32_t>(number(from, "newTokens"))};
   const auto found = std::make_shared<MemoryPlan>();
   const auto worker = Worker::make(env);
   return worker->post(
-      env, [found, options, work] { *found = Model::plan(options, work, *makeCpuBackend(1)); },
+      env, [found, options, work, device] { *found = Model::plan(options, work, *makeBackend(device, 1)); },
       [worker, found](Napi::Env settled) {
         auto value = Napi::Object::New(settled);
         value.Set("weights", static_cast<double>(found->weights));
@@ -299,7 +313,28 @@ Napi::Value devices(const Napi::CallbackInfo& call) {
   cpu.Set("features", features);
   auto list = Napi::Array::New(env);
   list.Set(0u, cpu);
+#ifdef SFT_LAB_CUDA
+  const CudaDevices cards = cudaDevices();
+  for (size_t i = 0; i < cards.list.size(); ++i) {
+    auto card = Napi::Object::New(env);
+    card.Set("id", "cuda:" + std::to_string(i));
+    card.Set("name", cards.list[i].name);
+    card.Set("memory", static_cast<double>(cards.list[i].memory));
+    card.Set("driver", cards.driver);
+    card.Set("capability", cards.list[i].capability);
+    list.Set(list.Length(), card);
+  }
+#endif
   return list;
+}
+
+/// Why there is no CUDA device; empty where there is one.
+Napi::Value withoutCuda(const Napi::CallbackInfo& call) {
+#ifdef SFT_LAB_CUDA
+  return Napi::String::New(call.Env(), cudaDevices().missing);
+#else
+  return Napi::String::New(call.Env(), "this engine was built without it, since nvcc was not there");
+#endif
 }
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
@@ -309,6 +344,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("open", Napi::Function::New(env, open));
   exports.Set("plan", Napi::Function::New(env, plan));
   exports.Set("devices", Napi::Function::New(env, devices));
+  exports.Set("withoutCuda", Napi::Function::New(env, withoutCuda));
   return exports;
 }
 

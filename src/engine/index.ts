@@ -22,6 +22,11 @@ export function devices(): Device[] {
   return loadAddon().devices();
 }
 
+/** What keeps this engine from training on an NVIDIA card here; undefined where nothing does. */
+export function withoutCuda(): string | undefined {
+  return loadAddon().withoutCuda() || undefined;
+}
+
 /**
  * Opens a model. Rejects with a LabError that names the file and the key or tensor where the folder is not what it should
  * be, and with a TypeError where an option is wrong.

@@ -176,6 +176,9 @@ export interface Device {
   readonly name: string;
   /** Bytes. */
   readonly memory: number;
+  /** GPU: the newest CUDA that the driver knows, and the card's compute capability, for instance `13.0` and `9.0`. */
+  readonly driver?: string;
+  readonly capability?: string;
   /** CPU: cores that may be used. */
   readonly cores?: number;
   /** Instruction sets that matter for matrix products, for instance `avx512_bf16`. */

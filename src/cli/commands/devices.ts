@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { formatBytes } from '../../core/units.js';
-import { devices } from '../../engine/index.js';
+import { devices, withoutCuda } from '../../engine/index.js';
 import { exitCode } from '../failure.js';
 
 export function addDevices(program: Command): void {
@@ -16,15 +16,19 @@ export function addDevices(program: Command): void {
       if (flags.json === true) {
         process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
       } else {
-        for (const { id, name, memory, cores, features } of found) {
+        for (const { id, name, memory, cores, features, driver, capability } of found) {
           const facts = [
             name,
             formatBytes(memory),
             ...(cores === undefined ? [] : [`${cores} cores`]),
             ...(features ?? []),
+            ...(capability === undefined ? [] : [`compute capability ${capability}`]),
+            ...(driver === undefined ? [] : [`driver for CUDA ${driver}`]),
           ];
           process.stdout.write(flags.quiet === true ? `${id}\n` : `${id.padEnd(8)}${facts.join(', ')}\n`);
         }
+        const missing = withoutCuda();
+        if (flags.quiet !== true && missing !== undefined) process.stdout.write(`cuda    not available: ${missing}\n`);
       }
       process.exitCode = exitCode.ok;
     });

@@ -1,0 +1,45 @@
+#include "cuda/devices.h"
+
+#include "cuda/cublaslt.h"
+#include "cuda/dialect.h"
+
+namespace sftlab {
+
+#ifdef __CUDACC__
+
+CudaDevices cudaDevices() {
+  CudaDevices found;
+  int driver = 0, count = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) {
+    found.missing = "there is no NVIDIA driver (libcuda.so.1)";
+    return found;
+  }
+  found.driver = std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10);
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error != cudaSuccess || count == 0) {
+    found.missing = error == cudaSuccess ? "the driver sees no card" : cudaGetErrorString(error);
+    return found;
+  }
+  try {
+    cuda::CublasLt::get();
+  } catch (const std::exception& missing) {
+    found.missing = missing.what();
+    return found;
+  }
+  for (int i = 0; i < count; ++i) {
+    cudaDeviceProp properties{};
+    if (cudaGetDeviceProperties(&properties, i) != cudaSuccess || properties.major < 8) continue;
+    found.list.push_back({properties.name, properties.totalGlobalMem,
+                          std::to_string(properties.major) + "." + std::to_string(properties.minor)});
+  }
+  if (found.list.empty()) found.missing = "no card of compute capability 8.0 or newer is there";
+  return found;
+}
+
+#else
+
+CudaDevices cudaDevices() { return {{{"emulator", 0, "0.0"}}, "", ""}; }
+
+#endif
+
+}  // namespace sftlab
