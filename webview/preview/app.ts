@@ -238,6 +238,10 @@ export class App {
     }
     this.list.remake();
     this.render();
+    // As the trainer does: what the model has no positions for is cut off.
+    if (set.maxPositions !== undefined && this.state.maxLength > set.maxPositions) {
+      this.change({ maxLength: set.maxPositions });
+    }
   }
 
   private takeCount({ count, complete, searched, problem }: Extract<ToPreview, { type: 'rowCount' }>): void {

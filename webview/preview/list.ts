@@ -86,8 +86,6 @@ export class VirtualList {
 
   private wheel(event: WheelEvent): void {
     if (event.ctrlKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) return;
-    const inner = event.target instanceof Element ? event.target.closest('.scrolls') : null;
-    if (inner !== null && inner.scrollHeight > inner.clientHeight + 1 && event.shiftKey) return;
     event.preventDefault();
     const unit = event.deltaMode === 1 ? 20 : event.deltaMode === 2 ? this.root.clientHeight : 1;
     this.move(event.deltaY * unit);

@@ -86,7 +86,7 @@ export class Toolbar {
     );
     const typed = debounced(() => {
       const value = Number(this.length.value);
-      if (Number.isInteger(value) && value > 0) owner.change({ maxLength: value });
+      if (Number.isInteger(value) && value > 0) owner.change({ maxLength: Math.min(value, this.longest) });
     }, 250);
     this.length.addEventListener('input', typed);
     this.slider.addEventListener('input', () => owner.change({ maxLength: this.lengthAt(Number(this.slider.value)) }));
@@ -123,7 +123,7 @@ export class Toolbar {
     this.loss.set(state.lossOn);
     this.overview.setAttribute('aria-pressed', String(state.overview));
     this.fields.setAttribute('aria-pressed', String(this.owner.fieldsShown));
-    this.longest = Math.max(512, set?.maxPositions ?? 4096, Math.min(longest ?? 0, 1 << 20), state.maxLength);
+    this.longest = set?.maxPositions ?? Math.max(4096, Math.min(longest ?? 0, 1 << 20), state.maxLength);
     if (document.activeElement !== this.length) this.length.value = String(state.maxLength);
     this.slider.value = String(this.placeOf(state.maxLength));
     this.slider.setAttribute('aria-valuetext', `${formatNumber(state.maxLength)} tokens`);

@@ -13,6 +13,7 @@ interface Waiting {
 }
 
 const tickMs = 500;
+const closeMs = 2000;
 
 export class PreviewClient {
   private worker: Worker | undefined;
@@ -27,14 +28,14 @@ export class PreviewClient {
   /**
    * @param megabytes what its heap may grow to
    * @param limitMs how long one record may take
-   * @param onLost told when the worker was stopped or failed; the next request begins a new one
+   * @param onLost told when the worker was stopped or failed, and whether it searched; the next request begins a new one
    */
   constructor(
     private readonly program: string,
     private readonly role: PreviewWorkerData['role'],
     private readonly megabytes: number,
     private readonly limitMs: number,
-    private readonly onLost: (error: LabError) => void,
+    private readonly onLost: (error: LabError, searching: boolean) => void,
   ) {}
 
   /** Rejects with the signal's reason once it is given up; the worker is told. */
@@ -70,8 +71,12 @@ export class PreviewClient {
     });
   }
 
-  close(): void {
+  /** The worker removes what it unpacked; one that does not answer is stopped all the same. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    const closing = this.worker === undefined ? undefined : this.ask('close', null).catch(() => undefined);
     this.closed = true;
+    if (closing !== undefined) await Promise.race([closing, new Promise((done) => setTimeout(done, closeMs).unref())]);
     this.lose(new LabError('the preview is closed'));
   }
 
@@ -145,8 +150,9 @@ export class PreviewClient {
   }
 
   private fail(error: LabError): void {
+    const searching = [...this.waiting.values()].some(({ method }) => method === 'find');
     this.lose(error);
-    if (!this.closed) this.onLost(error);
+    if (!this.closed) this.onLost(error, searching);
   }
 
   private lose(error: LabError): void {

@@ -37,6 +37,7 @@ export interface Mask {
 
 /** Each method with what goes in, what comes out, and what is told on the way. */
 export interface Methods {
+  close: { in: null; out: null; event: never };
   open: { in: { path: string; mapping: Mapping }; out: Opened; event: never };
   mapping: { in: Mapping; out: { detected: string | undefined }; event: never };
   model: { in: TemplateOptions | undefined; out: ModelFacts | undefined; event: never };

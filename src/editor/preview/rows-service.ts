@@ -18,6 +18,8 @@ const headRows = 50;
 const keptRecords = 400;
 const largestKept = 1 << 18;
 const mostFields = 200;
+/** Bytes of a record whose tokens are made without being asked for. */
+const largestListed = 1 << 20;
 
 export class RowsService {
   private rows: Rows | undefined;
@@ -58,6 +60,10 @@ export class RowsService {
         const { rows, whole } = ask.argument;
         return this.tokens(rows, whole, task);
       }
+      case 'close':
+        await this.rows?.close();
+        this.rows = undefined;
+        return null;
       case 'record': {
         const [record] = await this.read(Uint32Array.of(ask.argument));
         if (record === undefined) throw new LabError(`row ${ask.argument + 1} is not there`);
@@ -130,6 +136,10 @@ export class RowsService {
     for (const record of await this.read(rows)) {
       task.beat(record.place.index);
       task.signal.throwIfAborted();
+      if (!whole && record.bytes > largestListed) {
+        found.push(tooLarge(record));
+        continue;
+      }
       const made = this.example(record);
       found.push(
         made === undefined || made instanceof RecordProblem ? null : shownTokens(made.example, tokenizer, whole),
@@ -178,4 +188,9 @@ export class RowsService {
     if (this.rows === undefined) throw new LabError('the data set is not open');
     return this.rows;
   }
+}
+
+function tooLarge({ place, bytes }: RawRecord): RowTokens {
+  const problem = `has ${Math.round(bytes / 1e6)} MB: its tokens are shown with all of it`;
+  return { row: place.index, total: 0, runs: [], ids: [], bytes: '', ends: [], specials: [], problem };
 }

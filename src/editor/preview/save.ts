@@ -7,6 +7,7 @@ import { readRecords } from '../../data/read/records.js';
 import type { Task } from './worker.js';
 
 const bufferedCharacters = 1 << 18;
+const mostHeld = 512 * 1024 * 1024;
 
 /**
  * @param rows in the order to be written; undefined: all. Malformed records stay out and are counted
@@ -44,6 +45,7 @@ async function write(
   const wanted = rows === undefined ? undefined : inOrder ? rows : rows.slice().sort();
   // Rows in another order than the file's are kept as text until their turn comes.
   const held = inOrder ? undefined : new Map<number, string>();
+  let heldCharacters = 0;
   let text = '';
   let next = 0;
   let written = 0;
@@ -68,7 +70,14 @@ async function write(
     }
     if ('problem' in record) left++;
     else if (held === undefined) await put(JSON.stringify(record.value));
-    else held.set(record.place.index, JSON.stringify(record.value));
+    else {
+      const line = JSON.stringify(record.value);
+      heldCharacters += line.length;
+      if (heldCharacters > mostHeld) {
+        throw new LabError('too much to be put in another order', { advice: 'Save it in the order of the file.' });
+      }
+      held.set(record.place.index, line);
+    }
   }
   if (held !== undefined && rows !== undefined) {
     for (const row of rows) {

@@ -70,18 +70,21 @@ export class PreviewSession {
   private complete = false;
   private finding = new AbortController();
   private scanning = new AbortController();
+  private scanLosses = 0;
   private closed = false;
 
   constructor(private readonly setting: PreviewSetting) {
     this.mapping = setting.mapping;
-    const lost = (error: LabError): void => this.failed(error);
     this.rows = new PreviewClient(setting.program, 'rows', rowsMegabytes, recordLimitMs, (error) => {
-      lost(error);
+      this.failed(error);
       // The next rows have a worker of their own again.
       void this.reopen();
     });
-    this.scan = new PreviewClient(setting.program, 'scan', scanMegabytes, recordLimitMs, (error) => {
-      lost(error);
+    this.scan = new PreviewClient(setting.program, 'scan', scanMegabytes, recordLimitMs, (error, searching) => {
+      if (!searching) this.failed(error);
+      // What the scan hung on may have been the tokens; without them it is tried once more.
+      if (!searching && this.scanLosses++ > 0) return;
+      if (!searching) this.options = undefined;
       void this.rescan();
     });
   }
@@ -99,8 +102,8 @@ export class PreviewSession {
     this.closed = true;
     this.finding.abort();
     this.scanning.abort();
-    this.rows.close();
-    this.scan.close();
+    void this.rows.close();
+    void this.scan.close();
   }
 
   /** Opens the set, or opens it again: first rows first, then the model, then all that takes a look at everything. */
@@ -127,7 +130,12 @@ export class PreviewSession {
   async receive(message: FromPreview): Promise<boolean> {
     switch (message.type) {
       case 'ready':
+        // A page that was hidden is made anew; the session went on.
+        if (this.opened === undefined) await this.begin();
+        else await this.tellAll();
+        return true;
       case 'reload':
+        this.scanLosses = 0;
         await this.begin();
         return true;
       case 'show':
@@ -151,6 +159,13 @@ export class PreviewSession {
       default:
         return false;
     }
+  }
+
+  private async tellAll(): Promise<void> {
+    this.tell();
+    this.tellCount();
+    const figures = await this.scan.ask('figures', this.mask);
+    if (figures !== null) this.setting.send({ type: 'figures', figures });
   }
 
   async remap(mapping: Mapping): Promise<void> {

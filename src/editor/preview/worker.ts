@@ -33,6 +33,8 @@ function serve(port: MessagePort, { role, progress }: PreviewWorkerData): void {
       signal: controller.signal,
     };
     let reply: Answer;
+    // Opening and unpacking tell no rows; while they run, the thread is alive.
+    const alive = ask.method === 'open' || ask.method === 'index' ? setInterval(() => beat(0), 500) : undefined;
     try {
       if (!controller.signal.aborted) beat(0);
       controller.signal.throwIfAborted();
@@ -40,6 +42,7 @@ function serve(port: MessagePort, { role, progress }: PreviewWorkerData): void {
     } catch (error) {
       reply = { id: ask.id, ok: false, failure: failureOf(error) };
     }
+    clearInterval(alive);
     running.delete(ask.id);
     port.postMessage(reply);
   };
