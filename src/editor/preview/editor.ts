@@ -144,8 +144,8 @@ class PreviewHost {
 
   private async remap(mapping: Mapping): Promise<void> {
     const root = vscode.workspace.getWorkspaceFolder(this.uri)?.uri.fsPath;
-    await this.session.remap(mapping);
     await writeMapping(root, this.uri.fsPath, mapping);
+    await this.session.remap(mapping);
   }
 
   private async pick(what: 'model' | 'template' | 'ownTemplate'): Promise<void> {

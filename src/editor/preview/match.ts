@@ -37,8 +37,8 @@ function matcher(text: string, regex: boolean, matchCase: boolean): (text: strin
     try {
       expression = new RegExp(text, matchCase ? 'u' : 'iu');
     } catch (error) {
-      const why = error instanceof Error ? error.message.replace(/^Invalid regular expression: /, '') : String(error);
-      throw new LabError(`is no regular expression: ${why}`, { place: { field: 'find' } });
+      const why = error instanceof Error ? error.message.replace(/^.*: /, '') : String(error);
+      throw new LabError(`Not a regular expression: ${why}.`);
     }
     return (one) => expression.test(one);
   }
