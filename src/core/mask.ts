@@ -17,8 +17,8 @@ export function countLoss(runs: ArrayLike<number>, lossOn: LossOn, maxLength: nu
   let count = 0;
   for (let i = 0; i < runs.length && at < maxLength; i++) {
     const end = Math.min(maxLength, at + (runs[i] ?? 0));
-    if (hasLoss(1, i % 2 === 1, lossOn)) count += end - Math.max(at, 1);
-    at = Math.max(end, at);
+    if (hasLoss(1, i % 2 === 1, lossOn)) count += Math.max(0, end - Math.max(at, 1));
+    at = end;
   }
-  return Math.max(0, count);
+  return count;
 }

@@ -1,6 +1,7 @@
 /** Find and filter: what rows are shown, and in which order. */
 
-import { type Filter, noFilter, type PreviewState, problemTitles, type SetInfo } from '../../src/core/view/preview.js';
+import { type Filter, noFilter, type PreviewState, type SetInfo } from '../../src/core/view/preview.js';
+import { problemTitles } from '../../src/core/view/preview-problems.js';
 import { visibleText } from '../../src/core/view/visible.js';
 import { element, fill } from '../shared/dom.js';
 import { debounced, Select } from './controls.js';

@@ -1,6 +1,7 @@
 /** What the data set preview and the extension say to each other. Sizes are bounded on the extension's side. */
 
 import { z } from 'zod';
+import { problemKinds } from './preview-problems.js';
 
 export const formats = ['auto', 'alpaca', 'sharegpt', 'messages', 'custom', 'text'] as const;
 export const views = ['chat', 'tokens', 'raw'] as const;
@@ -15,48 +16,6 @@ export const mapping = z.strictObject({
   messages: z.string().max(500).optional(),
 });
 export type Mapping = z.infer<typeof mapping>;
-
-export const problemKinds = [
-  'malformed',
-  'empty-completion',
-  'role-order',
-  'conflicting-answers',
-  'eval-overlap',
-  'exact-duplicate',
-  'near-duplicate',
-  'mixed-formats',
-  'label-outlier',
-  'truncated',
-  'odd-encoding',
-] as const;
-export type ProblemKind = (typeof problemKinds)[number];
-
-/** What each problem is called when it is counted. */
-export const problemTitles: Readonly<Record<ProblemKind, string>> = {
-  malformed: 'Malformed records',
-  'empty-completion': 'Empty completions',
-  'role-order': 'Roles out of order',
-  'conflicting-answers': 'Conflicting answers to one prompt',
-  'eval-overlap': 'Prompts of the evaluation set',
-  'exact-duplicate': 'Exact duplicates',
-  'near-duplicate': 'Near duplicates',
-  'mixed-formats': 'Mixed formats',
-  'label-outlier': 'Answers outside the labels',
-  truncated: 'Cut off by max_length',
-  'odd-encoding': 'Odd characters',
-};
-
-export function problemSeverity(kind: ProblemKind): 'error' | 'warning' | 'info' {
-  switch (kind) {
-    case 'malformed':
-      return 'error';
-    case 'near-duplicate':
-    case 'odd-encoding':
-      return 'info';
-    default:
-      return 'warning';
-  }
-}
 
 const count = z.number().int().min(0);
 

@@ -19,7 +19,6 @@ export interface Opened {
 
 export interface ModelFacts {
   readonly maskSource: string;
-  readonly maxPositions: number | undefined;
   readonly missing: readonly string[];
 }
 

@@ -3,7 +3,6 @@
 import type { RecordFormat } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
 import type { Mapping, PreviewRow, RowTokens, ViewKind } from '../../core/view/preview.js';
-import { maxPositionsOf } from '../../data/models.js';
 import { formatInFile, RecordProblem, toExample } from '../../data/read/formats.js';
 import type { RawRecord } from '../../data/read/records.js';
 import { ExampleTokenizer } from '../../data/text/examples.js';
@@ -110,13 +109,12 @@ export class RowsService {
     }
   }
 
-  private async setModel(options: TemplateOptions | undefined): Promise<ModelFacts | undefined> {
+  private setModel(options: TemplateOptions | undefined): ModelFacts | undefined {
     this.tokenizer = undefined;
     if (options === undefined) return undefined;
     this.tokenizer = new ExampleTokenizer(options);
     return {
       maskSource: this.tokenizer.maskSource,
-      maxPositions: await maxPositionsOf(options.modelDirectory).catch(() => undefined),
       missing: this.tokenizer.missingTokens(),
     };
   }

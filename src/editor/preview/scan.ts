@@ -2,15 +2,8 @@
 
 import type { Example } from '../../core/data.js';
 import { normalizeAnswer } from '../../core/metrics.js';
-import {
-  type Figures,
-  type Filter,
-  type PreviewProblem,
-  type ProblemKind,
-  problemKinds,
-  problemSeverity,
-  problemTitles,
-} from '../../core/view/preview.js';
+import type { Figures, Filter, PreviewProblem } from '../../core/view/preview.js';
+import { type ProblemKind, problemKinds, problemSeverity, problemTitles } from '../../core/view/preview-problems.js';
 import type { RawRecord } from '../../data/read/records.js';
 import type { Mask, ScanOptions } from './protocol.js';
 import { runsOf } from './shown.js';

@@ -12,12 +12,12 @@ import {
   type SetInfo,
   type ToPreview,
 } from '../../core/view/preview.js';
-import { findModel } from '../../data/models.js';
+import { findModel, maxPositionsOf } from '../../data/models.js';
 import type { TemplateOptions } from '../../data/types.js';
 import { PreviewClient } from './client.js';
 import { Found, range } from './found.js';
+import { templateOptions } from './model-options.js';
 import type { Mask, ModelFacts, Opened } from './protocol.js';
-import { templateOptions } from './source.js';
 
 export interface PreviewChoices {
   readonly models: SetInfo['models'];
@@ -60,6 +60,7 @@ export class PreviewSession {
   private opened: Opened | undefined;
   private detected: string | undefined;
   private facts: ModelFacts | undefined;
+  private maxPositions: number | undefined;
   private modelProblem: string | undefined;
   private options: TemplateOptions | undefined;
   private mask: Mask = { lossOn: firstPreviewState.lossOn, maxLength: firstPreviewState.maxLength };
@@ -242,6 +243,7 @@ export class PreviewSession {
   private async useModel(): Promise<void> {
     this.options = undefined;
     this.facts = undefined;
+    this.maxPositions = undefined;
     this.modelProblem = undefined;
     try {
       const model = this.choices?.model ?? '';
@@ -249,6 +251,7 @@ export class PreviewSession {
         const folder = await findModel(model, dirname(this.setting.path));
         const options = templateOptions(folder, this.template?.text);
         this.facts = await this.rows.ask('model', options);
+        this.maxPositions = await maxPositionsOf(folder).catch(() => undefined);
         this.options = options;
         const missing = this.facts?.missing ?? [];
         if (missing.length > 0) this.modelProblem = `The tokenizer has no ${missing.join(', ')}.`;
@@ -414,7 +417,7 @@ export class PreviewSession {
         template: this.template?.name ?? '',
         ...(this.modelProblem === undefined ? {} : { modelProblem: this.modelProblem }),
         ...(facts === undefined ? {} : { maskSource: facts.maskSource }),
-        ...(facts?.maxPositions === undefined ? {} : { maxPositions: facts.maxPositions }),
+        ...(this.maxPositions === undefined ? {} : { maxPositions: this.maxPositions }),
         evaluations: choices?.evaluations ?? [],
         evaluation: choices?.evaluation ?? '',
         canTrain: setting.canTrain,

@@ -1,10 +1,10 @@
 /** The one place where the preview takes from `src/data` what is particular to views: rows by number, the analysis, line counts. */
 
 import { stat } from 'node:fs/promises';
-import { runConfigSchema } from '../../core/config.js';
 import type { RecordFormat } from '../../core/data.js';
-import type { Mapping, ProblemKind } from '../../core/view/preview.js';
-import type { FieldMapping, TemplateOptions } from '../../data/types.js';
+import type { Mapping } from '../../core/view/preview.js';
+import type { ProblemKind } from '../../core/view/preview-problems.js';
+import type { FieldMapping } from '../../data/types.js';
 import { Analyser } from '../../data/view/analyse.js';
 import type { RowProblemKind } from '../../data/view/problem-kinds.js';
 import { openRows, type Rows, spacingFor } from '../../data/view/rows.js';
@@ -59,16 +59,4 @@ export function fieldsOf({ prompt, completion, system, messages }: Mapping): Fie
     ...(messages === undefined ? {} : { messages }),
   };
   return Object.keys(fields).length === 0 ? undefined : fields;
-}
-
-const standard = runConfigSchema.parse({ model_name_or_path: 'model', train_dataset: 'data' });
-
-/** A model's tokenizer and template, as a run without further options would use them. */
-export function templateOptions(modelDirectory: string, chatTemplate: string | undefined): TemplateOptions {
-  return {
-    modelDirectory,
-    ...(chatTemplate === undefined ? {} : { chatTemplate }),
-    promptPrefix: standard.prompt_prefix,
-    instructionResponseSeparator: standard.instruction_response_separator,
-  };
 }

@@ -1,7 +1,7 @@
 /** What the scan keeps of each row, in a few large arrays: some dozen bytes a row, whatever is in it. */
 
 import { countLoss } from '../../core/mask.js';
-import { type ProblemKind, problemKinds } from '../../core/view/preview.js';
+import { type ProblemKind, problemKinds } from '../../core/view/preview-problems.js';
 import type { Mask } from './protocol.js';
 
 const noLabel = 0xffff;
