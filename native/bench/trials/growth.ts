@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os';
 import { growthShapes, type ModelShape, parameterCount, referenceShape } from '../kit/model.js';
-import type { Bench, Figure, Trial } from '../kit/trial.js';
+import type { Bench, Check, Figure, Trial } from '../kit/trial.js';
 import { interleave, measuredSeconds, measuredTokens, succeeded, type Work } from '../kit/work.js';
 
 const warmup = 1;
@@ -76,11 +76,25 @@ export const growth: Trial = {
     return {
       setting: `full fine-tuning in ${precision}, at least ${tokens.toLocaleString('en')} tokens a step; unless said: the model of the training steps, 512 tokens a record, all cores`,
       figures,
-      checks: [],
+      checks: cliffs(new Map(figures.map(({ key, ours }) => [key.replace('growth.', ''), ours]))),
       notes,
     };
   },
 };
+
+/** What would be a cliff: a length that costs more than its attention does, or a second thread that does not help. */
+function cliffs(rates: ReadonlyMap<string, number | null>): Check[] {
+  const compare = (title: string, slow: string, fast: string, least: number): Check[] => {
+    const [a, b] = [rates.get(slow), rates.get(fast)];
+    if (a === undefined || a === null || b === undefined || b === null) return [];
+    return [{ title, value: `${(a / b).toFixed(2)}× (at least ${least}×)`, holds: a / b >= least }];
+  };
+  return [
+    ...compare('128 against 512 tokens a record', 'length-128', 'length-512', 0.8),
+    ...compare('2,048 against 512 tokens a record', 'length-2048', 'length-512', 0.7),
+    ...compare('two threads against one', 'threads-2', 'threads-1', 1.6),
+  ];
+}
 
 /** bf16 where this engine computes in it. */
 async function bestPrecision(bench: Bench): Promise<Work['precision']> {
