@@ -11,7 +11,7 @@ Chart.register(BarController, BarElement, CategoryScale, LinearScale, Tooltip);
 export class Histogram {
   readonly root: HTMLElement;
   private readonly canvas = element('canvas', { role: 'img' });
-  private chart: Chart<'bar', number[], string> | undefined;
+  private chart: Chart<'bar', (number | null)[], string> | undefined;
   private bins: Figures['bins'] = [];
   private maxLength = 0;
   private theme: Theme = readTheme();
@@ -41,7 +41,8 @@ export class Histogram {
   private draw(): void {
     if (this.bins.length === 0) return;
     const labels = this.bins.map(([start]) => formatNumber(start));
-    const data = this.bins.map(([, count]) => count);
+    // Nothing, not even the least bar, where there is nothing.
+    const data = this.bins.map(([, count]) => (count === 0 ? null : count));
     if (this.chart === undefined) this.chart = this.make(labels, data);
     else {
       this.chart.data.labels = labels;
@@ -60,10 +61,10 @@ export class Histogram {
     this.chart?.update('none');
   }
 
-  private make(labels: string[], data: number[]): Chart<'bar', number[], string> {
+  private make(labels: string[], data: (number | null)[]): Chart<'bar', (number | null)[], string> {
     const { muted, grid, foreground, fontFamily, fontSize } = this.theme;
     const font = { family: fontFamily, size: Math.max(10, fontSize - 2) };
-    return new Chart<'bar', number[], string>(this.canvas, {
+    return new Chart<'bar', (number | null)[], string>(this.canvas, {
       type: 'bar',
       data: { labels, datasets: [{ data, categoryPercentage: 1, barPercentage: 0.92, minBarLength: 2 }] },
       plugins: [this.cutLine()],

@@ -134,9 +134,8 @@ export class Overview {
     );
     if (first.length === 0) return line;
     const places = element(
-      'details',
-      { class: 'places', open: this.open.has(kind) },
-      element('summary', {}, 'First'),
+      'div',
+      { class: 'places', hidden: !this.open.has(kind) },
       ...first.map((place) =>
         element(
           'button',
@@ -146,11 +145,19 @@ export class Overview {
         ),
       ),
     );
-    places.addEventListener('toggle', () => {
-      if (places.open) this.open.add(kind);
-      else this.open.delete(kind);
+    const toggle = element('button', { class: 'plain fold', type: 'button', title: 'The first of them' });
+    const show = (): void => {
+      places.hidden = !this.open.has(kind);
+      toggle.textContent = places.hidden ? '▸' : '▾';
+      toggle.setAttribute('aria-expanded', String(!places.hidden));
+    };
+    toggle.setAttribute('aria-label', `The first: ${message}`);
+    toggle.addEventListener('click', () => {
+      if (!this.open.delete(kind)) this.open.add(kind);
+      show();
     });
-    return element('div', { class: 'problem-group' }, line, places);
+    show();
+    return element('div', { class: 'problem-group' }, line, toggle, places);
   }
 
   private renderLabels({ labels }: Figures, filter: Filter): void {
