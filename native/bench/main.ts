@@ -21,12 +21,13 @@ import { type Machine, type Results, resultsText, trialText, withSection } from 
 import { targets } from './kit/targets.js';
 import { type Bench, type Trial, trialResultSchema } from './kit/trial.js';
 import { asError } from './kit/work.js';
+import { generate } from './trials/generate.js';
 import { growth } from './trials/growth.js';
 import { profile } from './trials/profile.js';
 import { start } from './trials/start.js';
 import { training } from './trials/training.js';
 
-const trials: readonly Trial[] = [training, start, growth, profile];
+const trials: readonly Trial[] = [training, generate, start, growth, profile];
 
 const root = process.cwd();
 const scratch = join(root, 'build', 'bench');
