@@ -174,6 +174,12 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
     options.sampling = {static_cast<float>(number(from, "temperature")), static_cast<int32_t>(number(from, "topK")),
                         static_cast<float>(number(from, "topP"))};
     options.seed = static_cast<uint64_t>(number(from, "seed"));
+    if (const Napi::Value seeds = from.Get("seeds"); seeds.IsArray()) {
+      const auto values = seeds.As<Napi::Array>();
+      for (uint32_t i = 0; i < values.Length(); ++i) {
+        options.seeds.push_back(static_cast<uint64_t>(values.Get(i).As<Napi::Number>().DoubleValue()));
+      }
+    }
     const auto stops = from.Get("stopTokens").As<Napi::Int32Array>();
     options.stopTokens.assign(stops.Data(), stops.Data() + stops.ElementLength());
     const auto results = std::make_shared<std::vector<Generated>>();

@@ -137,7 +137,7 @@ export function checkUpdate(options: UpdateOptions): void {
 }
 
 export function checkGenerate(prompts: readonly Int32Array[], options: GenerateOptions, info: ModelInfo): void {
-  checkKeys('options', options, ['maxNewTokens', 'temperature', 'topK', 'topP', 'seed', 'stopTokens']);
+  checkKeys('options', options, ['maxNewTokens', 'temperature', 'topK', 'topP', 'seed', 'seeds', 'stopTokens']);
   checkNumber('maxNewTokens', options.maxNewTokens, 1, 2 ** 31 - 1, true);
   checkNumber('temperature', options.temperature, 0, 1e6);
   checkNumber('topK', options.topK, 0, 2 ** 31 - 1, true);
@@ -145,6 +145,14 @@ export function checkGenerate(prompts: readonly Int32Array[], options: GenerateO
   checkNumber('seed', options.seed, 0, Number.MAX_SAFE_INTEGER, true);
   if (!(options.stopTokens instanceof Int32Array)) fail('stopTokens', 'must be an Int32Array');
   if (!Array.isArray(prompts)) fail('prompts', 'must be a list of Int32Arrays');
+  const { seeds } = options;
+  if (seeds !== undefined) {
+    if (!Array.isArray(seeds) || seeds.length !== prompts.length)
+      fail('seeds', 'must be a list with one for each prompt');
+    seeds.forEach((seed, i) => {
+      checkNumber(`seeds[${i}]`, seed, 0, Number.MAX_SAFE_INTEGER, true);
+    });
+  }
   prompts.forEach((prompt: unknown, i) => {
     if (!(prompt instanceof Int32Array) || prompt.length === 0) fail(`prompts[${i}]`, 'must be a non-empty Int32Array');
     if (prompt.length > info.maxPositions) {

@@ -138,7 +138,10 @@ export interface GenerateOptions {
   readonly topK: number;
   /** 1: off. */
   readonly topP: number;
+  /** Every sequence draws from a stream of its own, by this and its place in the list; unless there are `seeds`. */
   readonly seed: number;
+  /** One for each prompt: what it draws does not depend on its place then, nor on how prompts are split into calls. */
+  readonly seeds?: readonly number[];
   /** Generation of a sequence ends with (and includes) any of these. */
   readonly stopTokens: Int32Array;
 }

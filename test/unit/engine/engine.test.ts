@@ -195,11 +195,15 @@ test('many prompts at once answer as each one alone', async () => {
   const prompts = Array.from({ length: 150 }, (_, i) =>
     Int32Array.from({ length: 1 + (i % 9) }, (_, j) => (i + j) % 50),
   );
-  const options = { maxNewTokens: 5, temperature: 0, topK: 0, topP: 1, seed: 0, stopTokens: new Int32Array() };
-  const together = await model.generate(prompts, options);
-  for (const i of [0, 64, 149]) {
-    const [alone] = await model.generate([prompts[i] ?? new Int32Array()], options);
-    expect(together[i]?.tokens).toEqual(alone?.tokens);
+  const options = { maxNewTokens: 5, topK: 0, topP: 1, seed: 0, stopTokens: new Int32Array() };
+  for (const temperature of [0, 2]) {
+    const together = await model.generate(prompts, { ...options, temperature, seeds: prompts.map((_, i) => i) });
+    for (const i of [0, 64, 149]) {
+      const prompt = prompts[i] ?? new Int32Array();
+      const [alone] = await model.generate([prompt], { ...options, temperature, seeds: [i] });
+      // To the last bit of entropies and probabilities.
+      expect(together[i]).toEqual(alone);
+    }
   }
   await model.close();
 });
@@ -247,6 +251,13 @@ describe('misuse has its own message', () => {
     await expect(model.generate([new Int32Array()], options)).rejects.toThrow(/prompts\[0\] must be a non-empty/);
     await expect(model.generate([Int32Array.of(99)], options)).rejects.toThrow(/outside the vocabulary/);
     await expect(model.generate([], { ...options, maxNewTokens: 0 })).rejects.toThrow(/maxNewTokens/);
+    const [one, two] = [Int32Array.of(1), Int32Array.of(2)];
+    await expect(model.generate([one, two], { ...options, seeds: [1] })).rejects.toThrow(
+      /seeds must be a list with one/,
+    );
+    await expect(model.generate([one], { ...options, seeds: [-1] })).rejects.toThrow(
+      /seeds\[0\] must be a whole number/,
+    );
   });
 
   test('opening', async () => {
