@@ -2,14 +2,16 @@
 //
 //   sft_lab_bench_generate '{"model": FOLDER, "prompts": FILE, "new": 64, "stops": [2], "threads": 0}'
 //
-// FILE holds a JSON list of lists of token ids. Prints {"seconds": x, "answers": [[ids], ...]}; x is that of one call of `generate`, greedy,
-// in fp32, after a short one. Where the job has "part" or "batch", with passes or batches of that size.
+// FILE holds a JSON list of lists of token ids. Prints {"seconds": x, "cpu": y, "answers": [[ids], ...]}; x is that of one call of
+// `generate`, greedy, in fp32, after a short one, and y what it took of all cores together. Where the job has "part" or "batch", with passes or batches of that size.
 
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <exception>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "cpu/cpu_backend.h"
 #include "model/model.h"
@@ -30,12 +32,14 @@ int run(const nlohmann::json& job) {
   model->generate(prompts, options);
   options.maxNewTokens = job.at("new").get<int32_t>();
   options.stopTokens = job.at("stops").get<std::vector<int32_t>>();
+  const std::clock_t before = std::clock();
   const auto start = Clock::now();
   const auto generated = model->generate(prompts, options);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  const double cpu = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
   nlohmann::json answers = nlohmann::json::array();
   for (const auto& one : generated) answers.push_back(one.tokens);
-  std::printf("%s\n", nlohmann::json{{"seconds", seconds}, {"answers", answers}}.dump().c_str());
+  std::printf("%s\n", nlohmann::json{{"seconds", seconds}, {"cpu", cpu}, {"answers", answers}}.dump().c_str());
   return 0;
 }
 

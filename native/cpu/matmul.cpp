@@ -58,14 +58,14 @@ bool CpuBackend::multiplies(DType dtype) const { return dtype == DType::f32 || b
 void CpuBackend::matmul(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha,
                         float beta) {
   if (out.rows == 0 || out.cols == 0) return;
+  if (ta == Transpose::no && tb == Transpose::yes && out.rows <= kFewRows && out.dtype == DType::f32 && a.dtype == DType::f32) {
+    float* const packed = shared_.floats(static_cast<size_t>(fewRowsScratch(a.rows, a.cols)));
+    return matmulFew(pool_, out, a, b, alpha, beta, packed);
+  }
   if (out.dtype == DType::bf16 || a.dtype == DType::bf16 || b.dtype == DType::bf16) {
     return matmulBf16(out, a, ta, b, tb, alpha, beta);
   }
   const int64_t inner = ta == Transpose::no ? a.cols : a.rows;
-  if (ta == Transpose::no && tb == Transpose::yes && out.rows <= kFewRows) {
-    float* const packed = shared_.floats(static_cast<size_t>(fewRowsScratch(out.rows, inner)));
-    return matmulFew(pool_, out, a, b, alpha, beta, packed);
-  }
   if (tb == Transpose::yes && out.rows >= kManyRows && b.size() <= kMostTurned) {
     // sgemm would gather the transposed operand slowly, and again for every tile: 95 to 108 GFLOP/s instead of 114.
     const int64_t stride = (b.rows + kLanes - 1) / kLanes * kLanes + kLanes;  // not a power of two

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "cpu/number.h"
 #include "cpu/vector.h"
 
 namespace sftlab {
@@ -51,12 +52,26 @@ inline void inRegister([[maybe_unused]] Vec& value) {
 #endif
 }
 
+/// Rows of weights that meet x together.
 struct Group {
   const float* weights[kTileCols];
   int64_t ahead;  ///< from a weight to that of the next group
   int64_t depth;
   int cols;       ///< that are stored
 };
+
+typedef uint16_t HalfVec __attribute__((vector_size(kLanes * 2), aligned(2), may_alias));
+
+/// bf16 numbers made f32, which is exact; the next group's are fetched meanwhile.
+void widen(float* to, const Bf16* from, int64_t ahead, int64_t count) {
+  int64_t k = 0;
+  for (; k + kLanes <= count; k += kLanes) {
+    __builtin_prefetch(from + ahead + k, 0, 2);
+    const auto bits = __builtin_convertvector(*reinterpret_cast<const HalfVec*>(from + k), BitVec) << 16;
+    store(to + k, std::bit_cast<Vec>(bits));
+  }
+  for (; k < count; ++k) to[k] = get(from[k]);
+}
 
 /// R interleaved rows of x by a group of weight rows. Fetches the next group's rows [fetch, fetch + F).
 template <int R, int F>
@@ -139,9 +154,11 @@ void matmulFew(ThreadPool& pool, const Tensor& out, const Tensor& x, const Tenso
   });
   const int64_t groups = (w.rows + kTileCols - 1) / kTileCols;
   const int64_t share = std::clamp<int64_t>(groups / (16 * pool.threads()), 1, kPieceGroups);
-  const int lines = static_cast<int>((kTileCols + rowTiles - 1) / std::max<int64_t>(1, rowTiles));
+  const bool half = w.dtype == DType::bf16;
+  const int lines = half ? 0 : static_cast<int>((kTileCols + rowTiles - 1) / std::max<int64_t>(1, rowTiles));
   pool.run((groups + share - 1) / share, [&](int64_t piece, int) {
     const int64_t firstGroup = piece * share, endGroup = std::min(groups, firstGroup + share);
+    alignas(64) float wide[kTileCols * kDepth];
     for (int64_t first = 0; first < std::max<int64_t>(1, inner); first += kDepth) {
       const bool add = beta != 0 || first > 0;
       for (int64_t g = firstGroup; g < endGroup; ++g) {
@@ -150,7 +167,11 @@ void matmulFew(ThreadPool& pool, const Tensor& out, const Tensor& x, const Tenso
         group.cols = static_cast<int>(std::min<int64_t>(kTileCols, w.rows - col));
         group.depth = std::min(kDepth, inner - first);
         group.ahead = kTileCols * w.stride;
-        for (int c = 0; c < kTileCols; ++c) group.weights[c] = w.f32() + (col + std::min(c, group.cols - 1)) * w.stride + first;
+        for (int c = 0; c < kTileCols; ++c) {
+          const int64_t row = col + std::min(c, group.cols - 1);
+          if (half) widen(wide + c * kDepth, at<Bf16>(w, row, first), group.ahead, group.depth);
+          group.weights[c] = half ? wide + c * kDepth : at<float>(w, row, first);
+        }
         for (int64_t t = 0; t < rowTiles; ++t) {
           const int64_t row = t * kTileRows;
           const int64_t count = std::min<int64_t>(kTileRows, rows - row);

@@ -11,7 +11,7 @@ constexpr int64_t kFewRows = 256;
 /// Numbers that `matmulFew` wants as scratch for x (n, k).
 int64_t fewRowsScratch(int64_t rows, int64_t inner);
 
-/// out (n, m) = alpha * x (n, k) * w (m, k)^T + beta * out, all f32; beta is 0 or 1. `packed`: 64-byte aligned scratch.
+/// out (n, m) = alpha * x (n, k) * w (m, k)^T + beta * out, f32 but for w, which may be bf16 too; beta is 0 or 1. `packed`: 64-byte aligned scratch.
 /// Row i of the result is a function of row i of x (and of `out`) alone, bit for bit: neither n nor the other rows nor the number of
 /// threads matter.
 void matmulFew(ThreadPool& pool, const Tensor& out, const Tensor& x, const Tensor& w, float alpha, float beta, float* packed);

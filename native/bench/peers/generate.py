@@ -1,7 +1,8 @@
 """`generate` of transformers on a batch of prompts, greedy, fp32: the peer of trials/generate.ts.
 
 Called with one argument, a JSON object: {"model": folder, "prompts": file with a JSON list of lists of token ids, "new": most new tokens,
-"stops": token ids, "threads": 0 for all}. Prints {"seconds": x, "answers": [[ids], ...]}; x is that of one call after a short one.
+"stops": token ids, "threads": 0 for all}. Prints {"seconds": x, "cpu": y, "answers": [[ids], ...]}; x is that of one call after a short
+one, y what it took of all cores together.
 """
 
 import json
@@ -33,11 +34,11 @@ def generate(tokens):
 
 
 generate(2)
-start = time.perf_counter()
+start, before = time.perf_counter(), time.process_time()
 out = generate(job["new"])
-seconds = time.perf_counter() - start
+seconds, cpu = time.perf_counter() - start, time.process_time() - before
 answers = []
 for tokens in out[:, longest:].tolist():
     end = next((i + 1 for i, token in enumerate(tokens) if token in set(job["stops"])), len(tokens))
     answers.append(tokens[:end])
-print(json.dumps({"seconds": seconds, "answers": answers}), flush=True)
+print(json.dumps({"seconds": seconds, "cpu": cpu, "answers": answers}), flush=True)

@@ -32,7 +32,7 @@ interface Case {
 
 const cases: readonly Case[] = [
   {
-    key: 'instruction',
+    key: 'speed',
     title: 'an instruction of 128 tokens before 16 to 64 of each prompt’s own, answers of uneven length',
     common: 128,
     shortest: 16,
@@ -40,7 +40,7 @@ const cases: readonly Case[] = [
     stopEvery: 48,
   },
   {
-    key: 'instruction-even',
+    key: 'speed-even',
     title: 'the same prompts, 64 new tokens each',
     common: 128,
     shortest: 16,
@@ -48,7 +48,7 @@ const cases: readonly Case[] = [
     stopEvery: 0,
   },
   {
-    key: 'apart',
+    key: 'speed-apart',
     title: 'prompts of 32 to 192 tokens with nothing in common, 64 new tokens each',
     common: 0,
     shortest: 32,

@@ -38,8 +38,9 @@ namespace {
 namespace fs = std::filesystem;
 using Prompts = std::vector<std::vector<int32_t>>;
 
-std::unique_ptr<Model> open(const std::string& family, bool adapter = false, int threads = 2) {
+std::unique_ptr<Model> open(const std::string& family, bool adapter = false, int threads = 2, DType precision = DType::f32) {
   OpenOptions options;
+  options.precision = precision;
   options.directory = fs::path(SFT_LAB_FIXTURES) / "reference" / family;
   if (adapter) options.adapter = options.directory / "adapter";
   return Model::open(options, makeCpuBackend(threads));
@@ -144,6 +145,19 @@ TEST(Generate, DrawsOnlyByTheSequencesSeed) {
   EXPECT_NE(second[1].tokens, first[1].tokens);
   options.seeds = {1, 2};
   EXPECT_THROW(model->generate(prompts, options), Error);
+}
+
+/// Frozen weights that are stored as bf16 stay so in a bf16 model; generation widens them, and so answers as the fp32 model.
+TEST(Generate, WeightsInHalfTheMemoryAnswerTheSame) {
+  if (!makeCpuBackend(1)->multiplies(DType::bf16)) GTEST_SKIP() << "this processor has no bf16 products";
+  const auto prompts = answers("qwen2-bf16")["prompts"].get<Prompts>();
+  for (const bool adapter : {false, true}) {
+    GenerateOptions options;
+    options.maxNewTokens = 12;
+    const auto full = open("qwen2-bf16", adapter)->generate(prompts, options);
+    const auto half = open("qwen2-bf16", adapter, 2, DType::bf16)->generate(prompts, options);
+    for (size_t i = 0; i < full.size(); ++i) expectSame(half[i], full[i]);
+  }
 }
 
 /// A prompt of several hundred tokens beside short ones, against the logits of one plain pass.
