@@ -75,6 +75,8 @@ function makeBench(quick: boolean): Bench {
     ours: ourSide(root, scratch),
     trainer: peerSide({ ...peer, name: 'Trainer + PEFT, padded', file: 'trainer' }),
     trl: peerSide({ ...peer, name: 'TRL, padding-free', file: 'trl_padding_free' }),
+    // Without FlashAttention, records laid end to end attend through a mask over all of them: one at a time is often faster.
+    trlSingle: peerSide({ ...peer, name: 'TRL, record by record', file: 'trl_padding_free', batchSize: 1 }),
     peak: async () => measurePeak(),
     model: (shape) => makeModel(shape, join(scratch, 'models')),
     records: async ({ name, ...options }) => {

@@ -50,6 +50,8 @@ export interface Bench {
   readonly ours: Side;
   readonly trainer: Side;
   readonly trl: Side;
+  /** TRL with one record a microbatch, whatever the work says; the step stays the same. */
+  readonly trlSingle: Side;
   /** The machine's own rate of matrix products (oneDNN, 2048 cubed), in GFLOP/s; measured anew by each call. */
   peak(): Promise<{ readonly fp32: number; readonly bf16: number; readonly oneDNN: string }>;
   /** Folder of a model with random weights, made once. */

@@ -99,11 +99,13 @@ interface Part {
   readonly notes: readonly string[];
 }
 
+const peersOf = ({ trainer, trl, trlSingle }: Bench): readonly Side[] => [trainer, trl, trlSingle];
+
 const nameOf = (method: Work['method']) => (method === 'full' ? 'full' : `LoRA r=${loraRank}`);
 
 async function measure(bench: Bench, work: Work, rounds: number, peakGflops: number): Promise<Part> {
   const name = `${nameOf(work.method)}, ${work.precision}`;
-  const sides: readonly Side[] = [bench.ours, bench.trainer, bench.trl];
+  const sides: readonly Side[] = [bench.ours, ...peersOf(bench)];
   const results = await interleave(
     sides.map((side) => ({ key: `${name}: ${side.name}`, side, work })),
     rounds,
@@ -140,7 +142,8 @@ function summary(bench: Bench, method: Work['method'], parts: readonly Part[]): 
   };
   const speed = (side: string, among = parts) => best(side, among)?.tokensPerSecond ?? null;
   const fp32 = parts.filter(({ precision }) => precision === 'fp32');
-  const { ours, trainer, trl } = bench;
+  const { ours, trainer } = bench;
+  const peers = peersOf(bench);
   const rate = { unit: 'tokens/s', better: 'more' } as const;
   return [
     {
@@ -148,7 +151,7 @@ function summary(bench: Bench, method: Work['method'], parts: readonly Part[]): 
       key: `training.speed.${method}`,
       title: `tokens/s, ${nameOf(method)}, each at its better precision`,
       ours: speed(ours.name),
-      peers: { [trainer.name]: speed(trainer.name), [trl.name]: speed(trl.name) },
+      peers: Object.fromEntries(peers.map(({ name }) => [name, speed(name)])),
     },
     {
       ...rate,
@@ -170,30 +173,37 @@ function summary(bench: Bench, method: Work['method'], parts: readonly Part[]): 
       unit: '%',
       better: 'more',
       ours: percent(best(ours.name)?.share),
-      peers: Object.fromEntries([trainer, trl].map(({ name }) => [name, percent(best(name)?.share)])),
+      peers: Object.fromEntries(peers.map(({ name }) => [name, percent(best(name)?.share)])),
     },
   ];
 }
 
 /** The figures of one precision. */
 function details(bench: Bench, method: Work['method'], { precision, measured }: Part): Figure[] {
-  const row = (what: string, title: string, unit: string, better: 'more' | 'less', pick: (one: Measured) => number) => {
+  const row = (
+    title: string,
+    figure: Pick<Figure, 'key' | 'unit' | 'better'>,
+    peers: readonly Side[],
+    pick: (one: Measured) => number,
+  ): Figure => {
     const value = (side: Side) => {
       const one = measured.get(side.name);
       return one === undefined ? null : pick(one);
     };
     return {
-      key: `training.${what}.${method}.${precision}`,
+      ...figure,
+      key: `training.${figure.key}.${method}.${precision}`,
       title: `${title}, ${nameOf(method)}, ${precision}`,
-      unit,
-      better,
       ours: value(bench.ours),
-      peers: Object.fromEntries([bench.trainer, bench.trl].map((side) => [side.name, value(side)])),
-    } satisfies Figure;
+      peers: Object.fromEntries(peers.map((side) => [side.name, value(side)])),
+    };
   };
+  const speed = { key: 'speed', unit: 'tokens/s', better: 'more' } as const;
+  const memory = { key: 'memory', unit: 'MB', better: 'less' } as const;
   return [
-    row('speed', 'tokens/s', 'tokens/s', 'more', (one) => one.tokensPerSecond),
-    row('memory', 'peak memory', 'MB', 'less', (one) => one.peakBytes / 1e6),
+    row('tokens/s', speed, peersOf(bench), (one) => one.tokensPerSecond),
+    // Of the same microbatch alone: a smaller one takes less memory on any side.
+    row('peak memory', memory, [bench.trainer, bench.trl], (one) => one.peakBytes / 1e6),
   ];
 }
 
