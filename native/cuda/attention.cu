@@ -2,51 +2,15 @@
 // key head (the gradients of keys and values), 32 partners at a time, each lane one of them. No S x S matrix exists; sequences
 // never see each other; sums have a fixed order.
 //
-// This is the exact form, for f32 as for bf16 numbers.
+// This is the exact form, for f32 and for head sizes that tensor cores do not take; attention_tiles.cu has the other one.
 
-#include "cuda/cuda_backend_impl.h"
+#include "cuda/attention.h"
 
 namespace sftlab::cuda {
 
 namespace {
 
 constexpr int kMostParts = 4;  ///< head sizes up to 128: a lane keeps size / 32 sums
-
-/// Where a query or key stands, and whom it sees.
-struct Places {
-  AttentionShape shape;
-  const int32_t* offsets;       ///< of sequences, in tokens
-  const int32_t* queryOffsets;  ///< of sequences, in rows of queries
-  const int32_t* positions;     ///< of queries in their sequences; none: all are there
-  int32_t sequences;
-
-  /// The sequence that entry `index` of these offsets belongs to.
-  DEVICE int32_t find(const int32_t* of, int64_t index) const {
-    int32_t low = 0, high = sequences - 1;
-    while (low < high) {
-      const int32_t middle = (low + high + 1) / 2;
-      if (of[middle] <= index) {
-        low = middle;
-      } else {
-        high = middle - 1;
-      }
-    }
-    return low;
-  }
-  DEVICE int32_t place(int64_t row, int32_t sequence) const {
-    return positions ? positions[row] : static_cast<int32_t>(row - queryOffsets[sequence]);
-  }
-  /// Keys [first, end) of the sequence that a query at `place` sees.
-  DEVICE int32_t firstKey(int32_t place) const { return shape.window > 0 && place >= shape.window ? place - shape.window + 1 : 0; }
-  DEVICE int32_t endKey(int32_t place, int32_t length) const { return shape.causal ? place + 1 : length; }
-};
-
-template <typename T>
-DEVICE float dot(const T* a, const T* b, int32_t size) {
-  float sum = 0;
-  for (int32_t c = 0; c < size; ++c) sum += get(a[c]) * get(b[c]);
-  return sum;
-}
 
 /// What a warp's lanes hold of one row of `size` numbers: number c in lane c % 32.
 struct Sums {
@@ -104,15 +68,6 @@ KERNEL void forwardRows(View<T> out, View<float> lse, View<T> q, View<T> k, View
   sums.store(out.row(row) + head * size, size);
   if (me.lane() == 0) lse(row, head) = best + logf(total);
 }
-
-/// delta (rows, heads) = dout . out of each head: what the softmax takes from every score's gradient.
-template <typename T>
-struct Delta {
-  View<float> delta;
-  View<T> dout, out;
-  int32_t size;
-  DEVICE void operator()(int64_t row, int64_t head) const { delta(row, head) = dot(dout.row(row) + head * size, out.row(row) + head * size, size); }
-};
 
 /// p and the gradient of the score, of one query and one key.
 struct Score {
@@ -227,11 +182,6 @@ struct Store {
   }
 };
 
-Places placesOf(const AttentionShape& shape, const Sequences& sequences, const Queries& queries) {
-  if (shape.headSize > 32 * kMostParts) throw std::logic_error("attention heads have at most 128 numbers here");
-  return {shape, sequences.device, queries ? queries.device : sequences.device, queries ? queries.positions : nullptr, sequences.count};
-}
-
 /// A warp an item, four to a block.
 constexpr unsigned kWarps = 4;
 Grid gridOf(int64_t items) { return {blocksFor(items, kWarps)}; }
@@ -243,6 +193,7 @@ void CudaBackend::attention(const Tensor& out, const Tensor& lse, const Tensor& 
   requireF32(lse);
   requireSame(out, q, k, v);
   const Places places = placesOf(shape, sequences, queries);
+  if (tilesTake(q, k, v, shape)) return attentionTiles(stream_, out, lse, q, k, v, places, most(sequences, queries));
   withNumbers(q.dtype, [&]<typename T>() {
     launch(stream_, gridOf(q.rows * shape.heads), 32 * kWarps, 0, forwardRows<T>, view<T>(out), view<float>(lse), view<T>(q),
            view<T>(k), view<T>(v), places);
@@ -259,11 +210,15 @@ void CudaBackend::attentionBackward(const Tensor& dq, const Tensor& dk, const Te
   withNumbers(q.dtype, [&]<typename T>() {
     launch(stream_, gridFor(q.rows * shape.heads), kThreads, 0, eachElement<Delta<T>>, q.rows, static_cast<int64_t>(shape.heads),
            Delta<T>{delta, view<T>(dout), view<T>(out), shape.headSize});
+    if (tilesTake(q, k, v, shape)) return;
     launch(stream_, gridOf(q.rows * shape.heads), 32 * kWarps, 0, backwardQueries<T>, view<T>(dq), view<T>(dout), view<float>(lse), delta,
            view<T>(q), view<T>(k), view<T>(v), places);
     launch(stream_, gridOf(k.rows * shape.kvHeads), 32 * kWarps, 0, backwardKeys<T>, view<T>(dk), view<T>(dv), view<T>(dout),
            view<float>(lse), delta, view<T>(q), view<T>(k), view<T>(v), places);
   });
+  if (tilesTake(q, k, v, shape)) {
+    attentionTilesBackward(stream_, dq, dk, dv, dout, lse, delta, q, k, v, places, most(sequences, queries), sequences.longest);
+  }
 }
 
 void CudaBackend::cacheStore(const KeyValueCache& cache, const Tensor& k, const Tensor& v, const int32_t* slots,

@@ -13,12 +13,14 @@
 #include <string>
 #define KERNEL __global__
 #define DEVICE __device__ __forceinline__
+#define UNROLL _Pragma("unroll")  ///< before a loop whose counter picks registers
 #else
 #include <cmath>
 
 #include "cuda/emulator/emulator.h"
 #define KERNEL
 #define DEVICE inline
+#define UNROLL
 #endif
 
 namespace sftlab::cuda {
@@ -68,6 +70,8 @@ inline void check(cudaError_t error) {
 template <typename... Parameters, typename... Arguments>
 void launch(Stream stream, Grid grid, unsigned threads, size_t shared, void (*kernel)(Parameters...), Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  // Beyond 48 KB a kernel has to be told of it.
+  if (shared > 48 << 10) check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
   kernel<<<dim3(grid.x, grid.y, grid.z), threads, shared, stream>>>(arguments...);
   check(cudaGetLastError());
 }

@@ -221,6 +221,13 @@ uint64_t exchange(uint64_t value, unsigned lane) {
   return taken;
 }
 
+void exchangeAll(uint64_t value, uint64_t (&all)[kWarp]) {
+  const unsigned first = machine.current / kWarp * kWarp;
+  machine.fibres[machine.current].given = value;
+  warpBarrier();
+  for (unsigned lane = 0; lane < kWarp; ++lane) all[lane] = machine.fibres[first + lane].given;
+}
+
 void* sharedMemory() { return machine.shared.data(); }
 
 }  // namespace sftlab::emulator

@@ -26,6 +26,8 @@ void blockBarrier();
 void warpBarrier();
 /// What lane `lane` of this warp gave in the same call.
 uint64_t exchange(uint64_t value, unsigned lane);
+/// What all lanes of this warp gave in the same call. An address that is given may be read by the others until `warpBarrier`.
+void exchangeAll(uint64_t value, uint64_t (&all)[kWarp]);
 void* sharedMemory();
 
 extern Index thread, block, grid;
