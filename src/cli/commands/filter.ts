@@ -22,7 +22,7 @@ Conditions: text, system, user, assistant, tool, prompt, completion, label, form
             length (characters), tokens (with --model), turns, row, field.<path>
             = != < <= > >=
             problem = any or malformed, empty-completion, exact-duplicate, near-duplicate, eval-overlap,
-            label-outlier, truncated, mixed-formats, odd-encoding, role-order, conflicting-answers
+            label-outlier, truncated, mixed-formats, odd-encoding, duplicate-keys, role-order, conflicting-answers
             and, or, not, parentheses
 
 Example:    sft-lab filter data.jsonl --where 'problem != any and length < 4000' -o clean.jsonl`;

@@ -12,6 +12,7 @@ export const problemKinds = [
   'label-outlier',
   'truncated',
   'odd-encoding',
+  'duplicate-keys',
 ] as const;
 export type ProblemKind = (typeof problemKinds)[number];
 
@@ -28,6 +29,7 @@ export const problemTitles: Readonly<Record<ProblemKind, string>> = {
   'label-outlier': 'Answers outside the labels',
   truncated: 'Cut off by max_length',
   'odd-encoding': 'Odd characters',
+  'duplicate-keys': 'Keys that stand twice',
 };
 
 export function problemSeverity(kind: ProblemKind): 'error' | 'warning' | 'info' {

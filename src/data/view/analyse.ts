@@ -15,6 +15,8 @@ import { addValue, fieldNode, type SchemaField, schemaOf } from './json-scan.js'
 import { Labels } from './labels.js';
 import { NearDuplicates } from './near.js';
 import { type RowProblemKind, rowProblemKinds } from './problem-kinds.js';
+import { openRows } from './rows.js';
+import { scanSegment } from './segment.js';
 import { emptyCompletion, oddEncoding, roleOrder, textOfExample } from './text-problems.js';
 
 export interface AnalysisOptions {
@@ -96,6 +98,7 @@ export async function analyse(options: AnalysisOptions, beat: Beat): Promise<Ana
       break;
     }
   }
+  await analyser.findDuplicateKeys(beat);
   return analyser.finish(sampled);
 }
 
@@ -265,6 +268,23 @@ export class Analyser {
       report('truncated', `has ${whole} tokens: ${made.truncated} are cut off by max_length ${model.maxLength}`);
     }
     return made;
+  }
+
+  /** What parsing cannot tell any more: keys that stand twice in an object of a line of JSONL. */
+  async findDuplicateKeys(beat: Beat): Promise<void> {
+    const { path } = this.options;
+    const rows = await openRows(path);
+    await rows.close();
+    const { layout, kind } = rows;
+    if (layout?.kind !== 'jsonl' || kind.packing !== 'none') return;
+    // Of a sample not more than its own bytes, with their line ends.
+    const to = Math.min(kind.size, layout.start + 2 * (this.bytes + this.records));
+    const task = { file: path, from: 0, to, start: layout.start, spacing: kind.size + 1, check: true };
+    const { duplicateKeys } = scanSegment(task, () => beat.row(this.records));
+    for (const { row, line } of duplicateKeys.rows) {
+      const message = 'has a key twice in one object: the last one counts';
+      if (row < this.records) this.report('duplicate-keys', { row, line, message });
+    }
   }
 
   finish(sampled: boolean): Analysis {

@@ -16,14 +16,14 @@ export interface CheckResult {
   readonly badCount: number;
   /** The first thousand of each part. */
   readonly bad: readonly BadLine[];
-  readonly duplicateKeys: { readonly count: number; readonly rows: readonly number[] };
+  readonly duplicateKeys: SegmentResult['duplicateKeys'];
 }
 
 export function mergeSegments(parts: readonly SegmentResult[]): CheckResult {
   const bins = new Float64Array(lengthBins);
   const marks = new Float64Array(parts.reduce((sum, part) => sum + part.marks.length, 0));
   const bad: BadLine[] = [];
-  const twice: number[] = [];
+  const twice: { row: number; line: number }[] = [];
   let longest = { row: 0, bytes: 0 };
   let [records, lines, bytes, badCount, twiceCount, at] = [0, 0, 0, 0, 0, 0];
   for (const part of parts) {
@@ -33,7 +33,7 @@ export function mergeSegments(parts: readonly SegmentResult[]): CheckResult {
       marks[at++] = (part.marks[i + 2] ?? 0) + lines;
     }
     for (const one of part.bad) bad.push({ ...one, row: one.row + records, line: one.line + lines });
-    for (const row of part.duplicateKeys.rows) twice.push(row + records);
+    for (const { row, line } of part.duplicateKeys.rows) twice.push({ row: row + records, line: line + lines });
     for (let i = 0; i < lengthBins; i++) bins[i] = (bins[i] ?? 0) + (part.bins[i] ?? 0);
     if (part.longest.bytes > longest.bytes) longest = { row: part.longest.row + records, bytes: part.longest.bytes };
     records += part.rows;

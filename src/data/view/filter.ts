@@ -80,6 +80,7 @@ async function findProblems({ data, where }: FilterOptions, beat: Beat): Promise
     beat.row(record.place.index);
     analyser.add(record);
   }
+  if (kinds.includes('duplicate-keys')) await analyser.findDuplicateKeys(beat);
   analyser.finish(false);
   return rows;
 }

@@ -10,6 +10,7 @@ export const rowProblemKinds = [
   'truncated',
   'mixed-formats',
   'odd-encoding',
+  'duplicate-keys',
   'role-order',
   'conflicting-answers',
 ] as const;

@@ -40,7 +40,11 @@ export interface SegmentResult {
   readonly longest: { readonly row: number; readonly bytes: number };
   readonly bad: readonly BadLine[];
   readonly badCount: number;
-  readonly duplicateKeys: { readonly count: number; readonly rows: readonly number[] };
+  /** Lines with a key twice in one object. */
+  readonly duplicateKeys: {
+    readonly count: number;
+    readonly rows: readonly { readonly row: number; readonly line: number }[];
+  };
 }
 
 const newline = 0x0a;
@@ -68,7 +72,7 @@ class Segment {
   private readonly bins = new Float64Array(lengthBins);
   private readonly marks: number[] = [];
   private readonly bad: BadLine[] = [];
-  private readonly twice: number[] = [];
+  private readonly twice: { row: number; line: number }[] = [];
   private badCount = 0;
   private twiceCount = 0;
   private longest = { row: 0, bytes: 0 };
@@ -195,7 +199,7 @@ class Segment {
     if (this.scanner.line(from, to) && (utf8 || isUtf8(all.subarray(from, to)))) {
       if (this.scanner.duplicateKey) {
         this.twiceCount++;
-        if (this.twice.length < maxListed) this.twice.push(this.rows);
+        if (this.twice.length < maxListed) this.twice.push({ row: this.rows, line: this.lines + 1 });
       }
       return;
     }

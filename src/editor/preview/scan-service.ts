@@ -66,6 +66,7 @@ export class ScanService {
           }
         }
       }
+      await scan.findDuplicateKeys(task);
       scan.finish();
       return scan.figures(mask);
     } catch (error) {

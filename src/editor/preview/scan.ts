@@ -64,6 +64,11 @@ export class Scan {
     });
   }
 
+  /** Parsing has thrown these away: the lines are gone through once more, fast. */
+  async findDuplicateKeys(task: { beat(row: number): void }): Promise<void> {
+    await this.analyser.findDuplicateKeys({ row: (row) => task.beat(row), share: () => undefined });
+  }
+
   finish(): void {
     const { labels, problems } = this.analyser.finish(false);
     this.labels = labels?.slice(0, mostLabels).map(({ label, count }): [string, number] => [label, count]) ?? [];

@@ -74,6 +74,14 @@ describe('problems', () => {
     expect(analysis.problems.find(({ kind }) => kind === 'near-duplicate')?.rows[0]).toMatchObject({ other: 6 });
   });
 
+  test('keys that stand twice in an object', async () => {
+    const path = fileWith('\ufeff{"prompt":"a","completion":"b"}\n\n{"prompt":"c","completion":"d","prompt":"e"}\n');
+    const analysis = await analyse({ path, format: 'auto', evaluation: [] }, silent);
+    expect(analysis.problems).toMatchObject([{ kind: 'duplicate-keys', count: 1, rows: [{ row: 1, line: 3 }] }]);
+    const array = fileWith('[{"prompt":"c","completion":"d","prompt":"e"}]', 'x.json');
+    expect((await analyse({ path: array, format: 'auto', evaluation: [] }, silent)).problems).toEqual([]);
+  });
+
   test('answers outside the labels', async () => {
     const records = Array.from({ length: 200 }, (_, i) => ask(`review ${i} ${sentence(i)}`, i % 2 ? 'good' : 'Bad'));
     records[77] = ask('review 77', 'goood');

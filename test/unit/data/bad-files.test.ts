@@ -56,7 +56,7 @@ describe('one bad row among good ones', () => {
     const checked = mergeSegments([
       scanSegment({ file, from: 0, to: 1 << 20, start: 0, spacing: 65_536, check: true }, () => undefined),
     ]);
-    expect(checked.duplicateKeys).toEqual({ count: 1, rows: [1] });
+    expect(checked.duplicateKeys).toEqual({ count: 1, rows: [{ row: 1, line: 2 }] });
   });
 
   test('a field of ten megabytes is read', async () => {
