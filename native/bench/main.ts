@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { buildProgram } from './kit/cmake.js';
 import { makeModel } from './kit/model.js';
+import { othersShare, readTicks } from './kit/others.js';
 import { ourSide } from './kit/ours.js';
 import { peerSide, peersPython, peerVersions } from './kit/python.js';
 import { writeRecords } from './kit/records.js';
@@ -137,6 +138,7 @@ async function main(args: readonly string[]): Promise<void> {
     const bench = makeBench(quick);
     for (const trial of trials.filter(({ name }) => names.length === 0 || names.includes(name))) {
       console.log(`\n${trial.title}`);
+      const before = readTicks();
       const outcome = await trial.run(bench).catch((error: unknown) => asError(error));
       if (outcome instanceof Error) {
         // The other trials' figures are worth having all the same.
@@ -145,7 +147,14 @@ async function main(args: readonly string[]): Promise<void> {
         continue;
       }
       const date = new Date().toISOString().slice(0, 10);
-      const result = { trial: trial.name, title: trial.title, date, quick, ...outcome };
+      const result = {
+        trial: trial.name,
+        title: trial.title,
+        date,
+        quick,
+        others: othersShare(before, readTicks()),
+        ...outcome,
+      };
       const kept = results?.trials.filter((earlier) => earlier.trial !== trial.name) ?? [];
       const order = (name: string) => trials.findIndex((one) => one.name === name);
       results = {

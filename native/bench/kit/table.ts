@@ -59,12 +59,17 @@ export function markdownTable(header: readonly string[], rows: readonly (readonl
   return [line(header), rule, ...rows.map(line)].join('\n');
 }
 
+/** Figures of a busy machine say less, ratios of sides in turn a little less. */
+function busy(others: number): string {
+  return others < 0.05 ? '' : `, while other programs took ${(100 * others).toFixed(0)} % of the processors`;
+}
+
 /** One trial: title, date, setting, table, and what has to hold. */
 export function trialText(result: TrialResult, targets: Readonly<Record<string, Target>>): string {
   return [
     `### ${result.title}`,
     '',
-    `${result.date}${result.quick ? ', the quick version' : ''}: ${result.setting}.`,
+    `${result.date}${result.quick ? ', the quick version' : ''}${busy(result.others)}: ${result.setting}.`,
     ...(result.figures.length > 0 ? ['', figuresTable(result.figures, targets)] : []),
     ...(result.tables ?? []).flatMap(({ header, rows }) => ['', markdownTable(header, rows)]),
     ...(result.checks.length + result.notes.length > 0 ? [''] : []),

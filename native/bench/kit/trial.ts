@@ -27,6 +27,8 @@ export const trialResultSchema = z.object({
   title: z.string(),
   date: z.string(),
   quick: z.boolean(),
+  /** Share of the machine's time, 0 to 1, that other programs took meanwhile. */
+  others: z.number(),
   /** What was done, for a reader of the table. */
   setting: z.string(),
   figures: z.array(figureSchema),
@@ -73,5 +75,5 @@ export interface Trial {
   /** What the command line calls it. */
   readonly name: string;
   readonly title: string;
-  run(bench: Bench): Promise<Omit<TrialResult, 'trial' | 'title' | 'date' | 'quick'>>;
+  run(bench: Bench): Promise<Omit<TrialResult, 'trial' | 'title' | 'date' | 'quick' | 'others'>>;
 }

@@ -9,6 +9,7 @@ import {
   referenceShape,
   words,
 } from '../../../native/bench/kit/model.js';
+import { othersShare, ticks } from '../../../native/bench/kit/others.js';
 import { operationShares } from '../../../native/bench/kit/perf.js';
 import { parsePeerStep } from '../../../native/bench/kit/process.js';
 import { makeRecords } from '../../../native/bench/kit/records.js';
@@ -215,4 +216,12 @@ test('samples are added up by operation', () => {
     'kernel: pages, scheduling': 2.5,
     'the rest': 1,
   });
+});
+
+test('what others took of the machine is what was busy and not ours', () => {
+  const self = (own: number) => `77 (a (b) c) R ${Array.from({ length: 10 }, () => 9).join(' ')} ${own} 1 2 3 9 9`;
+  const before = ticks('cpu  100 0 0 900 0 0 0 0 0 0\ncpu0 1 1 1', self(10));
+  const after = ticks('cpu  150 10 20 970 30 0 0 20 0 0\ncpu0 1 1 1', self(50));
+  // 200 in all, 100 of them busy, 40 of those ours.
+  expect(othersShare(before, after)).toBeCloseTo(0.3);
 });
