@@ -24,6 +24,8 @@ export class VirtualList {
   private readonly spacer = element('div');
   private readonly bar = element('div', { class: 'bar', 'aria-hidden': 'true' }, this.spacer);
   private readonly made = new Map<number, HTMLElement>();
+  /** Rows to be made again when they are drawn next; until then they are seen as they are. */
+  private readonly stale = new Set<number>();
   /** The row at the top, and how many of its pixels are above. */
   private top = 0;
   private offset = 0;
@@ -68,13 +70,8 @@ export class VirtualList {
 
   /** Makes rows again: all of them, or one. */
   remake(index?: number): void {
-    if (index === undefined) {
-      for (const item of this.made.values()) item.remove();
-      this.made.clear();
-    } else {
-      this.made.get(index)?.remove();
-      this.made.delete(index);
-    }
+    if (index !== undefined) this.stale.add(index);
+    else for (const made of this.made.keys()) this.stale.add(made);
     this.ask();
   }
 
@@ -253,13 +250,15 @@ export class VirtualList {
 
   private item(index: number): HTMLElement {
     const known = this.made.get(index);
-    if (known !== undefined) return known;
+    const stale = this.stale.delete(index);
+    if (known !== undefined && !stale) return known;
     const made = this.source.make(index);
     made.setAttribute('role', 'listitem');
     made.setAttribute('aria-setsize', String(this.source.count));
     made.setAttribute('aria-posinset', String(index + 1));
     this.made.set(index, made);
-    this.items.append(made);
+    if (known === undefined) this.items.append(made);
+    else known.replaceWith(made);
     return made;
   }
 }

@@ -43,13 +43,15 @@ export interface PreviewSetting {
   /** What can be chosen, and what is. Rows are shown before it is known. */
   readonly choices: Promise<PreviewChoices>;
   readonly canTrain: boolean;
+  /** How long a record may take; 10 s where it is left out. */
+  readonly recordLimitMs?: number;
   send(message: ToPreview): void;
   note(error: unknown): void;
 }
 
 const rowsMegabytes = 1024;
 const scanMegabytes = 4096;
-const recordLimitMs = 10_000;
+const standardLimitMs = 10_000;
 
 export class PreviewSession {
   mapping: Mapping;
@@ -76,6 +78,7 @@ export class PreviewSession {
 
   constructor(private readonly setting: PreviewSetting) {
     this.mapping = setting.mapping;
+    const recordLimitMs = setting.recordLimitMs ?? standardLimitMs;
     this.rows = new PreviewClient(setting.program, 'rows', rowsMegabytes, recordLimitMs, (error) => {
       this.failed(error);
       // The next rows have a worker of their own again.
