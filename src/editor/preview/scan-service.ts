@@ -108,9 +108,8 @@ export class ScanService {
   }
 
   private async findText(finder: Finder, filter: Filter, facts: boolean, late: boolean, task: Task): Promise<void> {
-    if (this.options === undefined) throw new LabError('the data set is not open');
-    const { path, mapping } = this.options;
     const test = textTest(filter);
+    const { path, mapping } = await this.begun(task);
     const reader = new ExampleReader(mapping);
     const turn = new Turn();
     for await (const record of readRecords(path)) {
@@ -126,6 +125,16 @@ export class ScanService {
         finder.tellNow();
       }
     }
+  }
+
+  /** A page that was kept may search before the set was opened. */
+  private async begun(task: Task): Promise<ScanOptions> {
+    while (this.options === undefined) {
+      task.signal.throwIfAborted();
+      await pause(20);
+      task.beat(0);
+    }
+    return this.options;
   }
 
   /** Waits until the scan has come past the row, or to its end. */

@@ -89,7 +89,8 @@ export class PreviewSession {
       // What the scan hung on may have been the tokens; without them it is tried once more.
       if (!searching && this.scanLosses++ > 0) return;
       if (!searching) this.options = undefined;
-      void this.rescan();
+      // A search that ran away is not begun again.
+      void this.rescan(!searching);
     });
   }
 
@@ -266,7 +267,7 @@ export class PreviewSession {
   }
 
   /** Reads all again: another mapping, model or evaluation set. */
-  private async rescan(): Promise<void> {
+  private async rescan(search = true): Promise<void> {
     if (this.closed) return;
     this.scanning.abort();
     const controller = new AbortController();
@@ -281,7 +282,7 @@ export class PreviewSession {
     };
     try {
       const work = this.scan.ask('scan', { options, mask: this.mask }, { signal: controller.signal, event: show });
-      if (this.filtered) void this.find();
+      if (this.filtered && search) void this.find();
       const figures = await work;
       show(figures);
       // The mask may have changed meanwhile.
