@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cpu/cpu_backend.h"
+#include "cpu/matmul_few.h"
 #include "cpu/number.h"
 #include "cpu/thread_pool.h"
 
@@ -110,6 +111,7 @@ class CpuBackend final : public Backend {
 
   size_t currentBytes() const override { return currentBytes_; }
   size_t peakBytes() const override { return peakBytes_; }
+  int32_t passRows() const override { return kFewRows; }
 
  private:
   /// `matmul` where one side or the result is bf16.

@@ -6,7 +6,7 @@
 namespace sftlab {
 
 /// Up to so many rows of x, `matmulFew` makes x W^T. Generation never has more in one pass.
-constexpr int64_t kFewRows = 256;
+constexpr int32_t kFewRows = 256;
 
 /// Numbers that `matmulFew` wants as scratch for x (n, k).
 int64_t fewRowsScratch(int64_t rows, int64_t inner);

@@ -77,6 +77,7 @@ class CudaBackend final : public Backend {
 
   size_t currentBytes() const override { return currentBytes_; }
   size_t peakBytes() const override { return peakBytes_; }
+  int32_t passRows() const override { return 4096; }
 
  private:
   /// Memory for one operation; the next one may overwrite it.

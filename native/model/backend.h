@@ -186,6 +186,8 @@ class Backend {
   // ---- facts ------------------------------------------------------------------------------------------------------
   virtual size_t currentBytes() const = 0;
   virtual size_t peakBytes() const = 0;
+  /// Tokens that one pass of generation takes at most. On the CPU a row's numbers do not depend on the others up to so many.
+  virtual int32_t passRows() const { return 256; }
 };
 
 }  // namespace sftlab

@@ -1,5 +1,5 @@
 // Generation with a cache of keys and values. The scheduler says what a pass computes; every pass, of prompts and of single tokens alike,
-// takes the same way: rows are written into the cache and read it. Passes are so small that the backend's products of few rows serve
+// takes the same way: rows are written into the cache and read it. On the CPU passes are so small that its products of few rows serve
 // them (cpu/matmul_few.h), and so a row's numbers do not depend on what else is in its pass: the same prompt gets the same answer, bit
 // for bit, alone or among others, in whatever order, its prompt in one part or in several, its beginning computed or copied.
 
@@ -16,7 +16,6 @@ namespace sftlab {
 namespace {
 
 constexpr int32_t kSlots = 64;
-constexpr int32_t kPassRows = 256;  ///< that products of few rows take
 
 }  // namespace
 
@@ -75,7 +74,7 @@ std::vector<Generated> Decoder::generate(const std::vector<std::vector<int32_t>>
   growRope(capacity);
   const int32_t most = options.batch > 0 ? options.batch : kSlots;
   const KvCache cache(backend_, config_, static_cast<int32_t>(std::min(static_cast<size_t>(most), prompts.size())), capacity);
-  const int32_t rows = options.passTokens > 0 ? std::min(options.passTokens, kPassRows) : kPassRows;
+  const int32_t rows = options.passTokens > 0 ? std::min(options.passTokens, backend_->passRows()) : backend_->passRows();
   Scheduler scheduler(prompts, options, {cache.slots(), capacity, std::max(rows, cache.slots())});
   PassPlan plan;
   Drawn drawn;
