@@ -61,6 +61,7 @@ export class App {
       filter: (patch) => this.filter(patch),
       reveal: (row) => this.jump(row),
       evaluation: (evaluation) => this.send({ type: 'evaluation', evaluation }),
+      scan: (on) => this.send(on ? { type: 'scan' } : { type: 'stop', what: 'scan' }),
     });
     const store = this.store;
     this.list = new VirtualList({
@@ -160,7 +161,7 @@ export class App {
   }
 
   stop(): void {
-    this.send({ type: 'cancel' });
+    this.send({ type: 'stop', what: 'search' });
   }
 
   toggleFields(): void {

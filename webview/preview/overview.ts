@@ -13,6 +13,8 @@ export interface OverviewOwner {
   filter(patch: Partial<Filter>): void;
   reveal(row: number): void;
   evaluation(path: string): void;
+  /** Reads the whole set, or no more of it. */
+  scan(on: boolean): void;
 }
 
 const signs = { error: '●', warning: '▲', info: '◆' } as const;
@@ -28,15 +30,19 @@ export class Overview {
   private readonly problems = element('section', { class: 'problems' });
   private readonly evaluation: Select;
   private readonly open = new Set<string>();
+  private readonly reading: HTMLElement;
+  private readonly stop: HTMLButtonElement;
+  private stopped = false;
 
   constructor(private readonly owner: OverviewOwner) {
     this.histogram = new Histogram((from, to) => owner.filter({ minTokens: from, maxTokens: to }));
     this.evaluation = new Select('Evaluation set', (path) => owner.evaluation(path));
+    this.stop = element('button', { class: 'plain', type: 'button', onclick: () => this.toggle() });
+    this.reading = element('div', { class: 'line' }, this.state, element('span', { class: 'spacer' }), this.stop);
     this.root = element(
       'aside',
       { class: 'overview', 'aria-label': 'Overview' },
-      this.state,
-      this.progress,
+      element('div', {}, this.reading, this.progress),
       this.tiles,
       element('section', {}, this.lengthTitle, this.histogram.root),
       this.problems,
@@ -57,16 +63,24 @@ export class Overview {
   }
 
   render(figures: Figures, maxLength: number, filter: Filter): void {
-    this.progress.hidden = figures.done;
+    this.progress.hidden = figures.done || this.stopped;
     this.progress.value = figures.share;
     const percent = Math.floor(100 * figures.share);
-    this.state.textContent = figures.done ? '' : `Sampled: the first ${percent} % of the file so far`;
-    this.state.hidden = figures.done;
+    this.state.textContent = `Sampled: the first ${percent} % of the file${this.stopped ? '' : ' so far'}`;
+    this.stop.textContent = this.stopped ? 'Read all' : 'Stop';
+    this.reading.hidden = figures.done;
     this.renderTiles(figures);
     this.lengthTitle.textContent = figures.hasTokens ? 'Tokens of a record' : 'Characters of a record';
     this.histogram.show(figures, maxLength);
     this.renderProblems(figures, filter);
     this.renderLabels(figures, filter);
+  }
+
+  private toggle(): void {
+    this.stopped = !this.stopped;
+    this.stop.textContent = this.stopped ? 'Read all' : 'Stop';
+    this.progress.hidden = this.stopped;
+    this.owner.scan(!this.stopped);
   }
 
   private renderTiles(figures: Figures): void {

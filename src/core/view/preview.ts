@@ -187,7 +187,9 @@ export const fromPreview = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('openLine'), line: count }),
   z.strictObject({ type: z.literal('copy'), row: count }),
   z.strictObject({ type: z.literal('reload') }),
-  z.strictObject({ type: z.literal('cancel') }),
+  /** Ends a search, or the reading of the whole set. */
+  z.strictObject({ type: z.literal('stop'), what: z.enum(['search', 'scan']) }),
+  z.strictObject({ type: z.literal('scan') }),
 ]);
 export type FromPreview = z.infer<typeof fromPreview>;
 

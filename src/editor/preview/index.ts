@@ -7,7 +7,7 @@
 
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import * as vscode from 'vscode';
 import type { Register } from '../services.js';
 import { webviewOptions } from '../webview.js';
@@ -18,6 +18,7 @@ const viewType = 'sft-lab.preview';
 /** Text files open as text unless a person chooses; a priority belongs to a whole view type, so that they have one of their own. */
 const textViewType = 'sft-lab.previewText';
 const folderViewType = 'sft-lab.previewFolder';
+const mostArrowFiles = 2000;
 
 export const register: Register = (context, services) => {
   const home: PreviewHome = { context, services };
@@ -35,6 +36,7 @@ export const register: Register = (context, services) => {
     ),
     vscode.commands.registerCommand('sft-lab.preview', (uri?: unknown) => preview(uri, home)),
     new RawEditors(services),
+    watchArrowFolders(),
   );
 };
 
@@ -76,4 +78,17 @@ function viewTypeOf({ path }: vscode.Uri): string {
 function dataSetOf(uri: vscode.Uri): vscode.Uri {
   const folder = vscode.Uri.joinPath(uri, '..');
   return uri.path.endsWith('.arrow') && existsSync(join(folder.fsPath, 'state.json')) ? folder : uri;
+}
+
+/** Tells the explorer's menu which folders hold Arrow files. */
+function watchArrowFolders(): vscode.Disposable {
+  const find = async (): Promise<void> => {
+    const files = await vscode.workspace.findFiles('**/*.arrow', '{**/node_modules/**,**/.git/**}', mostArrowFiles);
+    const folders = Object.fromEntries(files.map(({ fsPath }) => [dirname(fsPath), true]));
+    await vscode.commands.executeCommand('setContext', 'sft-lab.arrowFolders', folders);
+  };
+  const watcher = vscode.workspace.createFileSystemWatcher('**/*.arrow', false, true, false);
+  const again = (): void => void find();
+  again();
+  return vscode.Disposable.from(watcher, watcher.onDidCreate(again), watcher.onDidDelete(again));
 }

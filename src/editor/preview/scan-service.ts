@@ -142,8 +142,12 @@ export class ScanService {
     for (;;) {
       task.signal.throwIfAborted();
       const { scan } = this;
-      if (this.failure !== undefined) throw this.failure;
       if (scan !== undefined && (scan.done || (!end && row < scan.table.count))) return scan;
+      if (this.failure !== undefined) {
+        throw new LabError(
+          'Only a part of the set was read. Read all of it to choose by length, turns, label or problem.',
+        );
+      }
       await pause(20);
       task.beat(row);
     }

@@ -158,8 +158,11 @@ export class PreviewSession {
       case 'mask':
         await this.setMask({ lossOn: message.lossOn, maxLength: message.maxLength });
         return true;
-      case 'cancel':
-        this.finding.abort();
+      case 'stop':
+        (message.what === 'search' ? this.finding : this.scanning).abort();
+        return true;
+      case 'scan':
+        await this.rescan();
         return true;
       default:
         return false;
