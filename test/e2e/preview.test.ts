@@ -1,0 +1,192 @@
+/** The data set preview in the editor: every kind of file, views and mask, find and save, problems, a million rows, raw text. */
+
+import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Frame, Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
+import { fillWithExamples, useLab } from './harness/lab.js';
+import { root } from './harness/server.js';
+
+const tables = join(root, 'test', 'fixtures', 'tables');
+const opened = ['flat.xlsx', 'flat.parquet', 'flat.jsonl.gz', 'flat.jsonl.zst', 'file.arrow'];
+const many = 1_000_000;
+
+function fill(folder: string): void {
+  fillWithExamples(folder);
+  for (const name of ['flat.csv', ...opened]) cpSync(join(tables, name), join(folder, name));
+  cpSync(join(tables, 'datasets'), join(folder, 'saved'), { recursive: true });
+  const lines = Array.from({ length: 60 }, (_, i) =>
+    JSON.stringify({ prompt: `question ${i}`, completion: `answer ${i}` }),
+  );
+  lines[3] = '{"prompt": "broken';
+  lines[5] = JSON.stringify({ prompt: '<script>alert(1)</script>\u202e\u001b[31m', completion: '' });
+  lines[9] = lines[8] ?? '';
+  writeFileSync(join(folder, 'bad.jsonl'), `${lines.join('\n')}\n`);
+  writeFileSync(join(folder, 'asked.jsonl'), `${JSON.stringify({ ask: 'Why?', say: 'So.' })}\n`);
+  writeFileSync(join(folder, 'other.jsonl'), '{"a": 1}\n{"b": 2}\n');
+  const rows = Array.from({ length: many }, (_, i) => `{"prompt":"p${i}","completion":"c"}`);
+  writeFileSync(join(folder, 'million.jsonl'), `${rows.join('\n')}\n`);
+}
+
+const lab = useLab({ fill });
+
+async function preview(name: string): Promise<Frame> {
+  await lab().showView('Explorer');
+  await lab().menu(lab().file(name), 'Preview Data Set');
+  return shown(name);
+}
+
+async function shown(name: string): Promise<Frame> {
+  const frame = await lab().webview(`Preview ${name}`);
+  await frame.locator('.row:not(.waiting)').first().waitFor();
+  return frame;
+}
+
+const button = (frame: Frame, name: string) => frame.getByRole('button', { name, exact: true });
+
+/** Makes room, as a person at a small screen would. */
+async function sideBarAway(page: Page): Promise<void> {
+  const width = page.viewportSize()?.width ?? 0;
+  const there = await page.locator('.part.sidebar').isVisible();
+  if (there === width < 1000) await page.keyboard.press('Control+b');
+}
+
+describe('the preview', () => {
+  it('opens each kind of file, and a folder of Arrow files', async () => {
+    for (const name of opened) {
+      await lab().openFile(name);
+      const frame = await shown(name);
+      await frame.locator('.content').filter({ hasText: /\w/ }).first().waitFor();
+      await lab().command('View: Close Editor');
+    }
+    const csv = await preview('flat.csv');
+    await csv.getByText('57 records').waitFor();
+    const folder = await preview('saved');
+    await folder.getByText('518 records').waitFor();
+  });
+
+  it('shows conversations, tokens and raw records, and masks at once', async () => {
+    const frame = await preview('tickets.train.jsonl');
+    await frame.locator('.message.assistant').first().waitFor();
+    await frame.getByText('3,000 records').waitFor();
+    await frame.locator('.overview progress').waitFor({ state: 'hidden', timeout: 60_000 });
+    await lab().shoot('preview-chat', sideBarAway);
+    await button(frame, 'Raw').click();
+    await frame.locator('pre.raw').first().waitFor();
+    await button(frame, 'Tokens').click();
+    const first = frame.locator('.row').first();
+    await first.locator('.token.loss').first().waitFor();
+    expect((await first.locator('.token.loss').allTextContents()).join('')).toBe('shipping<|im_end|>');
+    await lab().shoot('preview-tokens', sideBarAway);
+    await button(frame, 'All').click();
+    await expect.poll(() => first.locator('.token.loss').count()).toBeGreaterThan(20);
+    await frame.locator('input.length').fill('20');
+    await first.locator('.cut-mark').waitFor();
+    expect(await first.locator('.token:not(.cut)').count()).toBe(20);
+    await first.locator('.token').nth(4).hover();
+    await frame
+      .locator('.tip')
+      .getByText(/^id \d+$/)
+      .waitFor();
+    await frame.locator('.problems').getByText('Cut off by max_length').waitFor();
+    await lab().shootOnce('preview-cut');
+    await button(frame, 'Completion').click();
+  });
+
+  it('reads the fields that a person names, and keeps them for Fine-tune', async () => {
+    const frame = await preview('asked.jsonl');
+    await frame
+      .locator('.row.bad')
+      .getByText(/no known format/)
+      .waitFor();
+    await button(frame, 'Fields…').click();
+    await frame.getByLabel('Format', { exact: true }).selectOption('custom');
+    await frame.getByLabel('Prompt', { exact: true }).selectOption('ask');
+    await frame.getByLabel('Completion', { exact: true }).selectOption('say');
+    await frame.locator('.message.assistant').getByText('So.').waitFor();
+    const kept = lab().path('.sft/datasets.json');
+    await expect
+      .poll(() => (existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) : undefined))
+      .toEqual({ 'asked.jsonl': { format: 'custom', fields: { prompt: 'ask', completion: 'say' } } });
+  });
+
+  it('finds, filters and saves as a new data set', async () => {
+    const frame = await preview('bad.jsonl');
+    await frame.getByText('60 records').waitFor();
+    await frame.getByLabel('Find in records').fill('QUESTION 1');
+    await frame.getByText('11 records of 60').waitFor();
+    await lab().shootOnce('preview-find');
+    await button(frame, 'Save view…').click();
+    await lab().answer(lab().path('ones.jsonl'));
+    await expect.poll(() => existsSync(lab().path('ones.jsonl')), { timeout: 20_000 }).toBe(true);
+    expect(readFileSync(lab().path('ones.jsonl'), 'utf8').trim().split('\n')).toHaveLength(11);
+    await button(frame, 'Use a regular expression').click();
+    await frame.getByLabel('Find in records').fill('question (');
+    await frame.getByText(/Not a regular expression/).waitFor();
+    await button(frame, 'Show all').click();
+    await frame.getByText('60 records').waitFor();
+  });
+
+  it('lists problems, each a click from its rows, and shows hostile text as text', async () => {
+    const frame = await preview('bad.jsonl');
+    const problems = frame.locator('.problems .entry');
+    await problems.filter({ hasText: 'Exact duplicates' }).waitFor();
+    await problems.filter({ hasText: 'Malformed records' }).click();
+    await frame
+      .locator('.row.bad')
+      .getByText(/not valid JSON/)
+      .waitFor();
+    await problems.filter({ hasText: 'Empty completions' }).click();
+    await frame.locator('.message.user').getByText('<script>alert(1)</script>').waitFor();
+    await frame.locator('.unseen').filter({ hasText: 'RLO' }).waitFor();
+    await lab().shoot('preview-problems', sideBarAway);
+    await button(frame, 'Show all').click();
+  });
+
+  it('scrolls a million rows without a blank frame of 100 ms, and jumps to any', async () => {
+    const frame = await preview('million.jsonl');
+    await frame.getByText('1,000,000 records').waitFor();
+    // As text: it runs in the page, whose types are not ours. Blank: nothing but rows that have not come yet.
+    const worst: unknown = await frame.evaluate(`(async () => {
+      const rows = document.querySelector('.rows');
+      const bar = document.querySelector('.bar');
+      let worst = 0;
+      let since = 0;
+      for (let i = 0; i < 300; i++) {
+        if (i < 150) rows.dispatchEvent(new WheelEvent('wheel', { deltaY: 250, bubbles: true, cancelable: true }));
+        else if (i % 10 === 0) bar.scrollTop = (bar.scrollHeight * (i - 149)) / 152;
+        await new Promise(requestAnimationFrame);
+        const box = rows.getBoundingClientRect();
+        const seen = [...rows.querySelectorAll('.row')].filter((row) => {
+          const place = row.getBoundingClientRect();
+          return place.bottom > box.top && place.top < box.bottom;
+        });
+        const now = performance.now();
+        if (seen.some((row) => !row.classList.contains('waiting'))) since = 0;
+        else since ||= now;
+        if (since > 0) worst = Math.max(worst, now - since);
+      }
+      return worst;
+    })()`);
+    console.log(`longest blank while scrolling: ${Math.round(Number(worst))} ms`);
+    expect(Number(worst)).toBeLessThan(100);
+    await frame.getByLabel('Go to row').fill('777777');
+    await frame.getByLabel('Go to row').press('Enter');
+    await frame.locator('.message.user').getByText('p777776', { exact: true }).waitFor();
+  });
+});
+
+describe('the text editor', () => {
+  it('marks the lines of data sets, and of nothing else', async () => {
+    await lab().openFile('bad.jsonl');
+    await lab().page.locator('.codelens-decoration').getByText('Preview').waitFor();
+    await lab().command('Problems: Focus on Problems View');
+    await lab()
+      .page.locator('.markers-panel')
+      .getByText(/not valid JSON/)
+      .waitFor();
+    await lab().shootOnce('preview-raw-editor');
+    await lab().openFile('other.jsonl');
+    await expect.poll(() => lab().page.locator('.codelens-decoration').getByText('Preview').count()).toBe(0);
+  });
+});
