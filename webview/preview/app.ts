@@ -39,6 +39,8 @@ export class App {
   private wanted: number | undefined;
   private readonly tellMask = debounced(() => {
     this.send({ type: 'mask', lossOn: this.state.lossOn, maxLength: this.state.maxLength });
+    // What is cut off depends on it.
+    if (this.state.filter.problem === 'truncated') this.renew();
   }, 120);
   private readonly keepTop = debounced(() => this.keep(), 400);
   private readonly mark = oncePerFrame(() => this.highlight());
@@ -233,6 +235,8 @@ export class App {
     const other = (key: 'model' | 'template' | 'maskSource' | 'modelProblem'): boolean => before?.[key] !== set[key];
     if (before !== undefined && (other('model') || other('template') || other('maskSource') || other('modelProblem'))) {
       this.store.clearTokens();
+      // Lengths are others now, and so may be the rows that were chosen by them.
+      if (this.counted.searched !== null) this.renew();
     }
     if (before?.detected !== set.detected || JSON.stringify(before?.mapping) !== JSON.stringify(set.mapping)) {
       this.store.clear();

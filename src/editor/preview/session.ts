@@ -299,8 +299,6 @@ export class PreviewSession {
     this.mask = mask;
     const figures = await this.scan.ask('figures', mask);
     if (figures !== null) this.setting.send({ type: 'figures', figures });
-    // What is cut off depends on it.
-    if (this.filter.problem === 'truncated') await this.find();
   }
 
   private async show(version: number, filter: Filter): Promise<void> {

@@ -85,7 +85,7 @@ export class RowTable {
           sums.truncated++;
           if (sums.firstTruncated.length < 10) sums.firstTruncated.push(row);
         }
-        sums.loss += countLoss(this.runs.subarray(from, end), lossOn, maxLength);
+        sums.loss += countLoss(this.runs, lossOn, maxLength, from, end);
       }
       from = end;
     }
