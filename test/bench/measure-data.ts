@@ -31,6 +31,7 @@ function warm(file: string): void {
   while (readSync(fd, buffer) > 0);
 }
 
+warm(jsonl);
 let peak = 0;
 const idle = (() => {
   globalThis.gc?.();
@@ -40,11 +41,9 @@ const watch = setInterval(() => {
   peak = Math.max(peak, process.memoryUsage.rss());
 }, 10);
 
-warm(jsonl);
 const view = await openDataView(jsonl);
 say('first 100 rows of the JSONL, the view being open', ms((await timed(() => view.rows(0, 100)))[1]), '≤ 50 ms');
-const [records] = await timed(() => view.index());
-say(`index of ${records} lines`, ms(await best(5, () => view.index())), '≤ 200 ms');
+const [records, firstIndex] = await timed(() => view.index());
 const random = (bound: number): number => Math.floor(Math.random() * bound);
 const rowTimes: number[] = [];
 for (let i = 0; i < 2000; i++) rowTimes.push((await timed(() => view.rows(random(records), 1)))[1]);
@@ -53,6 +52,9 @@ const screenTimes: number[] = [];
 for (let i = 0; i < 300; i++) screenTimes.push((await timed(() => view.rows(random(records), 50)))[1]);
 say('a screen of 50 rows anywhere, slowest', ms(quantile(screenTimes, 1)), '≤ 100 ms');
 say('memory over idle: opened, indexed, read', `${Math.round((peak - idle) / 1e6)} MB`, '≤ 64 MB');
+// Making the index again and again would be counted as memory of the preview above: a worker's is given back late.
+const index = Math.min(firstIndex, await best(5, () => view.index()));
+say(`index of ${records} lines`, ms(index), '≤ 200 ms');
 const [checked, checkTime] = await timed(() => view.check());
 say(
   `every line checked, fields, lengths (${checked?.badCount} bad)`,

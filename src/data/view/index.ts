@@ -135,7 +135,7 @@ class ViewClient {
   constructor(path: string) {
     this.worker = new Worker(workerUrl('data-worker.js'), {
       workerData: { view: path },
-      resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes, maxYoungGenerationSizeMb: 8 },
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes, maxYoungGenerationSizeMb: 4 },
     });
     this.worker.on('message', (reply: ViewReply) => this.receive(reply));
     this.worker.on('error', (error) => this.fail(error));

@@ -35,7 +35,10 @@ export function runJob<K extends JobKind>(
     const worker = new Worker(workerUrl(kind === 'segment' ? 'data-scan.js' : 'data-worker.js'), {
       workerData: { job: { kind, task }, progress },
       // A small young generation: most of a worker's memory would be that.
-      resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes, maxYoungGenerationSizeMb: 16 },
+      resourceLimits: {
+        maxOldGenerationSizeMb: maxHeapMegabytes,
+        maxYoungGenerationSizeMb: kind === 'segment' ? 2 : 16,
+      },
     });
     let lastBeat = 0;
     let lastMove = performance.now();
