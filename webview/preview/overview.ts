@@ -38,11 +38,16 @@ export class Overview {
     this.histogram = new Histogram((from, to) => owner.filter({ minTokens: from, maxTokens: to }));
     this.evaluation = new Select('Evaluation set', (path) => owner.evaluation(path));
     this.stop = element('button', { class: 'plain', type: 'button', onclick: () => this.toggle() });
-    this.reading = element('div', { class: 'line' }, this.state, element('span', { class: 'spacer' }), this.stop);
+    this.reading = element(
+      'div',
+      {},
+      element('div', { class: 'line' }, this.state, element('span', { class: 'spacer' }), this.stop),
+      this.progress,
+    );
     this.root = element(
       'aside',
       { class: 'overview', 'aria-label': 'Overview' },
-      element('div', {}, this.reading, this.progress),
+      this.reading,
       this.tiles,
       element('section', {}, this.lengthTitle, this.histogram.root),
       this.problems,

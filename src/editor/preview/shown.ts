@@ -10,7 +10,7 @@ import type { ExampleTokenizer } from '../../data/text/examples.js';
 import { allTokens } from './source.js';
 
 /** Characters of a row in a list, and of one that was opened. */
-const listedCharacters = 3000;
+const listedCharacters = 1600;
 const wholeCharacters = 400_000;
 const listedTokens = 600;
 const wholeTokens = 20_000;
