@@ -60,7 +60,11 @@ async function makeSession(webview: vscode.Webview, uri: vscode.Uri, home: Previ
     folder: root === undefined ? folder : join(basename(root), relative(root, folder)),
     program: join(context.extensionPath, 'dist', 'preview-worker.js'),
     mapping: mapping.parse({ format, ...fields }),
-    choices: findChoices(path, context),
+    // Without a list of models there is still one.
+    choices: findChoices(path, context).catch((error: unknown): PreviewChoices => {
+      services.output.error(String(error));
+      return { models: [], model: starterName, evaluations: [], evaluation: '' };
+    }),
     canTrain: vscode.workspace.isTrusted,
     send: (message) => void webview.postMessage(message),
     note: (error) => services.output.error(error instanceof Error ? error : String(error)),
