@@ -2,15 +2,25 @@
  * One leaf column of a row group, page by page. hyparquet decodes whole column chunks, which for the one-gigabyte row groups that some
  * writers make would take gigabytes; here its page decoder is driven so that only the pages of the rows asked for are in memory.
  *
- * Where records repeat (lists), a page may begin in the middle of a record (data pages of version 1). Reading that begins at such a
- * page gives the values of that record to a dummy, which is thrown away: the record itself is read from the page before.
+ * Of a page the levels are decoded whole, and values put together for the records asked for alone: a page of roles may hold those of
+ * fifty thousand conversations. Where records repeat (lists), a page may begin in the middle of a record (data pages of version 1).
  */
 
 import type { FileHandle } from 'node:fs/promises';
+import { assembleLists } from 'hyparquet/src/assemble.js';
 import { parquetHeader, readPage } from 'hyparquet/src/column.js';
-import { convert } from 'hyparquet/src/convert.js';
+import { convert, convertWithDictionary } from 'hyparquet/src/convert.js';
+import { decompressPage, readDataPage, readDataPageV2 } from 'hyparquet/src/datapage.js';
 import { readOffsetIndex } from 'hyparquet/src/indexes.js';
-import type { ColumnChunk, ColumnDecoder, ColumnMetaData, DecodedArray, PageHeader } from 'hyparquet/src/types.js';
+import { getMaxDefinitionLevel } from 'hyparquet/src/schema.js';
+import type {
+  ColumnChunk,
+  ColumnDecoder,
+  ColumnMetaData,
+  DecodedArray,
+  Encoding,
+  PageHeader,
+} from 'hyparquet/src/types.js';
 
 const maxPageBytes = 512 * 1024 * 1024;
 const maxPageValues = 1 << 24;
@@ -29,19 +39,44 @@ interface Page {
   readonly next: number;
 }
 
+/** A page with its levels, and its values as they are stored. */
+interface DecodedPage {
+  readonly place: PagePlace;
+  /** Where the page after it is. */
+  readonly next: number;
+  readonly encoding: Encoding;
+  /** Empty where nothing repeats, and where nothing is missing. */
+  readonly repetition: readonly number[];
+  readonly definition: readonly number[];
+  readonly values: DecodedArray;
+  readonly levels: number;
+  /** Records that begin in it, and at which level each one does; undefined where level and record are the same. */
+  readonly rows: number;
+  readonly starts: Int32Array | undefined;
+}
+
+/** Levels `from` to `to` of a page. */
+interface Slice {
+  readonly page: DecodedPage;
+  readonly from: number;
+  readonly to: number;
+}
+
+const heldPages = 2;
+
 export class LeafColumn {
   private readonly start: number;
   private readonly end: number;
   private readonly repeated: boolean;
-  /** Data pages met so far, from the first on. */
-  private pages: PagePlace[] = [];
+  private readonly maxDefinition: number;
+  /** Data pages known, from the first on. */
+  private places: PagePlace[] = [];
+  /** Where the first page that is not known begins, and the records before it. */
+  private ahead: PagePlace;
   private indexed = false;
   private dictionary: DecodedArray | undefined;
   private dictionaryRead = false;
-  /** Decoded records `held[0]` = number `first`, up to where the page at `next` begins. */
-  private held: unknown[] = [];
-  private first = 0;
-  private next: number;
+  private held: DecodedPage[] = [];
 
   constructor(
     private readonly file: FileHandle,
@@ -57,57 +92,147 @@ export class LeafColumn {
       Number.isSafeInteger(this.start) && this.start >= 4 && this.end >= this.start && this.end <= fileSize;
     if (!inside) throw new Error(`the column ${decoder.pathInSchema.join('.')} is not all in the file`);
     this.repeated = decoder.schemaPath.some(({ element }) => element.repetition_type === 'REPEATED');
-    this.next = this.start;
+    this.maxDefinition = getMaxDefinitionLevel(decoder.schemaPath);
+    this.ahead = { offset: this.start, row: 0 };
   }
 
   /** Records `from` to `from + count`, with values inside lists as nested arrays; fewer at the end. */
-  async rows(from: number, count: number): Promise<unknown[]> {
-    if (from < this.first || from > this.first + this.held.length) await this.seek(from);
-    // One more record has to have begun, or the chunk to have ended, for the last one to be whole.
-    const wanted = from + count + (this.repeated ? 1 : 0);
-    while (this.first + this.held.length < wanted && this.next < this.end) {
-      this.drop(from);
-      await this.readNext(from);
-    }
-    this.drop(from);
-    return this.held.slice(0, count).map(copy);
-  }
-
-  /** Forgets records before `from`, but for the last, which may go on. */
-  private drop(from: number): void {
-    const ready = Math.min(from - this.first, this.held.length - (this.repeated ? 1 : 0));
-    if (ready <= 0) return;
-    this.held.splice(0, ready);
-    this.first += ready;
-  }
-
-  /** Goes to the page that the record `from` begins in, as far as pages are known. */
-  private async seek(from: number): Promise<void> {
+  async rows(from: number, count: number): Promise<DecodedArray> {
     if (!this.indexed) await this.readIndex();
+    while (this.ahead.row <= from && (await this.discover()));
+    let at = this.placeOf(from);
+    const slices: Slice[] = [];
+    let left = count;
+    let record = from;
+    while (left > 0 && at >= 0) {
+      const page = await this.page(at);
+      if (page === undefined) break;
+      const first = record - page.place.row;
+      const take = Math.min(left, page.rows - first);
+      if (take > 0) {
+        slices.push({ page, from: levelOf(page, first), to: levelOf(page, first + take) });
+        record += take;
+        left -= take;
+      }
+      at++;
+      // What the last record goes on with in the pages after.
+      while (this.repeated && record === page.place.row + page.rows) {
+        const more = await this.page(at);
+        const to = more === undefined ? 0 : levelOf(more, 0);
+        if (more === undefined || to === 0) break;
+        slices.push({ page: more, from: 0, to });
+        if (more.rows > 0) break;
+        at++;
+      }
+    }
+    return this.assemble(slices);
+  }
+
+  /** The last page that begins with no more than so many records before it. */
+  private placeOf(row: number): number {
     let low = 0;
-    let high = this.pages.length;
+    let high = this.places.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.pages[middle]?.row ?? 0) <= from) low = middle + 1;
+      if ((this.places[middle]?.row ?? 0) <= row) low = middle + 1;
       else high = middle;
     }
-    const page = this.pages[low - 1];
-    const ahead = this.first + this.held.length;
-    // Going on from here is shorter when the page is not known yet.
-    if (low === this.pages.length && from >= this.first && page !== undefined && ahead >= page.row) return;
-    if (page === undefined) {
-      this.next = this.start;
-      this.first = 0;
-      this.held = [];
-      return;
+    return low - 1;
+  }
+
+  private assemble(slices: readonly Slice[]): DecodedArray {
+    const repetition: number[] = [];
+    const definition: number[] = [];
+    const missing = slices.some(({ page }) => page.definition.length > 0);
+    const parts: DecodedArray[] = [];
+    for (const { page, from, to } of slices) {
+      if (page.repetition.length > 0) for (let i = from; i < to; i++) repetition.push(page.repetition[i] ?? 0);
+      else if (this.repeated) for (let i = from; i < to; i++) repetition.push(0);
+      if (missing) for (let i = from; i < to; i++) definition.push(page.definition[i] ?? this.maxDefinition);
+      const values = page.values.slice(this.valuesBefore(page, from), this.valuesBefore(page, to));
+      parts.push(convertWithDictionary(values, this.dictionary, page.encoding, this.decoder));
     }
-    this.next = page.offset;
-    this.first = page.row;
-    this.held = [];
-    if (this.repeated && page.row > 0) {
-      this.first--;
-      this.held.push(nested(this.decoder.schemaPath.length));
+    const values = parts.length === 1 && parts[0] !== undefined ? parts[0] : parts.flatMap((part) => Array.from(part));
+    return assembleLists([], definition, repetition, values, this.decoder.schemaPath);
+  }
+
+  private valuesBefore(page: DecodedPage, level: number): number {
+    if (page.definition.length === 0) return level;
+    let count = 0;
+    for (let i = 0; i < level; i++) if (page.definition[i] === this.maxDefinition) count++;
+    return count;
+  }
+
+  /** Finds the next page that is not known; false at the end. */
+  private async discover(): Promise<boolean> {
+    const { offset, row } = this.ahead;
+    if (offset >= this.end) return false;
+    const { header, next } = await this.header(offset);
+    if (header.type === 'DICTIONARY_PAGE') {
+      this.ahead = { offset: next, row };
+      return true;
     }
+    const place = { offset, row };
+    const values = header.data_page_header?.num_values;
+    const told = header.data_page_header_v2?.num_rows ?? (this.repeated ? undefined : values);
+    const rows = told ?? (await this.decode(place)).rows;
+    this.places.push(place);
+    this.ahead = { offset: next, row: row + rows };
+    return true;
+  }
+
+  /** A page by its number, decoded; undefined after the last. */
+  private async page(number: number): Promise<DecodedPage | undefined> {
+    while (number >= this.places.length && (await this.discover()));
+    const place = this.places[number];
+    return place === undefined ? undefined : this.decode(place);
+  }
+
+  private async decode(place: PagePlace): Promise<DecodedPage> {
+    const known = this.held.find((page) => page.place.offset === place.offset);
+    if (known !== undefined) return known;
+    if (!this.dictionaryRead && this.start < place.offset) await this.readDictionary();
+    const found = await this.header(place.offset);
+    const { header } = found;
+    const bytes = await this.pageBytes(found);
+    const one = header.data_page_header;
+    const two = header.data_page_header_v2;
+    let decoded: ReturnType<typeof readDataPage>;
+    if (one !== undefined) {
+      const { codec, compressors } = this.decoder;
+      decoded = readDataPage(
+        decompressPage(bytes, header.uncompressed_page_size, codec, compressors),
+        one,
+        this.decoder,
+      );
+    } else if (two !== undefined) decoded = readDataPageV2(bytes, header, this.decoder);
+    else throw new Error(`the page at byte ${place.offset} is none of data`);
+    const { repetitionLevels: repetition, definitionLevels: definition = [], dataPage: values } = decoded;
+    const levels = (one ?? two)?.num_values ?? 0;
+    const starts = repetition.length === 0 ? undefined : startsOf(repetition, levels);
+    const page: DecodedPage = {
+      place,
+      next: found.next,
+      encoding: (one ?? two)?.encoding ?? 'PLAIN',
+      repetition,
+      definition,
+      values,
+      levels,
+      rows: starts?.length ?? levels,
+      starts,
+    };
+    this.held = [...this.held.slice(1 - heldPages), page];
+    return page;
+  }
+
+  private async readDictionary(): Promise<void> {
+    this.dictionaryRead = true;
+    const page = await this.header(this.start);
+    if (page.header.type !== 'DICTIONARY_PAGE') return;
+    const bytes = await this.pageBytes(page);
+    const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset: 0 };
+    const values = readPage(reader, page.header, this.decoder, undefined, undefined, 0).data ?? [];
+    this.dictionary = convert(values, this.decoder);
   }
 
   /** Where all pages begin, from the index that newer writers put beside the footer. */
@@ -130,50 +255,10 @@ export class LeafColumn {
       ({ offset: at, row }, i) =>
         at >= this.start && at < this.end && row >= 0 && (i === 0 ? row === 0 : row >= (places[i - 1]?.row ?? 0)),
     );
-    if (good && places.length > 0) this.pages = places;
-  }
-
-  /** Decodes the next page; one that ends before the record `from` is only passed by. */
-  private async readNext(from: number): Promise<void> {
-    const page = await this.header(this.next);
-    const { header } = page;
-    if (header.type === 'DICTIONARY_PAGE') {
-      if (!this.dictionaryRead)
-        this.dictionary = convert(this.decode(await this.pageBytes(page), header, undefined), this.decoder);
-      this.dictionaryRead = true;
-      this.next = page.next;
-      return;
-    }
-    const values = header.data_page_header?.num_values ?? header.data_page_header_v2?.num_values ?? 0;
-    const row = this.first + this.held.length;
-    const known = this.pages.at(-1);
-    if (known === undefined || known.offset < this.next) this.pages.push({ offset: this.next, row });
-    const rows = this.repeated ? header.data_page_header_v2?.num_rows : values;
-    if (rows !== undefined && row + rows <= from && (!this.repeated || this.held.length === 0)) {
-      this.first = row + rows;
-      this.held = [];
-      this.next = page.next;
-      return;
-    }
-    if (values > 0) {
-      if (!this.dictionaryRead && this.start < this.next) await this.readDictionary();
-      const bytes = await this.pageBytes(page);
-      if (this.repeated) this.decode(bytes, header, this.held);
-      else for (const value of Array.from(this.decode(bytes, header, undefined))) this.held.push(value);
-    }
-    this.next = page.next;
-  }
-
-  private async readDictionary(): Promise<void> {
-    this.dictionaryRead = true;
-    const page = await this.header(this.start);
-    if (page.header.type !== 'DICTIONARY_PAGE') return;
-    this.dictionary = convert(this.decode(await this.pageBytes(page), page.header, undefined), this.decoder);
-  }
-
-  private decode(bytes: Uint8Array, header: PageHeader, held: DecodedArray | undefined): DecodedArray {
-    const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset: 0 };
-    return readPage(reader, header, this.decoder, this.dictionary, held, 0).data ?? [];
+    if (!good || places.length === 0) return;
+    this.places = places;
+    // Of how many records the last page has only its header tells, and nobody asks.
+    this.ahead = { offset: this.end, row: Number.MAX_SAFE_INTEGER };
   }
 
   private async header(offset: number): Promise<Page> {
@@ -219,14 +304,15 @@ export class LeafColumn {
   }
 }
 
-/** Lists within lists, for the values of a record whose beginning is not read. */
-function nested(levels: number): unknown[] {
-  let list: unknown[] = [];
-  for (let i = 0; i < levels; i++) list = [list];
-  return list;
+/** The level at which a page's record begins: of the record after the last, the end. */
+function levelOf({ starts, rows, levels }: DecodedPage, record: number): number {
+  if (record >= rows) return levels;
+  return starts === undefined ? record : (starts[record] ?? levels);
 }
 
-/** hyparquet puts structs together in place; what is held may be asked for again. */
-function copy(value: unknown): unknown {
-  return Array.isArray(value) ? value.map(copy) : value;
+function startsOf(repetition: readonly number[], levels: number): Int32Array {
+  const starts = new Int32Array(levels);
+  let count = 0;
+  for (let i = 0; i < levels; i++) if (!repetition[i]) starts[count++] = i;
+  return starts.slice(0, count);
 }
