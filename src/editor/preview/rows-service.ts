@@ -18,7 +18,7 @@ const keptRecords = 400;
 const largestKept = 1 << 18;
 const mostFields = 200;
 /** Bytes of a record whose tokens are made without being asked for. */
-const largestListed = 1 << 20;
+const largestListed = 1 << 18;
 
 export class RowsService {
   private rows: Rows | undefined;
@@ -189,6 +189,6 @@ export class RowsService {
 }
 
 function tooLarge({ place, bytes }: RawRecord): RowTokens {
-  const problem = `has ${Math.round(bytes / 1e6)} MB: its tokens are shown with all of it`;
+  const problem = `has ${Math.round(bytes / 1000).toLocaleString('en')} kB: its tokens are shown with all of it`;
   return { row: place.index, total: 0, runs: [], ids: [], bytes: '', ends: [], specials: [], problem };
 }
