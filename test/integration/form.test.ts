@@ -110,12 +110,18 @@ it('names bad records by line, and takes them as warnings where they are to be l
     '{"instruction": "a", "output": "b"}\n{"instruction": 7}\n{"instruction": "a", "output": "c"}\n',
   );
   const form = open('bad.jsonl', { evaluation: '(none)' });
-  await until('the failure', () => current().data.status === 'failed');
-  expect(current().data).toMatchObject({ status: 'failed', place: { name: 'bad.jsonl', line: 2 } });
+  const severity = (): string | undefined => {
+    const { data } = current();
+    return data.status === 'read' ? data.problems[0]?.severity : data.status;
+  };
+  await until('the error', () => severity() === 'error');
+  expect(current().data).toMatchObject({
+    problems: [{ count: 1, mayBeSkipped: true, places: [{ name: 'bad.jsonl', line: 2 }] }],
+  });
+  expect(current().cost.status).toBe('waiting');
   form.set('on_bad_record', 'skip');
-  await until('the rest', () => current().data.status === 'read');
-  const { data } = current();
-  expect(data).toMatchObject({ records: 2, skippedRecords: 1, problems: [{ severity: 'warning', count: 1 }] });
+  await until('the warning', () => severity() === 'warning');
+  expect(current().data).toMatchObject({ records: 2, skippedRecords: 1, problems: [{ mayBeSkipped: false }] });
 });
 
 it('says at the model what is wrong with it', async () => {

@@ -24,6 +24,7 @@ export class DataSection {
   constructor(
     private readonly reveal: (file: string, line: number) => void,
     private readonly preview: () => void,
+    private readonly skip: () => void,
   ) {
     this.element.append(this.warnings, this.examples);
   }
@@ -63,14 +64,20 @@ export class DataSection {
     }
     if (data.status !== 'read') return [];
     const problems = data.problems.filter(({ severity }) => severity === wanted);
-    return problems.map(({ severity, message, count, places }) =>
+    return problems.map(({ severity, message, count, places, mayBeSkipped }) =>
       notice(
         severity,
-        count > 0 ? `${grouped(count)} ${visibleText(message)}` : visibleText(message),
+        count > 0 ? `${visibleText(message)} (${grouped(count)})` : visibleText(message),
         undefined,
         places.map((place) => this.link(place)),
+        mayBeSkipped ? this.skipButton() : undefined,
       ),
     );
+  }
+
+  private skipButton(): Node {
+    const onclick = (): void => this.skip();
+    return element('button', { class: 'link', type: 'button', onclick }, 'Leave them out');
   }
 
   private all(): Node {
@@ -85,7 +92,13 @@ export class DataSection {
   }
 }
 
-function notice(severity: 'error' | 'warning', message: string, advice: string | undefined, places: Node[]): Node {
+function notice(
+  severity: 'error' | 'warning',
+  message: string,
+  advice: string | undefined,
+  places: Node[],
+  action?: Node,
+): Node {
   const sign = severity === 'error' ? 'Error' : 'Warning';
   return element(
     'div',
@@ -93,6 +106,7 @@ function notice(severity: 'error' | 'warning', message: string, advice: string |
     element('p', {}, element('strong', {}, `${sign}: `), message),
     advice === undefined ? null : element('p', { class: 'muted advice' }, visibleText(advice)),
     places.length === 0 ? null : element('ul', {}, ...places),
+    action,
   );
 }
 

@@ -52,6 +52,7 @@ const figures = new Figures(() => send({ type: 'measure' }));
 const data = new DataSection(
   (file, line) => send({ type: 'reveal', file, line }),
   () => send({ type: 'preview' }),
+  () => send({ type: 'set', key: 'on_bad_record', value: 'skip' }),
 );
 const actions = new Actions({
   start: (compare) => send({ type: 'start', compare }),

@@ -68,6 +68,8 @@ const dataProblem = z.object({
   message: z.string(),
   count: z.number(),
   places: z.array(place),
+  /** Records that may also be left out. */
+  mayBeSkipped: z.boolean(),
 });
 
 const example = z.object({

@@ -98,6 +98,7 @@ function summaryOf(
     evaluationRecords: Object.values(evaluation).reduce((sum, { records }) => sum + records, 0),
     problems: problems.map(({ kind, severity, message, count, places }) => ({
       severity: kind === 'bad-record' && onBadRecord === 'skip' ? 'warning' : severity,
+      mayBeSkipped: kind === 'bad-record' && onBadRecord === 'stop',
       message,
       count,
       places: places.slice(0, shownPlaces).map(({ place, field, message: why }) => ({

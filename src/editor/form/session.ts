@@ -332,7 +332,10 @@ export class FormSession {
     } catch (error) {
       if (reading.signal.aborted || this.closed) return;
       if (!(error instanceof LabError)) this.tools.note(error);
-      this.data = failureOf(error, this.data.status === 'read' ? this.data.examples : before);
+      // Bad records that were seen at the first reading are listed better than an error could.
+      const { data } = this;
+      const listed = data.status === 'read' && isListed(data, error);
+      if (!listed) this.data = failureOf(error, data.status === 'read' ? data.examples : before);
       this.dataProblem = problemOf(error);
       this.push();
     }
@@ -371,6 +374,14 @@ export class FormSession {
       exact: data.exact && data.whole,
     };
   }
+}
+
+/** Whether the error is about a record that stands among the problems. */
+function isListed({ problems }: ReadData, error: unknown): boolean {
+  if (!(error instanceof LabError)) return false;
+  const { file, line } = error.place;
+  const errors = problems.filter(({ severity }) => severity === 'error');
+  return errors.some(({ places }) => places.some((place) => place.file === file && place.line === line));
 }
 
 /** An error that a field is to blame for. */
