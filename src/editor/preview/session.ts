@@ -4,20 +4,20 @@ import { dirname } from 'node:path';
 import { LabError } from '../../core/errors.js';
 import {
   type Figures,
-  type Filter,
   type FromPreview,
   firstPreviewState,
   type Mapping,
-  noFilter,
   type SetInfo,
   type ToPreview,
 } from '../../core/view/preview.js';
 import { findModel, maxPositionsOf } from '../../data/models.js';
 import type { TemplateOptions } from '../../data/types.js';
 import { PreviewClient } from './client.js';
-import { Found, range } from './found.js';
+import { range } from './found.js';
+import { messageOf } from './messages.js';
 import { templateOptions } from './model-options.js';
 import type { Mask, ModelFacts, Opened } from './protocol.js';
+import { Search } from './search.js';
 
 export interface PreviewChoices {
   readonly models: SetInfo['models'];
@@ -59,6 +59,7 @@ export class PreviewSession {
   private template: PickedTemplate | undefined;
   private readonly rows: PreviewClient;
   private readonly scan: PreviewClient;
+  private readonly search: Search;
   private opened: Opened | undefined;
   private detected: string | undefined;
   private facts: ModelFacts | undefined;
@@ -66,12 +67,8 @@ export class PreviewSession {
   private modelProblem: string | undefined;
   private options: TemplateOptions | undefined;
   private mask: Mask = { lossOn: firstPreviewState.lossOn, maxLength: firstPreviewState.maxLength };
-  private version = 0;
-  private filter: Filter = noFilter;
-  private found: Found | undefined;
   private count = 0;
   private complete = false;
-  private finding = new AbortController();
   private scanning = new AbortController();
   private scanLosses = 0;
   private closed = false;
@@ -92,20 +89,21 @@ export class PreviewSession {
       // A search that ran away is not begun again.
       void this.rescan(!searching);
     });
+    this.search = new Search(this.scan, setting.send);
   }
 
   /** Rows that the page shows now; undefined: all. */
   get chosen(): Uint32Array | undefined {
-    return this.found?.slice(0, this.found.length);
+    return this.search.rows;
   }
 
   get filtered(): boolean {
-    return this.found !== undefined;
+    return this.search.filtered;
   }
 
   close(): void {
     this.closed = true;
-    this.finding.abort();
+    this.search.stop();
     this.scanning.abort();
     void this.rows.close();
     void this.scan.close();
@@ -144,7 +142,8 @@ export class PreviewSession {
         await this.begin();
         return true;
       case 'show':
-        await this.show(message.version, message.filter);
+        this.search.wish(message.version, message.filter);
+        await this.find();
         return true;
       case 'rows':
         await this.sendRows(message);
@@ -159,7 +158,8 @@ export class PreviewSession {
         await this.setMask({ lossOn: message.lossOn, maxLength: message.maxLength });
         return true;
       case 'stop':
-        (message.what === 'search' ? this.finding : this.scanning).abort();
+        if (message.what === 'search') this.search.stop();
+        else this.scanning.abort();
         return true;
       case 'scan':
         await this.rescan();
@@ -301,75 +301,24 @@ export class PreviewSession {
     if (figures !== null) this.setting.send({ type: 'figures', figures });
   }
 
-  private async show(version: number, filter: Filter): Promise<void> {
-    this.version = version;
-    this.filter = filter;
-    await this.find();
-  }
-
   private async find(): Promise<void> {
-    this.finding.abort();
-    const controller = new AbortController();
-    this.finding = controller;
-    const { filter, version } = this;
-    if (JSON.stringify(filter) === JSON.stringify(noFilter)) {
-      this.found = undefined;
-      this.tellCount();
-      return;
-    }
-    const found = new Found();
-    this.found = found;
-    let searched = 0;
-    const count = (problem?: string): void => {
-      if (version !== this.version || found !== this.found) return;
-      const running = this.finding === controller && !controller.signal.aborted && problem === undefined;
-      this.setting.send({
-        type: 'rowCount',
-        version,
-        count: found.length,
-        complete: !running,
-        searched,
-        ...(problem === undefined ? {} : { problem }),
-      });
-    };
-    try {
-      const end = await this.scan.ask(
-        'find',
-        { filter, mask: this.mask },
-        {
-          signal: controller.signal,
-          event: (part) => {
-            // A sorted view is shown when it is sorted.
-            if (filter.sort === 'file') found.add(part.rows);
-            searched = part.searched;
-            count();
-          },
-        },
-      );
-      if (end.sorted !== undefined) found.replace(end.sorted);
-      searched = end.searched;
-      controller.abort();
-      count();
-    } catch (error) {
-      if (this.finding !== controller) return;
-      count(controller.signal.aborted ? 'The search was stopped.' : messageOf(error));
-    }
+    if (!(await this.search.start(this.mask))) this.tellCount();
   }
 
   private tellCount(): void {
-    if (this.found !== undefined) return;
-    const { version, count, complete } = this;
-    this.setting.send({ type: 'rowCount', version, count, complete, searched: null });
+    if (this.filtered) return;
+    const { count, complete } = this;
+    this.setting.send({ type: 'rowCount', version: this.search.version, count, complete, searched: null });
   }
 
   private rowsOf(from: number, count: number): Uint32Array {
-    if (this.found !== undefined) return this.found.slice(from, count);
-    return range(from, this.complete ? Math.min(count, this.count - from) : count);
+    const all = (): Uint32Array => range(from, this.complete ? Math.min(count, this.count - from) : count);
+    return this.search.slice(from, count) ?? all();
   }
 
   private async sendRows(asked: Extract<FromPreview, { type: 'rows' }>): Promise<void> {
     const { version, from, count, view } = asked;
-    if (version !== this.version) return;
+    if (version !== this.search.version) return;
     try {
       const rows = await this.rows.ask('rows', { rows: this.rowsOf(from, count), view, whole: false });
       this.setting.send({ type: 'rows', version, from, rows });
@@ -379,7 +328,7 @@ export class PreviewSession {
   }
 
   private async sendTokens({ version, from, count }: Extract<FromPreview, { type: 'tokens' }>): Promise<void> {
-    if (version !== this.version) return;
+    if (version !== this.search.version) return;
     try {
       const tokens = await this.rows.ask('tokens', { rows: this.rowsOf(from, count), whole: false });
       this.setting.send({ type: 'tokens', version, from, tokens });
@@ -441,11 +390,4 @@ export class PreviewSession {
       ...(advice === undefined ? {} : { advice }),
     });
   }
-}
-
-export function messageOf(error: unknown): string {
-  if (!(error instanceof LabError)) return error instanceof Error ? error.message : String(error);
-  const { field, line } = error.place;
-  const where = [line === undefined ? undefined : `line ${line}`, field].filter((part) => part !== undefined);
-  return [...where, error.message].join(': ');
 }
