@@ -4,10 +4,11 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { openTrainingData } from '../../src/data/index.js';
 import { countTokens, mergeCounts } from '../../src/data/view/count-tokens.js';
 import { openDataView, parseWhere, runJob } from '../../src/data/view/index.js';
 import buildDataWorker from '../setup/data-worker.js';
-import { fileWith, jsonl, plainOptions, templateText, tokenizerFolder } from '../unit/data/support.js';
+import { fileWith, jsonl, plainOptions, templateText, tokenizerFolder, trainingOptions } from '../unit/data/support.js';
 
 beforeAll(buildDataWorker);
 
@@ -98,5 +99,28 @@ describe('in workers', () => {
     const analysed = await runJob('analyse', { path, format: 'auto', evaluation: [], model });
     expect(whole).toMatchObject(analysed.tokens ?? {});
     await view.close();
+  });
+});
+
+describe('training', () => {
+  const tables = new URL('../fixtures/tables/', import.meta.url).pathname;
+  const examples = async (name: string): Promise<unknown[]> => {
+    const data = await openTrainingData(
+      trainingOptions({ train: [{ path: join(tables, name), format: 'auto' }], shuffle: false }),
+    );
+    try {
+      await data.seek(0, 0);
+      return (await data.next(1000)).map(({ tokens, mask, groups }) => [tokens, mask, groups]);
+    } finally {
+      await data.close();
+    }
+  };
+
+  test('from any kind of file is training on the same tokens', async () => {
+    const expected = await examples('flat.jsonl');
+    expect(expected).toHaveLength(57);
+    for (const kind of ['csv', 'tsv', 'csv.gz', 'jsonl.gz', 'jsonl.zst', 'xlsx', 'parquet']) {
+      expect(await examples(`flat.${kind}`)).toEqual(expected);
+    }
   });
 });

@@ -78,7 +78,8 @@ function print(analysis: Analysis, terminal: Terminal): void {
     terminal.line(`${turns} messages; in a conversation: ${counts.join(', ')}`);
   }
   if (tokens === undefined) {
-    terminal.line('', ['bold', 'Characters of a record']);
+    terminal.line('');
+    terminal.line(['bold', 'Characters of a record']);
     printBins(analysis.bins, terminal);
     terminal.line(['dim', 'Give --model to count tokens exactly as they will be trained on.']);
   } else {
@@ -87,18 +88,21 @@ function print(analysis: Analysis, terminal: Terminal): void {
     const { truncatedRecords: cut, truncatedTokens, maxLength } = tokens;
     if (cut > 0)
       terminal.line(['yellow', `${cut} records are cut off at max_length ${maxLength}: ${truncatedTokens} tokens`]);
-    terminal.line('', ['bold', 'Tokens of a record']);
+    terminal.line('');
+    terminal.line(['bold', 'Tokens of a record']);
     printBins(tokens.bins, terminal);
   }
   if (labels !== undefined) {
-    terminal.line('', ['bold', 'Labels']);
+    terminal.line('');
+    terminal.line(['bold', 'Labels']);
     const most = Math.max(1, ...labels.map(({ count }) => count));
     for (const { label, count } of labels.slice(0, 20)) {
       terminal.line(`${terminal.bar(count / most, 20)} ${count} ${printable(label)}`);
     }
     if (labels.length > 20) terminal.line(['dim', `and ${labels.length - 20} more`]);
   }
-  terminal.line('', ['bold', 'Fields']);
+  terminal.line('');
+  terminal.line(['bold', 'Fields']);
   for (const { path, types } of analysis.schema.slice(0, 40)) {
     terminal.line(
       `${printable(path)}: ${Object.entries(types)
@@ -107,7 +111,8 @@ function print(analysis: Analysis, terminal: Terminal): void {
     );
   }
   if (analysis.schema.length > 40) terminal.line(['dim', `and ${analysis.schema.length - 40} more`]);
-  terminal.line('', ['bold', 'Problems']);
+  terminal.line('');
+  terminal.line(['bold', 'Problems']);
   if (problems.length === 0) terminal.line(['green', 'none found']);
   for (const problem of problems) printProblem(problem, terminal);
   if (analysis.duplicatesWithin !== undefined) {
