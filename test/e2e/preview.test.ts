@@ -28,7 +28,8 @@ function fill(folder: string): void {
   writeFileSync(join(folder, 'million.jsonl'), `${rows.join('\n')}\n`);
 }
 
-const lab = useLab({ fill });
+// Room for the rows and the overview beside them.
+const lab = useLab({ fill, settings: { 'workbench.secondarySideBar.defaultVisibility': 'hidden' } });
 
 async function preview(name: string): Promise<Frame> {
   await lab().showView('Explorer');

@@ -21,6 +21,8 @@ export class App {
   set: SetInfo | undefined;
   counted: Counted = { count: 0, complete: false, searched: null, problem: undefined };
   fieldsShown = false;
+  /** Where there is no room beside the rows, the overview takes their place when it is asked for. */
+  private overRows = false;
   private figures: Figures | undefined;
   private readonly store: RowStore;
   private readonly list: VirtualList;
@@ -82,6 +84,11 @@ export class App {
     root.append(this.toolbar.root, this.fields.root, this.find.root, this.bar, this.columns, this.tip.root);
     this.tip.listen(this.list.root);
     host.listen((message) => this.receive(message));
+    let narrow = this.narrow;
+    window.addEventListener('resize', () => {
+      if (narrow !== this.narrow) this.render();
+      narrow = this.narrow;
+    });
     onThemeChange((theme) => this.overview.retheme(theme));
     document.addEventListener('keydown', (event) => {
       if ((event.ctrlKey || event.metaKey) && event.key === 'f') {
@@ -128,6 +135,7 @@ export class App {
     if (JSON.stringify(filter) === JSON.stringify(this.state.filter)) return;
     this.state = { ...this.state, filter };
     this.counted = { count: 0, complete: false, searched: 0, problem: undefined };
+    this.overRows = false;
     this.renew();
     this.list.reveal(0);
     this.render();
@@ -135,6 +143,8 @@ export class App {
   }
 
   jump(row: number): void {
+    this.overRows = false;
+    this.render();
     // In a filtered view rows are others: a row of the file is shown among all.
     if (this.counted.searched !== null) {
       const position = this.store.positionOf(row);
@@ -157,13 +167,22 @@ export class App {
       });
       return;
     }
-    if (this.narrow) this.change({ overview: false });
     this.wanted = row;
     this.goToWanted();
   }
 
   stop(): void {
     this.send({ type: 'stop', what: 'search' });
+  }
+
+  get overviewShown(): boolean {
+    return this.narrow ? this.overRows : this.state.overview;
+  }
+
+  toggleOverview(): void {
+    if (this.narrow) this.overRows = !this.overRows;
+    else this.change({ overview: !this.state.overview });
+    this.render();
   }
 
   toggleFields(): void {
@@ -342,13 +361,13 @@ export class App {
     this.toolbar.render(figures?.hasTokens === true ? figures.longest : undefined);
     this.find.render();
     this.fields.root.hidden = !this.fieldsShown;
-    this.columns.classList.toggle('with-overview', state.overview);
-    this.overview.root.hidden = !state.overview;
+    this.columns.classList.toggle('with-overview', this.overviewShown);
+    this.overview.root.hidden = !this.overviewShown;
     if (set !== undefined) {
       this.fields.render(set);
       this.overview.renderSet(set);
     }
-    if (figures !== undefined && state.overview) this.overview.render(figures, state.maxLength, state.filter);
+    if (figures !== undefined && this.overviewShown) this.overview.render(figures, state.maxLength, state.filter);
     this.list.refresh();
   }
 }

@@ -26,6 +26,8 @@ export interface ToolbarOwner {
   change(patch: Partial<PreviewState>): void;
   send(message: FromPreview): void;
   toggleFields(): void;
+  toggleOverview(): void;
+  readonly overviewShown: boolean;
   readonly fieldsShown: boolean;
 }
 
@@ -50,9 +52,7 @@ export class Toolbar {
     const button = (text: string, title: string, act: () => void, kind = 'action'): HTMLButtonElement =>
       element('button', { class: kind, type: 'button', title, onclick: act }, text);
     this.fields = button('Fields…', 'How the fields of a record are read', () => owner.toggleFields());
-    this.overview = button('Overview', 'Figures, lengths, labels and problems', () =>
-      owner.change({ overview: !owner.state.overview }),
-    );
+    this.overview = button('Overview', 'Figures, lengths, labels and problems', () => owner.toggleOverview());
     this.train = button(
       'Fine-tune…',
       'Train a model on what is shown',
@@ -121,7 +121,7 @@ export class Toolbar {
     const { state, set } = this.owner;
     this.views.set(state.view);
     this.loss.set(state.lossOn);
-    this.overview.setAttribute('aria-pressed', String(state.overview));
+    this.overview.setAttribute('aria-pressed', String(this.owner.overviewShown));
     this.fields.setAttribute('aria-pressed', String(this.owner.fieldsShown));
     this.longest = set?.maxPositions ?? Math.max(4096, Math.min(longest ?? 0, 1 << 20), state.maxLength);
     if (document.activeElement !== this.length) this.length.value = String(state.maxLength);
