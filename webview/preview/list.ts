@@ -150,6 +150,8 @@ export class VirtualList {
   private render(): void {
     const { count } = this.source;
     const height = this.root.clientHeight;
+    // Out of sight nothing has a height; what is asked for then comes when the list is seen (the observer of its size tells).
+    if (height === 0) return;
     this.top = Math.max(0, Math.min(this.top, count - 1));
     if (count === 0) {
       for (const item of this.made.values()) item.remove();
@@ -207,7 +209,7 @@ export class VirtualList {
     while (index < count && y < height + overscan) {
       const item = this.item(index);
       item.style.transform = `translateY(${Math.round(y)}px)`;
-      y += item.offsetHeight;
+      y += Math.max(1, item.offsetHeight);
       kept.add(index++);
     }
     // One above, so that going up has no seam.
