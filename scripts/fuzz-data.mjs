@@ -28,6 +28,10 @@ await build({
 });
 
 const failures = [];
+/** Said at once: a run takes minutes. */
+const fail = (what) => {
+  if (failures.push(what) <= 20) console.error(what);
+};
 const counts = { records: 0, refused: 0 };
 let slowest = 0;
 let memory = 0;
@@ -46,25 +50,24 @@ function run(from) {
       if (message.begin !== undefined) {
         current = message.begin;
         timer = setTimeout(() => {
-          failures.push(`case ${current}: no answer in ${hangSeconds} s`);
+          fail(`case ${current}: no answer in ${hangSeconds} s`);
           child.kill('SIGKILL');
         }, hangSeconds * 1000);
         return;
       }
       done = message.end + 1;
-      if (message.failure !== undefined) failures.push(message.failure);
+      if (message.failure !== undefined) fail(message.failure);
       else {
         counts[message.outcome]++;
         slowest = Math.max(slowest, message.milliseconds);
         memory = Math.max(memory, message.memory);
-        if (message.memory > maxBytes) failures.push(`case ${message.end}: ${message.memory} bytes held`);
+        if (message.memory > maxBytes) fail(`case ${message.end}: ${message.memory} bytes held`);
       }
       if (done % 1000 === 0) console.log(`${done} of ${cases}, ${failures.length} failures`);
     });
     child.on('exit', (code, signal) => {
       clearTimeout(timer);
-      if (done === current && signal !== 'SIGKILL' && code !== 0)
-        failures.push(`case ${current}: ended with ${code ?? signal}`);
+      if (done === current && signal !== 'SIGKILL' && code !== 0) fail(`case ${current}: ended with ${code ?? signal}`);
       resolve(done > current ? (done >= cases ? cases : done) : current + 1);
     });
   });
@@ -75,7 +78,6 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
-for (const failure of failures.slice(0, 20)) console.error(failure);
 const megabytes = Math.round(memory / 1024 / 1024);
 console.log(
   `fuzz: ${cases} files, ${counts.records} read, ${counts.refused} refused, ${failures.length} failures; ` +
