@@ -10,6 +10,13 @@ export function webviewOptions(extensionUri: vscode.Uri): vscode.WebviewOptions 
   return { enableScripts: true, enableForms: false, localResourceRoots: [bundles(extensionUri)] };
 }
 
+/** The icon of a view's tab, which takes no colour from the theme. */
+export function viewIcon(extensionUri: vscode.Uri): { light: vscode.Uri; dark: vscode.Uri } {
+  const icon = (theme: string): vscode.Uri =>
+    vscode.Uri.joinPath(extensionUri, 'media', 'icons', `sft-lab-${theme}.svg`);
+  return { light: icon('light'), dark: icon('dark') };
+}
+
 /** Shows `webview/<view>/main.ts`, as bundled, in a webview. Its root element is `#root`. */
 export function showView(webview: vscode.Webview, extensionUri: vscode.Uri, view: string, title: string): void {
   const resource = (file: string): string =>

@@ -52,3 +52,14 @@ export function makeAnnouncer(parent: HTMLElement): (text: string) => void {
     region.textContent = text;
   };
 }
+
+/** Builds a part of the page anew; what had the focus (by its `data-focus`) has it afterwards. */
+export function keepingFocus(parent: Element, build: () => void): void {
+  const active = document.activeElement;
+  const name = parent.contains(active) ? active?.getAttribute('data-focus') : undefined;
+  build();
+  if (name === undefined || name === null) return;
+  for (const one of parent.querySelectorAll<HTMLElement>('[data-focus]')) {
+    if (one.dataset.focus === name) one.focus({ preventScroll: true });
+  }
+}

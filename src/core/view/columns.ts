@@ -69,6 +69,35 @@ export class PointColumns {
     return true;
   }
 
+  /** Adds one point at the end. */
+  append(event: EventOf<'train'>): void {
+    if (this.count === this.capacity) this.grow(this.count + 1);
+    const { columns, count } = this;
+    const set = (column: number, value: number): void => {
+      const values = columns[column];
+      if (values !== undefined) values[count] = value;
+    };
+    set(0, event.step);
+    set(1, event.epoch);
+    set(2, event.tokens);
+    set(3, event.trainSeconds);
+    for (let i = 0; i < trained.length; i++) set(4 + i, trained[i]?.train?.(event) ?? Number.NaN);
+    this.count++;
+  }
+
+  /** Drops the points from this index on. */
+  cut(count: number): void {
+    this.count = Math.min(this.count, count);
+  }
+
+  /** The points from an index on, packed as `put` takes them. */
+  pack(from = 0): ArrayBuffer {
+    const length = this.count - from;
+    const packed = new Float32Array(columnNames.length * length);
+    for (const [i, column] of this.columns.entries()) packed.set(column.subarray(from, this.count), i * length);
+    return packed.buffer;
+  }
+
   private grow(needed: number): void {
     this.capacity = Math.max(1024, needed, 2 * this.capacity);
     this.columns = this.columns.map((column) => {

@@ -47,14 +47,18 @@ export type PanelRun = z.infer<typeof runSchema>;
 export const toPanel = z.discriminatedUnion('type', [
   /** The runs shown, in order; `missing` are folders that hold no run any more. */
   z.object({ type: z.literal('runs'), runs: z.array(runSchema), missing: z.array(z.string()) }),
+  /** What is new about one of them. */
+  z.object({ type: z.literal('run'), run: runSchema }),
   /** Points of one run from the index `from` on; what it had there and behind goes. */
   z.object({ type: z.literal('points'), key: z.string(), from: z.number(), points: z.instanceof(ArrayBuffer) }),
 ]);
 export type ToPanel = z.infer<typeof toPanel>;
 
 export const fromPanel = z.discriminatedUnion('type', [
-  /** The page is there, or lost count of a run's points: everything is sent (again). */
+  /** The page is there: everything is sent. */
   z.object({ type: z.literal('ready') }),
+  /** Points of this run did not follow those that the page has. */
+  z.object({ type: z.literal('lost'), key: z.string() }),
   /** The rest is what a person asks for. */
   z.object({ type: z.literal('add') }),
   z.object({ type: z.literal('remove'), key: z.string() }),

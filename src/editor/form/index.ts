@@ -16,7 +16,7 @@ import { type FormValues, formPageState } from '../../core/view/form.js';
 import { starterName } from '../../data/models.js';
 import { readMapping } from '../preview/mappings.js';
 import type { Register, Services } from '../services.js';
-import { showView, webviewOptions } from '../webview.js';
+import { showView, viewIcon, webviewOptions } from '../webview.js';
 import {
   configPath,
   type Devices,
@@ -85,9 +85,7 @@ class Forms implements vscode.Disposable {
 
   private async fill(panel: vscode.WebviewPanel, uri: vscode.Uri, values: FormValues | undefined): Promise<void> {
     const { extensionUri } = this.context;
-    const icon = (theme: string): vscode.Uri =>
-      vscode.Uri.joinPath(extensionUri, 'media', 'icons', `fine-tune-${theme}.svg`);
-    panel.iconPath = { light: icon('light'), dark: icon('dark') };
+    panel.iconPath = viewIcon(extensionUri);
     showView(panel.webview, extensionUri, 'form', titleOf(uri));
     let open = true;
     panel.onDidDispose(() => {

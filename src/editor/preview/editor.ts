@@ -9,7 +9,7 @@ import { describeModel, starterName } from '../../data/models.js';
 import { evaluationChoices, modelChoice, modelChoices, stemOf } from '../form/choices.js';
 import { modelFolders } from '../form/index.js';
 import type { Services } from '../services.js';
-import { onViewMessage, showView } from '../webview.js';
+import { onViewMessage, showView, viewIcon } from '../webview.js';
 import { readMapping, writeMapping } from './mappings.js';
 import { type PreviewChoices, PreviewSession } from './session.js';
 
@@ -23,7 +23,7 @@ export interface PreviewHome {
 /** Fills a panel with the preview of a file or a folder. */
 export async function fillPanel(panel: vscode.WebviewPanel, uri: vscode.Uri, home: PreviewHome): Promise<void> {
   const { context, services } = home;
-  panel.iconPath = vscode.Uri.joinPath(context.extensionUri, 'media', 'icons', 'sft-lab.svg');
+  panel.iconPath = viewIcon(context.extensionUri);
   const disposables: vscode.Disposable[] = [];
   let closed = false;
   panel.onDidDispose(() => {

@@ -1,28 +1,162 @@
-/** The sidebar: experiments → runs → checkpoints. */
+/**
+ * The sidebar: experiments → runs → checkpoints, and what can be done with them.
+ *
+ * Commands: sft-lab.runs.* (see package.json); what they are given is a node of the tree and all that are selected.
+ */
 
+import { join } from 'node:path';
 import * as vscode from 'vscode';
-import type { Services } from '../services.js';
+import { formatError, LabError } from '../../core/errors.js';
+import { quoted } from '../../core/shell-words.js';
+import type { RunRow } from '../runs/store.js';
+import type { Register, Services } from '../services.js';
+import type { Node } from './nodes.js';
+import { type Order, RunTree } from './provider.js';
 
-export function register(_context: vscode.ExtensionContext, { runs }: Services): vscode.Disposable {
-  const changed = new vscode.EventEmitter<undefined>();
-  const provider: vscode.TreeDataProvider<string> = {
-    onDidChangeTreeData: changed.event,
-    getChildren: (folder) =>
-      folder === undefined
-        ? runs.experiments().map((one) => one.folder)
-        : (runs.experiments().find((one) => one.folder === folder)?.runs ?? []).map((run) => run.folder),
-    getTreeItem: (folder) => {
-      const run = runs.get(folder);
-      const item = new vscode.TreeItem(
-        run?.label ?? folder.split('/').at(-1) ?? folder,
-        run === undefined ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.None,
-      );
-      if (run !== undefined) item.description = `${run.state} ${run.step}/${run.totalSteps}`;
-      return item;
-    },
-  };
+export const register: Register = (context, services) => {
+  const { runs } = services;
+  const tree = new RunTree(runs);
+  const view = vscode.window.createTreeView('sft-lab.runs', {
+    treeDataProvider: tree,
+    canSelectMany: true,
+    showCollapseAll: true,
+  });
+  const nodesOf = (node?: Node, all?: readonly Node[]): readonly Node[] =>
+    all !== undefined && all.length > 0 ? all : node !== undefined ? [node] : view.selection;
+  const command = (id: string, work: (nodes: readonly Node[]) => Promise<void>): vscode.Disposable =>
+    vscode.commands.registerCommand(`sft-lab.runs.${id}`, (node?: Node, all?: readonly Node[]) =>
+      work(nodesOf(node, all)).catch((error: unknown) => showError(services, error)),
+    );
+  const rowsOf = (nodes: readonly Node[]): RunRow[] => foldersOf(services, nodes).flatMap((one) => runs.get(one) ?? []);
+
   return vscode.Disposable.from(
-    runs.onDidChange(() => changed.fire(undefined)),
-    vscode.window.createTreeView('sft-lab.runs', { treeDataProvider: provider }),
+    tree,
+    view,
+    command('open', async (nodes) => {
+      await vscode.commands.executeCommand('sft-lab.openRun', foldersOf(services, nodes));
+    }),
+    command('stop', async (nodes) => {
+      for (const { folder } of rowsOf(nodes).filter(({ state }) => state === 'running'))
+        await services.launcher.stop(folder);
+    }),
+    command('resume', async (nodes) => {
+      requireTrust();
+      for (const { folder } of rowsOf(nodes).filter(({ state }) => resumable.has(state))) {
+        await services.launcher.resume(folder);
+      }
+    }),
+    command('openConfig', async (nodes) => {
+      for (const { folder } of rowsOf(nodes)) await show(join(folder, 'run.json'));
+    }),
+    command('openLog', async (nodes) => {
+      for (const { folder } of rowsOf(nodes)) await show(join(folder, 'console.log'));
+    }),
+    command('duplicate', async (nodes) => {
+      const [row] = rowsOf(nodes);
+      if (row !== undefined) await duplicate(row);
+    }),
+    command('reveal', async (nodes) => {
+      const [node] = nodes;
+      if (node !== undefined) await vscode.commands.executeCommand('revealInExplorer', vscode.Uri.file(node.folder));
+    }),
+    command('copyPath', async (nodes) => {
+      await vscode.env.clipboard.writeText(nodes.map(({ folder }) => folder).join('\n'));
+    }),
+    command('copyCommand', async (nodes) => {
+      const program = join(context.extensionPath, 'dist', 'cli.js');
+      const lines = rowsOf(nodes).map(({ folder }) => ['node', program, 'resume', folder].map(quoted).join(' '));
+      await vscode.env.clipboard.writeText(lines.join('\n'));
+    }),
+    command('delete', async (nodes) => {
+      await moveToTrash(services, nodes, rowsOf(nodes));
+    }),
+    command('refresh', () => runs.refresh()),
+    command('filter', async () => {
+      const text = await vscode.window.showInputBox({
+        title: 'Filter runs',
+        prompt: 'Words of a run’s name, its experiment or its state; empty: all',
+        value: tree.filter,
+      });
+      if (text === undefined) return;
+      tree.filter = text.trim();
+      view.message = tree.filter === '' ? '' : `Filtered by “${tree.filter}”`;
+    }),
+    command('sort', async () => {
+      const picked = await vscode.window.showQuickPick(
+        orders.map(([order, label]) => ({ label, order, description: order === tree.order ? 'now' : '' })),
+        { title: 'Sort runs' },
+      );
+      if (picked !== undefined) tree.order = picked.order;
+    }),
   );
+};
+
+const resumable: ReadonlySet<RunRow['state']> = new Set(['interrupted', 'stopped', 'failed', 'queued']);
+
+const orders: readonly (readonly [Order, string])[] = [
+  ['created', 'Oldest first'],
+  ['name', 'Name'],
+  ['best', 'Best figure first'],
+  ['state', 'State'],
+];
+
+/** Runs that are meant: an experiment stands for all of its own, a checkpoint for its run. */
+function foldersOf({ runs }: Services, nodes: readonly Node[]): string[] {
+  const folders = nodes.flatMap((node) => {
+    if (node.kind === 'run') return [node.folder];
+    if (node.kind === 'checkpoint') return [node.run];
+    const row = runs.experiments().find(({ folder }) => folder === node.folder);
+    return row?.runs.map(({ folder }) => folder) ?? [];
+  });
+  return [...new Set(folders)];
+}
+
+function requireTrust(): void {
+  if (!vscode.workspace.isTrusted) throw new LabError('SFT Lab trains only in workspaces that you trust.');
+}
+
+async function show(file: string): Promise<void> {
+  await vscode.window.showTextDocument(vscode.Uri.file(file), { preview: true });
+}
+
+/** The run's config in a new, unsaved file: changed, saved and run, it makes another run. */
+async function duplicate({ config, name }: RunRow): Promise<void> {
+  const { run_name: _name, ...rest } = config;
+  const content = `${JSON.stringify({ ...rest, run_name: `${name} copy` }, null, 2)}\n`;
+  const document = await vscode.workspace.openTextDocument({ language: 'json', content });
+  await vscode.window.showTextDocument(document);
+}
+
+async function moveToTrash({ runs }: Services, nodes: readonly Node[], rows: readonly RunRow[]): Promise<void> {
+  const live = rows.find(({ state }) => state === 'running');
+  if (live !== undefined) throw new LabError(`${live.label} is being trained`, { advice: 'Stop it first.' });
+  if (nodes.length === 0) return;
+  const what = nodes.length === 1 ? (nodes[0]?.folder ?? '') : `${nodes.length} folders`;
+  const sure = await vscode.window.showWarningMessage(
+    `Move ${what} to the trash?`,
+    { modal: true, detail: 'Checkpoints go with it.' },
+    'Move to Trash',
+  );
+  if (sure === undefined) return;
+  for (const { folder } of nodes) await trash(vscode.Uri.file(folder));
+  await runs.refresh();
+}
+
+/** Where there is no trash (a server often has none), a person is asked once more: nothing goes for good unasked. */
+async function trash(folder: vscode.Uri): Promise<void> {
+  try {
+    await vscode.workspace.fs.delete(folder, { recursive: true, useTrash: true });
+  } catch {
+    const sure = await vscode.window.showWarningMessage(
+      `There is no trash here. Delete ${folder.fsPath} for good?`,
+      { modal: true },
+      'Delete',
+    );
+    if (sure !== undefined) await vscode.workspace.fs.delete(folder, { recursive: true, useTrash: false });
+  }
+}
+
+function showError({ output }: Services, error: unknown): void {
+  if (!(error instanceof LabError)) output.error(formatError(error));
+  void vscode.window.showErrorMessage(error instanceof LabError ? formatError(error) : String(error));
 }

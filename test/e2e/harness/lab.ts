@@ -22,6 +22,7 @@ export const screenshots = join(root, 'build', 'e2e', 'screenshots');
 const quietSettings = {
   'security.workspace.trust.enabled': false,
   'workbench.startupEditor': 'none',
+  'workbench.secondarySideBar.defaultVisibility': 'hidden',
   'chat.disableAIFeatures': true,
   'workbench.colorTheme': themes.dark.name,
   'window.autoDetectColorScheme': false,
@@ -209,11 +210,9 @@ export class Lab {
 
   async setTheme(theme: Theme): Promise<void> {
     const { name, type } = themes[theme];
-    const shown = this.page.locator(`.monaco-workbench.${type}`).first();
-    if (await shown.isVisible()) return;
     await this.command('Preferences: Color Theme');
     await this.answer(name);
-    await shown.waitFor();
+    await this.page.locator(`.monaco-workbench.${type}`).first().waitFor();
   }
 
   /** What is on the screen, in all themes and widths: `<name>-<theme>-<width>.png`. Look at them. */

@@ -1,0 +1,238 @@
+/** One panel: follows its runs and tells the page what is new, at most some twenty times a second. */
+
+import { join } from 'node:path';
+import * as vscode from 'vscode';
+import { formatError, LabError } from '../../core/errors.js';
+import { foldEvents } from '../../core/history.js';
+import { curvesCsv } from '../../core/view/csv.js';
+import { panelRunOf } from '../../core/view/panel-runs.js';
+import { type FromPanel, fromPanel, type PanelRun, type ToPanel } from '../../core/view/run-panel.js';
+import { RunRecord } from '../../core/view/run-record.js';
+import { readEvents } from '../../runs/event-log.js';
+import { pickRuns } from '../runs/pick.js';
+import type { EventBatch } from '../runs/store.js';
+import type { Services } from '../services.js';
+import { onViewMessage, showView, viewIcon } from '../webview.js';
+
+const flushMs = 50;
+
+/** A run that is shown: what its log has said, and what of it the page has not been told. */
+interface Shown {
+  readonly record: RunRecord;
+  readonly follow: vscode.Disposable;
+  caughtUp: boolean;
+  /** Index of the first point that the page lacks. */
+  points: number | undefined;
+  facts: boolean;
+}
+
+export class RunPanel implements vscode.Disposable {
+  private readonly runs = new Map<string, Shown>();
+  private readonly owned: vscode.Disposable[];
+  private ready = false;
+  /** The list itself has changed. */
+  private listChanged = true;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly panel: vscode.WebviewPanel,
+    context: vscode.ExtensionContext,
+    private readonly services: Services,
+    folders: readonly string[],
+  ) {
+    panel.iconPath = viewIcon(context.extensionUri);
+    this.owned = [
+      onViewMessage(
+        panel.webview,
+        fromPanel,
+        (message) => void this.receive(message).catch(showError),
+        (text) => services.output.warn(text),
+      ),
+      services.runs.onDidChange(() => this.rowsChanged()),
+      panel.onDidDispose(() => this.dispose()),
+    ];
+    showView(panel.webview, context.extensionUri, 'run', 'Run');
+    this.add(folders);
+  }
+
+  /** Whether it shows these runs and no others. */
+  shows(folders: readonly string[]): boolean {
+    return folders.length === this.runs.size && folders.every((folder) => this.runs.has(folder));
+  }
+
+  reveal(): void {
+    this.panel.reveal();
+  }
+
+  dispose(): void {
+    clearTimeout(this.timer);
+    for (const { follow } of this.runs.values()) follow.dispose();
+    this.runs.clear();
+    for (const one of this.owned) one.dispose();
+  }
+
+  private add(folders: readonly string[]): void {
+    for (const folder of folders) {
+      if (this.runs.has(folder)) continue;
+      const shown: Shown = {
+        record: new RunRecord(),
+        follow: this.services.runs.follow(folder, (batch) => this.follow(folder, batch)),
+        caughtUp: false,
+        points: undefined,
+        facts: false,
+      };
+      this.runs.set(folder, shown);
+    }
+    this.listChanged = true;
+    this.flushSoon();
+  }
+
+  private follow(folder: string, { events, caughtUp, restarted }: EventBatch): void {
+    const shown = this.runs.get(folder);
+    if (shown === undefined) return;
+    if (restarted) {
+      shown.record.reset();
+      shown.points = 0;
+    }
+    const change = shown.record.add(events);
+    if (change.points !== undefined) shown.points = Math.min(shown.points ?? change.points, change.points);
+    shown.facts ||= change.facts || change.points !== undefined;
+    shown.caughtUp ||= caughtUp;
+    this.flushSoon();
+  }
+
+  private rowsChanged(): void {
+    for (const shown of this.runs.values()) shown.facts = true;
+    // A run that was not known when it was asked for may be there by now.
+    this.listChanged ||= [...this.runs.keys()].some((folder) => this.services.runs.get(folder) === undefined);
+    this.flushSoon();
+  }
+
+  private flushSoon(): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      if (this.ready) this.flush();
+    }, flushMs);
+  }
+
+  private flush(): void {
+    if (this.listChanged) {
+      const runs = [...this.runs.keys()].flatMap((folder) => this.describe(folder) ?? []);
+      const missing = [...this.runs.keys()].filter((folder) => this.services.runs.get(folder) === undefined);
+      this.listChanged = false;
+      this.send({ type: 'runs', runs, missing });
+      this.panel.title = titleOf(runs);
+    }
+    for (const [folder, shown] of this.runs) {
+      // The past comes in many pieces: one message when all of it is there.
+      if (!shown.caughtUp) continue;
+      if (shown.facts) {
+        const run = this.describe(folder);
+        if (run !== undefined) this.send({ type: 'run', run });
+        shown.facts = false;
+      }
+      if (shown.points !== undefined) {
+        this.send({ type: 'points', key: folder, from: shown.points, points: shown.record.points.pack(shown.points) });
+        shown.points = undefined;
+      }
+    }
+  }
+
+  private describe(folder: string): PanelRun | undefined {
+    const row = this.services.runs.get(folder);
+    const shown = this.runs.get(folder);
+    return row === undefined || shown === undefined ? undefined : panelRunOf(row, shown.record.history);
+  }
+
+  private send(message: ToPanel): void {
+    void this.panel.webview.postMessage(message);
+  }
+
+  private async receive(message: FromPanel): Promise<void> {
+    switch (message.type) {
+      case 'ready':
+        this.ready = true;
+        this.listChanged = true;
+        for (const shown of this.runs.values()) shown.points = 0;
+        this.flush();
+        return;
+      case 'lost': {
+        const shown = this.runs.get(message.key);
+        if (shown !== undefined) shown.points = 0;
+        this.flushSoon();
+        return;
+      }
+      case 'add':
+        this.add(await pickRuns(this.services.runs, new Set(this.runs.keys())));
+        return;
+      case 'remove':
+        this.runs.get(message.key)?.follow.dispose();
+        this.runs.delete(message.key);
+        this.listChanged = true;
+        this.flushSoon();
+        return;
+      case 'exportCsv':
+        await this.exportCsv(message.keys);
+        return;
+      case 'exportPng':
+        await save(`${message.name}.png`, { Images: ['png'] }, new Uint8Array(message.png));
+        return;
+      case 'samples':
+        await vscode.commands.executeCommand('sft-lab.openSamples', [...this.runs.keys()]);
+        return;
+      case 'command':
+        await this.command(message.command, message.key);
+    }
+  }
+
+  private async exportCsv(keys: readonly string[]): Promise<void> {
+    const runs = await Promise.all(
+      keys.flatMap((folder) => {
+        const row = this.services.runs.get(folder);
+        return row === undefined ? [] : [readRun(folder, row.name, row.label)];
+      }),
+    );
+    await save('curves.csv', { CSV: ['csv'] }, new TextEncoder().encode(curvesCsv(runs)));
+  }
+
+  private async command(command: 'stop' | 'resume' | 'log' | 'config', folder: string): Promise<void> {
+    const { launcher } = this.services;
+    switch (command) {
+      case 'stop':
+        await launcher.stop(folder);
+        return;
+      case 'resume':
+        if (vscode.workspace.isTrusted) await launcher.resume(folder);
+        return;
+      case 'log':
+        await vscode.window.showTextDocument(vscode.Uri.file(join(folder, 'console.log')));
+        return;
+      case 'config':
+        await vscode.window.showTextDocument(vscode.Uri.file(join(folder, 'run.json')));
+    }
+  }
+}
+
+async function readRun(folder: string, name: string, label: string) {
+  const { events } = await readEvents(join(folder, 'events.jsonl'));
+  return { name, label, history: foldEvents(events) };
+}
+
+function titleOf(runs: readonly PanelRun[]): string {
+  const [first] = runs;
+  if (first === undefined) return 'Runs';
+  return runs.length === 1 ? first.label : `${runs.length} runs`;
+}
+
+async function save(name: string, filters: Record<string, string[]>, bytes: Uint8Array): Promise<void> {
+  const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
+  const file = await vscode.window.showSaveDialog({
+    filters,
+    ...(folder === undefined ? {} : { defaultUri: vscode.Uri.joinPath(folder, name) }),
+  });
+  if (file !== undefined) await vscode.workspace.fs.writeFile(file, bytes);
+}
+
+function showError(error: unknown): void {
+  void vscode.window.showErrorMessage(error instanceof LabError ? formatError(error) : String(error));
+}

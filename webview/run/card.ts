@@ -1,0 +1,331 @@
+/** One chart with its heading: chart.js draws axes and curves, a second canvas above it the cursor and the selection. */
+
+import { type ChartDefinition, formatFigure } from '../../src/core/view/charts.js';
+import { bestOf } from '../../src/core/view/panel-runs.js';
+import { element, fill } from '../shared/dom.js';
+import { icon } from '../shared/icons.js';
+import { mixed } from '../shared/theme.js';
+import { axisTitles, formatX, sayX } from './axes.js';
+import { type Curve, curvesOf, trainSet } from './curves.js';
+import type { Drawable, Frames } from './frames.js';
+import { drawBest, drawCheckpoints, drawCursor, drawEpochs, epochMarks, type Reading, readCurves } from './guides.js';
+import { CurvePlot } from './plot.js';
+import { watchPointer } from './pointer.js';
+import { sayReadings } from './readout.js';
+import { type Area, Chart, type Plot, type Projection, projectionOf } from './trace-controller.js';
+import { toggled, type View } from './view.js';
+
+const nothing: Plot = { extent: () => undefined, draw: () => undefined };
+
+export class ChartCard implements Drawable {
+  readonly root: HTMLElement;
+  private readonly canvas = element('canvas', { 'aria-hidden': 'true' });
+  private readonly overlay = element('canvas', { class: 'overlay', 'aria-hidden': 'true' });
+  private readonly frame: HTMLElement;
+  private readonly callout = element('p', { class: 'callout' });
+  private readonly logButton: HTMLButtonElement;
+  private readonly enlargeButton: HTMLButtonElement;
+  private chart: Chart<'trace'> | undefined;
+  private curves: readonly Curve[] = [];
+  private plot: CurvePlot | undefined;
+  private visible = false;
+  /** Pixels between which the pointer selects. */
+  private selection: { from: number; to: number } | null = null;
+  private readonly observer: IntersectionObserver;
+
+  constructor(
+    readonly definition: ChartDefinition,
+    private readonly view: View,
+    private readonly frames: Frames,
+    private readonly onPicture: (card: ChartCard) => void,
+  ) {
+    const { title, id, about } = definition;
+    this.logButton = this.button('Log', 'Logarithmic scale', () =>
+      view.change({ logCharts: toggled(view.state.logCharts, id) }),
+    );
+    this.enlargeButton = this.button(icon('enlarge'), `Enlarge ${title}`, () =>
+      view.change({ enlarged: view.state.enlarged === id ? null : id }),
+    );
+    this.frame = element(
+      'div',
+      {
+        class: 'chart-frame',
+        tabindex: 0,
+        role: 'application',
+        'aria-roledescription': 'chart',
+        'aria-describedby': 'chart-keys',
+        'data-chart': id,
+      },
+      element('div', { class: 'chart-canvas' }, this.canvas),
+      this.overlay,
+    );
+    this.root = element(
+      'section',
+      { class: 'card', 'aria-label': title, 'data-chart-card': id },
+      element(
+        'header',
+        {},
+        element('h3', { title: about }, title),
+        this.callout,
+        element(
+          'div',
+          { class: 'card-actions' },
+          this.logButton,
+          this.button(icon('image'), `Export ${title} as PNG`, () => this.onPicture(this)),
+          this.enlargeButton,
+        ),
+      ),
+      this.frame,
+    );
+    watchPointer(this.frame, this, view);
+    this.observer = new IntersectionObserver(
+      ([entry]) => {
+        this.visible = entry?.isIntersecting ?? false;
+        if (this.visible) frames.ask();
+      },
+      { rootMargin: '120px' },
+    );
+    this.observer.observe(this.root);
+  }
+
+  urgency(): number {
+    if (!this.root.isConnected || !this.visible) return Infinity;
+    const { top } = this.root.getBoundingClientRect();
+    return this.view.cursor?.chart === this.definition.id ? -1 : Math.max(0, top);
+  }
+
+  dispose(): void {
+    this.observer.disconnect();
+    this.chart?.destroy();
+    this.root.remove();
+  }
+
+  /** Draws everything from the state. */
+  draw(): void {
+    const { view, definition } = this;
+    const { state, theme, span } = view;
+    this.curves = curvesOf(definition, view.looks, state);
+    const log = state.logCharts.includes(definition.id);
+    this.plot = new CurvePlot({
+      chart: definition,
+      curves: this.curves,
+      state,
+      log,
+      coarse: () => (view.moving ? 2 : 1),
+      emphasis: () => view.emphasis,
+    });
+    this.plot.refresh();
+    this.chart ??= this.makeChart();
+    const { chart } = this;
+    const grid = { color: theme.grid, tickColor: 'transparent', drawTicks: false };
+    const font = { family: theme.fontFamily, size: Math.round(theme.fontSize * 0.82) };
+    const shared = { grid, border: { display: false } };
+    chart.options.scales = {
+      x: {
+        ...shared,
+        type: 'linear',
+        min: span.from,
+        max: span.to,
+        grid: { ...grid, display: false },
+        border: { display: true, color: mixed(theme.foreground, 40) },
+        ticks: {
+          font,
+          color: theme.muted,
+          padding: 5,
+          maxRotation: 0,
+          autoSkipPadding: 18,
+          includeBounds: false,
+          callback: (value) => formatX(Number(value), state.xAxis),
+        },
+      },
+      y: {
+        ...shared,
+        type: log ? 'logarithmic' : 'linear',
+        // Charts in a column begin at the same pixel, and numbers that change their length move nothing.
+        afterFit: (scale) => {
+          scale.width = 52;
+        },
+        ticks: {
+          font,
+          color: theme.muted,
+          padding: 6,
+          maxTicksLimit: state.enlarged === definition.id ? 9 : 5,
+          autoSkip: true,
+          callback: (value) => formatTick(Number(value), definition),
+        },
+      },
+    };
+    chart.update('none');
+    this.describe();
+    this.drawOverlay();
+  }
+
+  /** The cursor, above the curves. */
+  drawOverlay(): Reading[] {
+    const { view, overlay, chart } = this;
+    const projection = this.projection();
+    if (chart === undefined || projection === undefined) return [];
+    const { theme, cursor } = view;
+    const ratio = window.devicePixelRatio;
+    const [width, height] = [Math.round(chart.width * ratio), Math.round(chart.height * ratio)];
+    if (overlay.width !== width || overlay.height !== height) {
+      overlay.width = width;
+      overlay.height = height;
+      overlay.style.width = `${chart.width}px`;
+      overlay.style.height = `${chart.height}px`;
+    }
+    const context = overlay.getContext('2d');
+    if (context === null) return [];
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, chart.width, chart.height);
+    const { area } = projection;
+    if (this.selection !== null) {
+      const { from, to } = this.selection;
+      context.fillStyle = mixed(theme.accent, 22);
+      context.fillRect(Math.min(from, to), area.top, Math.abs(to - from), area.bottom - area.top);
+      context.fillStyle = theme.accent;
+      for (const edge of [from, to]) context.fillRect(Math.round(edge) - 0.5, area.top, 1, area.bottom - area.top);
+    }
+    if (cursor === null) return [];
+    const readings = this.readings(cursor.x);
+    drawCursor(context, projection, cursor.x, readings, theme);
+    return readings;
+  }
+
+  readings(at: number): Reading[] {
+    const projection = this.projection();
+    if (projection === undefined) return [];
+    const { area, from, to } = projection;
+    const reach = (22 * (to - from)) / Math.max(1, area.right - area.left);
+    return readCurves(this.definition, this.curves, this.view.state, at, reach);
+  }
+
+  select(selection: { from: number; to: number } | null): void {
+    this.selection = selection;
+    this.drawOverlay();
+  }
+
+  /** Says what stands at the cursor. */
+  sayCursor(): void {
+    const { cursor, state } = this.view;
+    if (cursor === null) return;
+    const said = sayReadings(this.definition, this.readings(cursor.x));
+    this.view.announce(`${sayX(cursor.x, state.xAxis)}: ${said || 'no values'}`);
+  }
+
+  get area(): Area | undefined {
+    return this.chart?.chartArea;
+  }
+
+  /** The drawing without cursor. */
+  get picture(): HTMLCanvasElement {
+    return this.canvas;
+  }
+
+  private projection(): Projection | undefined {
+    const { chart } = this;
+    if (chart?.scales.x === undefined || chart.scales.y === undefined) return undefined;
+    return projectionOf(chart.chartArea, chart.scales.x, chart.scales.y);
+  }
+
+  /** The heading's figure, the buttons, and what screen readers are told of the chart. */
+  private describe(): void {
+    const { view, definition, frame } = this;
+    const { state } = view;
+    const enlarged = state.enlarged === definition.id;
+    this.logButton.setAttribute('aria-pressed', String(state.logCharts.includes(definition.id)));
+    fill(this.enlargeButton, icon(enlarged ? 'reduce' : 'enlarge'));
+    this.enlargeButton.setAttribute('aria-label', `${enlarged ? 'Reduce' : 'Enlarge'} ${definition.title}`);
+    this.enlargeButton.title = enlarged ? 'Back to all charts (Escape)' : 'Enlarge (Enter)';
+    this.root.classList.toggle('enlarged', enlarged);
+    const evaluated = this.curves.filter(({ set, run }) => set !== trainSet && !run.level);
+    const best = bestOf(
+      definition,
+      [...new Set(evaluated.map(({ run }) => run.info))],
+      new Set(evaluated.map(({ set }) => set)),
+    );
+    let said = 'no values';
+    if (best !== undefined) {
+      const run = view.looks.runs.find(({ key }) => key === best.key);
+      const where = [
+        ...(view.runs.length > 1 ? [run?.info.label ?? ''] : []),
+        ...(view.looks.sets.length > 1 ? [best.set] : []),
+        `step ${best.step.toLocaleString('en')}`,
+      ].join(' · ');
+      const value = formatFigure(best.value, definition.unit);
+      said = `best ${value}, ${where}`;
+      fill(this.callout, 'best ', element('strong', {}, value), element('span', { class: 'where' }, ` ${where}`));
+      this.callout.title = said;
+    } else {
+      const last = this.lastTrained();
+      if (last === undefined) fill(this.callout);
+      else {
+        const value = formatFigure(last, definition.unit);
+        said = `last ${value}`;
+        fill(this.callout, 'last ', element('strong', {}, value));
+      }
+      this.callout.title = '';
+    }
+    frame.setAttribute('aria-label', `${definition.title} by ${axisTitles[state.xAxis].toLowerCase()}: ${said}`);
+  }
+
+  /** Where one run alone is shown: its newest value. */
+  private lastTrained(): number | undefined {
+    const trained = this.curves.filter(({ set }) => set === trainSet);
+    const run = trained[0]?.run;
+    if (run === undefined || trained.length > 1) return undefined;
+    const { count } = run.points;
+    const { smoothing } = this.view.state;
+    const value =
+      smoothing > 0 && this.definition.id !== 'learningRate'
+        ? run.series(this.definition.id).smoothedAt(count - 1)
+        : run.points.column(this.definition.id)[count - 1];
+    return value === undefined || Number.isNaN(value) ? undefined : value;
+  }
+
+  private makeChart(): Chart<'trace'> {
+    const { view, definition } = this;
+    const guides = {
+      id: 'guides',
+      beforeDatasetsDraw: ({ ctx }: { ctx: CanvasRenderingContext2D }): void => {
+        const projection = this.projection();
+        if (projection === undefined) return;
+        drawEpochs(ctx, projection, epochMarks(view.shown, view.state.xAxis), view.theme);
+      },
+      afterDatasetsDraw: ({ ctx }: { ctx: CanvasRenderingContext2D }): void => {
+        const projection = this.projection();
+        if (projection === undefined) return;
+        const { state, theme, looks } = view;
+        if (state.checkpoints) drawCheckpoints(ctx, projection, view.shown, state.xAxis, looks, theme);
+        drawBest(ctx, projection, definition, this.curves, state, theme);
+      },
+    };
+    return new Chart<'trace'>(this.canvas, {
+      type: 'trace',
+      data: { datasets: [{ data: [], plot: () => this.plot ?? nothing }] },
+      plugins: [guides],
+      options: {
+        responsive: true,
+        maintainAspectRatio: false,
+        animation: false,
+        events: [],
+        normalized: true,
+        layout: { padding: { top: 8, right: 10 } },
+        onResize: () => this.frames.request([this]),
+      },
+    });
+  }
+
+  private button(content: Node | string, label: string, onclick: () => void): HTMLButtonElement {
+    return element('button', { class: 'plain', type: 'button', 'aria-label': label, title: label, onclick }, content);
+  }
+}
+
+function formatTick(value: number, { unit }: ChartDefinition): string {
+  if (unit === 'share') return `${Math.round(value * 1000) / 10}%`;
+  if (unit === 'bytes' || unit === 'tokens/s') return formatFigure(value, unit);
+  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5)) {
+    return value.toExponential(1).replace('.0e', 'e').replace('e-', 'e−').replace('e+', 'e');
+  }
+  return String(Number(value.toPrecision(4)));
+}

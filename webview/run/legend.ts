@@ -1,0 +1,106 @@
+/** Which curve is which; a click switches a run, a set or training off and on. */
+
+import { element, fill, keepingFocus } from '../shared/dom.js';
+import { type Marker, trainSet } from './curves.js';
+import type { View } from './view.js';
+import { toggled } from './view.js';
+
+/** A piece of a curve as charts draw it. */
+export function swatch(color: string, kind: Marker | 'line' | 'dashed' | 'dotted'): SVGSVGElement {
+  const space = 'http://www.w3.org/2000/svg';
+  const svg = document.createElementNS(space, 'svg');
+  svg.setAttribute('viewBox', '0 0 16 10');
+  svg.setAttribute('class', 'swatch');
+  svg.setAttribute('aria-hidden', 'true');
+  svg.style.color = color;
+  const path = document.createElementNS(space, 'path');
+  path.setAttribute('d', 'M1 5h14');
+  path.setAttribute('class', 'stroke');
+  if (kind === 'dashed' || kind === 'dotted')
+    path.setAttribute('stroke-dasharray', kind === 'dashed' ? '4 2' : '1.5 2');
+  svg.append(path);
+  const marks: Partial<Record<typeof kind, string>> = {
+    circle: 'M8 2a3 3 0 1 0 .01 0z',
+    square: 'M5.2 2.2h5.6v5.6H5.2z',
+    triangle: 'M8 1.4 11.3 7.8H4.7z',
+    diamond: 'M8 1.2 11.8 5 8 8.8 4.2 5z',
+  };
+  const shape = marks[kind];
+  if (shape !== undefined) {
+    const dot = document.createElementNS(space, 'path');
+    dot.setAttribute('d', shape);
+    dot.setAttribute('class', 'fill');
+    svg.append(dot);
+  }
+  return svg;
+}
+
+export class Legend {
+  readonly root = element('div', { class: 'legend', role: 'group', 'aria-label': 'Curves shown' });
+
+  constructor(private readonly view: View) {}
+
+  render(): void {
+    const { view, root } = this;
+    const { looks, state, runs } = view;
+    const many = looks.byRun;
+    keepingFocus(root, () =>
+      fill(
+        root,
+        ...(many
+          ? runs.map((run) => {
+              const chip = this.chip(
+                run.key,
+                run.info.label,
+                swatch(looks.runColor(run.key), run.level ? 'dashed' : 'line'),
+                !state.hiddenRuns.includes(run.key),
+                () => view.change({ hiddenRuns: toggled(state.hiddenRuns, run.key) }),
+              );
+              chip.addEventListener('mouseenter', () => view.setEmphasis(run.key));
+              chip.addEventListener('mouseleave', () => view.setEmphasis(undefined));
+              chip.addEventListener('focus', () => {
+                if (chip.matches(':focus-visible')) view.setEmphasis(run.key);
+              });
+              chip.addEventListener('blur', () => view.setEmphasis(undefined));
+              return chip;
+            })
+          : []),
+        many ? element('span', { class: 'divider', role: 'presentation' }) : null,
+        this.chip(
+          'set:train',
+          'train',
+          swatch(many ? 'var(--vscode-foreground)' : looks.setColor(trainSet), 'line'),
+          state.train,
+          () => view.change({ train: !state.train }),
+        ),
+        ...looks.sets.map((set, i) =>
+          this.chip(
+            `set:${set}`,
+            set,
+            swatch(
+              many ? 'var(--vscode-foreground)' : looks.setColor(set),
+              (['circle', 'square', 'triangle', 'diamond'] as const)[i % 4] ?? 'circle',
+            ),
+            !state.hiddenSets.includes(set),
+            () => view.change({ hiddenSets: toggled(state.hiddenSets, set) }),
+          ),
+        ),
+      ),
+    );
+  }
+
+  private chip(
+    name: string,
+    label: string,
+    piece: SVGSVGElement,
+    pressed: boolean,
+    onclick: () => void,
+  ): HTMLButtonElement {
+    return element(
+      'button',
+      { class: 'chip', type: 'button', 'aria-pressed': String(pressed), 'data-focus': name, title: label, onclick },
+      piece,
+      element('span', { class: 'chip-label' }, label),
+    );
+  }
+}

@@ -1,0 +1,105 @@
+/** The runs as the page holds them: facts, points, and curves made from the points when a chart first asks for one. */
+
+import type { ChartId } from '../../src/core/view/charts.js';
+import { interpolate, PointColumns, type XAxis } from '../../src/core/view/columns.js';
+import { Pyramid, Smoother } from '../../src/core/view/pyramid.js';
+import type { PanelRun } from '../../src/core/view/run-panel.js';
+
+/** One figure of a run's training, raw and smoothed. */
+export class Series {
+  readonly raw = new Pyramid();
+  readonly smooth = new Pyramid();
+  private smoothed = new Float32Array();
+  private smoother: Smoother | undefined;
+  private validRaw = 0;
+  private validSmooth = 0;
+
+  constructor(
+    private readonly points: PointColumns,
+    private readonly id: ChartId,
+  ) {}
+
+  /** Points from this index on are other ones. */
+  invalidate(from: number): void {
+    this.validRaw = Math.min(this.validRaw, from);
+    if (from < this.validSmooth) this.smoother = undefined;
+    this.validSmooth = Math.min(this.validSmooth, from);
+  }
+
+  /** The smoothed value of a point; NaN where it has not been computed. */
+  smoothedAt(index: number): number {
+    return index < this.validSmooth ? (this.smoothed[index] ?? Number.NaN) : Number.NaN;
+  }
+
+  /** Brings the curves up to date, as far as they are drawn. */
+  refresh(raw: boolean, weight: number): void {
+    const { points } = this;
+    const values = points.column(this.id);
+    if (raw && (this.validRaw < points.count || this.raw.length !== points.count)) {
+      this.raw.update(values, points.count, this.validRaw);
+      this.validRaw = points.count;
+    }
+    if (weight === 0) return;
+    if (this.smoother?.weight !== weight) {
+      this.smoother = new Smoother(weight);
+      this.validSmooth = 0;
+    }
+    if (this.validSmooth === points.count && this.smooth.length === points.count) return;
+    if (this.smoothed.length < points.count) {
+      const larger = new Float32Array(Math.max(points.count, 2 * this.smoothed.length));
+      larger.set(this.smoothed);
+      this.smoothed = larger;
+    }
+    this.smoother.run(values, points.count, this.smoothed);
+    this.smooth.update(this.smoothed, points.count, this.validSmooth);
+    this.validSmooth = points.count;
+  }
+}
+
+export class RunModel {
+  readonly points = new PointColumns();
+  private readonly series_ = new Map<ChartId, Series>();
+
+  constructor(public info: PanelRun) {}
+
+  get key(): string {
+    return this.info.key;
+  }
+
+  /** @returns false where points between are missing */
+  put(from: number, points: ArrayBuffer): boolean {
+    if (!this.points.put(from, points)) return false;
+    for (const series of this.series_.values()) series.invalidate(from);
+    return true;
+  }
+
+  series(id: ChartId): Series {
+    let found = this.series_.get(id);
+    if (found === undefined) {
+      found = new Series(this.points, id);
+      this.series_.set(id, found);
+    }
+    return found;
+  }
+
+  /** Where a step stands on an axis. */
+  at(axis: XAxis, step: number, epoch: number): number {
+    if (axis === 'step') return step;
+    if (axis === 'epoch') return epoch;
+    const { points } = this;
+    return interpolate(points.column('step'), points.column(axis), points.count, step);
+  }
+
+  /** Where the run's curves end on an axis. */
+  end(axis: XAxis): number {
+    const { points, info } = this;
+    const last = points.count === 0 ? 0 : (points.column(axis)[points.count - 1] ?? 0);
+    const evaluation = info.evaluations.at(-1);
+    return evaluation === undefined ? last : Math.max(last, this.at(axis, evaluation.step, evaluation.epoch) || 0);
+  }
+
+  /** Whether the run never trains: it is a level, not a curve. */
+  get level(): boolean {
+    return this.info.kind === 'baseline';
+  }
+}

@@ -1,0 +1,95 @@
+/** Charts as one PNG: title, legend and curves in the theme's colours. */
+
+import { axisTitles } from './axes.js';
+import type { ChartCard } from './card.js';
+import type { View } from './view.js';
+
+const gap = 20;
+const line = 20;
+
+export async function drawPicture(cards: readonly ChartCard[], view: View): Promise<ArrayBuffer | undefined> {
+  const pictures = cards.filter(({ picture }) => picture.width > 0);
+  const first = pictures[0];
+  if (first === undefined) return undefined;
+  const { theme, looks, shown, state } = view;
+  const ratio = window.devicePixelRatio;
+  const width = Math.max(...pictures.map(({ picture }) => picture.width / ratio));
+  const height = Math.max(...pictures.map(({ picture }) => picture.height / ratio));
+  const columns = pictures.length === 1 ? 1 : pictures.length <= 4 ? 2 : 3;
+  const rows = Math.ceil(pictures.length / columns);
+  const canvas = document.createElement('canvas');
+  const context = canvas.getContext('2d');
+  if (context === null) return undefined;
+  const total = columns * (width + gap) + gap;
+  const entries = looks.byRun
+    ? shown.map((run) => ({ color: looks.runColor(run.key), label: run.info.label }))
+    : ['train', ...looks.sets].map((set) => ({ color: looks.setColor(set), label: set }));
+  const font = (size: number, weight = 400): string => `${weight} ${theme.fontSize * size}px ${theme.fontFamily}`;
+  context.font = font(0.92);
+  const legend = layOut(entries, total - 2 * gap, (label) => context.measureText(label).width);
+  const top = gap + line + legend.height + gap / 2;
+  canvas.width = Math.ceil(total * ratio);
+  canvas.height = Math.ceil((top + rows * (height + line + gap)) * ratio);
+  context.scale(ratio, ratio);
+  context.fillStyle = theme.background;
+  context.fillRect(0, 0, total, canvas.height / ratio);
+  context.fillStyle = theme.foreground;
+  context.textBaseline = 'top';
+  context.font = font(1.1, 600);
+  const runs = view.shown;
+  const only = runs.length === 1 ? runs[0] : undefined;
+  const title = only?.info.label ?? [...new Set(runs.map(({ info }) => info.experiment))].join(', ');
+  context.fillText(`${title} · by ${axisTitles[state.xAxis].toLowerCase()}`, gap, gap);
+  context.font = font(0.92);
+  for (const { x, y, color, label } of legend.places) {
+    context.fillStyle = color;
+    context.fillRect(gap + x, gap + line + y + 7, 14, 3);
+    context.fillStyle = theme.foreground;
+    context.fillText(label, gap + x + 20, gap + line + y + 2);
+  }
+  for (const [i, { picture, definition }] of pictures.entries()) {
+    const x = gap + (i % columns) * (width + gap);
+    const y = top + Math.floor(i / columns) * (height + line + gap);
+    context.fillStyle = theme.foreground;
+    context.font = font(0.95, 600);
+    const unit = definition.unit === 'nats' ? ' (nats)' : '';
+    context.fillText(definition.title + unit, x, y);
+    context.drawImage(picture, x, y + line, picture.width / ratio, picture.height / ratio);
+  }
+  const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, 'image/png'));
+  return blob?.arrayBuffer();
+}
+
+interface Entry {
+  readonly color: string;
+  readonly label: string;
+}
+
+/** Entries in lines, as words in a paragraph. */
+function layOut(
+  entries: readonly Entry[],
+  width: number,
+  measure: (label: string) => number,
+): { places: (Entry & { x: number; y: number })[]; height: number } {
+  let x = 0;
+  let y = 0;
+  const places = entries.map((entry) => {
+    const needed = 20 + measure(entry.label) + 18;
+    if (x > 0 && x + needed > width) {
+      x = 0;
+      y += line;
+    }
+    const place = { ...entry, x, y };
+    x += needed;
+    return place;
+  });
+  return { places, height: y + line };
+}
+
+/** A file's name for a picture. */
+export function pictureName(cards: readonly ChartCard[], view: View): string {
+  const [first] = view.shown;
+  const runs = view.shown.length === 1 ? (first?.info.name ?? 'run') : (first?.info.experiment ?? 'runs');
+  const [card] = cards;
+  return cards.length === 1 && card !== undefined ? `${runs}-${card.definition.id}.png` : `${runs}.png`;
+}
