@@ -21,7 +21,7 @@ function fill(folder: string): void {
   lines[3] = '{"prompt": "broken';
   lines[5] = JSON.stringify({ prompt: '<script>alert(1)</script>\u202e\u001b[31m', completion: '' });
   lines[9] = lines[8] ?? '';
-  writeFileSync(join(folder, 'bad.jsonl'), `${lines.join('\n')}\n`);
+  for (const name of ['bad.jsonl', 'raw.jsonl']) writeFileSync(join(folder, name), `${lines.join('\n')}\n`);
   writeFileSync(join(folder, 'asked.jsonl'), `${JSON.stringify({ ask: 'Why?', say: 'So.' })}\n`);
   writeFileSync(join(folder, 'other.jsonl'), '{"a": 1}\n{"b": 2}\n');
   const rows = Array.from({ length: many }, (_, i) => `{"prompt":"p${i}","completion":"c"}`);
@@ -179,7 +179,7 @@ describe('the preview', () => {
 
 describe('the text editor', () => {
   it('marks the lines of data sets, and of nothing else', async () => {
-    await lab().openFile('bad.jsonl');
+    await lab().openFile('raw.jsonl');
     await lab().page.locator('.codelens-decoration').getByText('Preview').waitFor();
     await lab().command('Problems: Focus on Problems View');
     await lab()
