@@ -39,7 +39,7 @@ class Page {
   private version = 0;
   private readonly hearers = new Set<() => void>();
 
-  constructor(path: string, { model = starter, evaluation = '' } = {}) {
+  constructor(path: string, { model = starter, evaluation = '', recordLimitMs = 60_000 } = {}) {
     this.session = new PreviewSession({
       path,
       name: 'set',
@@ -48,7 +48,7 @@ class Page {
       mapping: { format: 'auto' },
       choices: Promise.resolve({ models: [], model, evaluations: [], evaluation }),
       canTrain: true,
-      recordLimitMs: 2000,
+      recordLimitMs,
       // What does not fit the page's schema would be dropped there.
       send: (message) => {
         this.messages.push(toPreview.parse(message));
@@ -297,11 +297,12 @@ describe('find', () => {
         { prompt: 'a', completion: 'b' },
         { prompt: `${'a'.repeat(40)}!`, completion: 'b' },
       ]),
+      { recordLimitMs: 4000 },
     );
     void page.session.begin();
     await page.show();
     const { problem } = await page.show({ text: '^(a+)+$', regex: true });
-    expect(problem).toMatch(/longer than 2 s in row 2/);
+    expect(problem).toMatch(/longer than 4 s in row 2/);
     expect((await page.show({ text: 'a' })).count).toBe(2);
   }, 60_000);
 
