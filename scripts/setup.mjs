@@ -8,8 +8,10 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  accessSync,
   appendFileSync,
   closeSync,
+  constants,
   existsSync,
   mkdirSync,
   openSync,
@@ -20,7 +22,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { takeLock } from './lock.mjs';
 
@@ -104,15 +106,24 @@ function installedDebianPackages() {
   );
 }
 
-function installDebianPackages() {
+/** Those that are missing. Empty where this is no Debian: what is missing there, the build says. */
+function missingDebianPackages() {
   const installed = installedDebianPackages();
-  if (installed === undefined) return;
-  const missing = debianPackages.filter((name) => !installed.has(name));
+  return installed === undefined ? [] : debianPackages.filter((name) => !installed.has(name));
+}
+
+/** What a person types who may not install packages as they are. */
+function installCommand(missing) {
+  const commands = ['apt-get update', `apt-get install -y --no-install-recommends ${missing.join(' ')}`];
+  const places = (process.env.PATH ?? '').split(delimiter);
+  if (places.some((place) => existsSync(join(place, 'sudo'))))
+    return commands.map((command) => `sudo ${command}`).join(' && ');
+  return `su -c "${commands.join(' && ')}"`;
+}
+
+function installDebianPackages() {
+  const missing = missingDebianPackages();
   if (missing.length === 0) return;
-  if (process.getuid?.() !== 0) {
-    const command = `sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing.join(' ')}`;
-    throw new SetupError(`Debian packages are missing. Install them, then run this again:\n\n  ${command}\n`);
-  }
   say(`Debian packages: ${missing.join(', ')}`);
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
   try {
@@ -199,11 +210,27 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
   console.error(`setup: Node 20 or newer is needed; this is ${process.version}`);
   process.exit(1);
 }
+const all = process.argv[2] !== 'bundles';
+if (all && process.getuid?.() !== 0) {
+  // Before anything is made.
+  const missing = missingDebianPackages();
+  if (missing.length > 0) {
+    const command = installCommand(missing);
+    console.error(`setup: Debian packages are missing. Install them, then run this again:\n\n  ${command}\n`);
+    process.exit(1);
+  }
+}
+try {
+  mkdirSync(build, { recursive: true });
+  accessSync(build, constants.W_OK);
+} catch (error) {
+  console.error(`setup: ${build} cannot be written (${error.code}). Is the project another user's?`);
+  process.exit(1);
+}
 const started = Date.now();
-mkdirSync(build, { recursive: true });
 const release = await takeLock(join(build, 'setup.lock'), (holder) => say(`waiting for another set-up (${holder})`));
 try {
-  if (process.argv[2] !== 'bundles') {
+  if (all) {
     installDebianPackages();
     installNodePackages();
     buildEngine();
