@@ -11,6 +11,8 @@ export interface Task {
   readonly way: 'exit' | 'throw' | 'reject' | 'worker' | 'listener';
   /** Milliseconds from the start of the work to the way out. */
   readonly delay: number;
+  /** Whether a step is done and timed before. */
+  readonly timed: boolean;
   readonly sequences: number;
   readonly length: number;
 }
@@ -35,8 +37,10 @@ async function generate(model: Model, { sequences, length }: Task): Promise<void
   await model.generate(prompts, options);
 }
 
+let stepMilliseconds = 0;
+
 function leave({ way }: Task): void {
-  process.stdout.write(`${Date.now()}\n`);
+  process.stdout.write(`${Date.now()} ${stepMilliseconds}\n`);
   if (way === 'throw') throw new Error('thrown on purpose');
   if (way === 'reject') void Promise.reject(new Error('thrown on purpose'));
   else process.exit(7);
@@ -51,6 +55,11 @@ async function workOn(task: Task, begun: () => void): Promise<never> {
     for (;;) await (await open()).close();
   }
   const model = await open();
+  if (task.timed) {
+    const began = performance.now();
+    await trainStep(model, task);
+    stepMilliseconds = performance.now() - began;
+  }
   begun();
   for (;;) await (task.work === 'train' ? trainStep : generate)(model, task);
 }
