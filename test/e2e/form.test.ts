@@ -10,15 +10,25 @@ const lab = useLab();
 
 async function openForm(file: string): Promise<Frame> {
   await lab().showView('Explorer');
-  await lab().file(file).click({ button: 'right' });
   const entry = lab().page.getByRole('menuitem', { name: 'Fine-tune…', exact: true }).first();
-  // A menu takes no click in its first tenth of a second.
+  const tab = lab()
+    .page.locator('.tab')
+    .filter({ hasText: `Fine-tune ${file}` })
+    .first();
+  // A menu takes no click in its first tenth of a second, and closes when the explorer's files change.
   await expect
-    .poll(async () => {
-      if (await entry.isVisible()) await entry.click({ timeout: 1000 }).catch(() => undefined);
-      return entry.isVisible();
-    })
-    .toBe(false);
+    .poll(
+      async () => {
+        if (!(await entry.isVisible())) await lab().file(file).click({ button: 'right', timeout: 2000 });
+        await entry.click({ timeout: 1000 }).catch(() => undefined);
+        return tab
+          .waitFor({ timeout: 2000 })
+          .then(() => entry.isHidden())
+          .catch(() => false);
+      },
+      { timeout: 30_000 },
+    )
+    .toBe(true);
   const form = await lab().webview(`Fine-tune ${file}`);
   await form.getByRole('heading', { name: `Fine-tune ${file}` }).waitFor();
   return form;
