@@ -24,7 +24,9 @@ export class FieldsPanel {
   constructor(change: (mapping: Mapping) => void) {
     const send = (next: Record<string, string | undefined>): void => {
       const entries = Object.entries({ ...this.current, ...next }).filter(([, value]) => value !== undefined);
-      change(schema.parse(Object.fromEntries(entries)));
+      // The next choice may come before the extension has answered this one.
+      this.current = schema.parse(Object.fromEntries(entries));
+      change(this.current);
     };
     this.format = new Select('Format', (format) => send({ format, ...clearedBy(format) }));
     this.selects = roles.map(([role, label]) => [
