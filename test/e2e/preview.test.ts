@@ -135,6 +135,8 @@ describe('the preview', () => {
 
   it('lists problems, each a click from its rows, and shows hostile text as text', async () => {
     const frame = await preview('bad.jsonl');
+    const all = button(frame, 'Show all');
+    if (await all.isVisible()) await all.click();
     const problems = frame.locator('.problems .entry');
     await problems.filter({ hasText: 'Exact duplicates' }).waitFor();
     await problems.filter({ hasText: 'Malformed records' }).click();
