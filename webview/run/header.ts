@@ -75,7 +75,6 @@ export class Header {
       made.push(this.command('log', 'log', 'Log', alone.key), this.command('config', 'gear', 'Config', alone.key));
     }
     made.push(
-      this.action('chat', 'Samples', 'What the model said at each evaluation', () => view.send({ type: 'samples' })),
       this.action('plus', 'Add run…', 'Show more runs in these charts', () => view.send({ type: 'add' })),
     );
     return made;

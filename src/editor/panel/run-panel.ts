@@ -177,9 +177,6 @@ export class RunPanel implements vscode.Disposable {
       case 'exportPng':
         await save(`${message.name}.png`, { Images: ['png'] }, new Uint8Array(message.png));
         return;
-      case 'samples':
-        await vscode.commands.executeCommand('sft-lab.openSamples', [...this.runs.keys()]);
-        return;
       case 'command':
         await this.command(message.command, message.key);
     }
