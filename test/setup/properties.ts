@@ -2,5 +2,5 @@
 
 import fc from 'fast-check';
 
-const seed = Number(process.env['FC_SEED'] ?? 20260101);
+const seed = Number(process.env.FC_SEED ?? 20260101);
 fc.configureGlobal({ seed });

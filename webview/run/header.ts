@@ -74,9 +74,7 @@ export class Header {
       }
       made.push(this.command('log', 'log', 'Log', alone.key), this.command('config', 'gear', 'Config', alone.key));
     }
-    made.push(
-      this.action('plus', 'Add run…', 'Show more runs in these charts', () => view.send({ type: 'add' })),
-    );
+    made.push(this.action('plus', 'Add run…', 'Show more runs in these charts', () => view.send({ type: 'add' })));
     return made;
   }
 
