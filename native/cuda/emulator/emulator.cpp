@@ -170,7 +170,7 @@ bool release(unsigned first, unsigned end, State barrier, bool doneCounts) {
 
 void runBlock() {
   machine.fibres.assign(threads, Fibre{});
-  std::memset(machine.shared.data(), 0xFF, machine.shared.size());
+  std::fill(machine.shared.begin(), machine.shared.end(), '\xFF');
   for (;;) {
     bool waits = false;
     for (unsigned i = 0; i < threads; ++i) {
