@@ -10,25 +10,11 @@ const lab = useLab();
 
 async function openForm(file: string): Promise<Frame> {
   await lab().showView('Explorer');
-  const entry = lab().page.getByRole('menuitem', { name: 'Fine-tune…', exact: true }).first();
   const tab = lab()
     .page.locator('.tab')
     .filter({ hasText: `Fine-tune ${file}` })
     .first();
-  // A menu takes no click in its first tenth of a second, and closes when the explorer's files change.
-  await expect
-    .poll(
-      async () => {
-        if (!(await entry.isVisible())) await lab().file(file).click({ button: 'right', timeout: 2000 });
-        await entry.click({ timeout: 1000 }).catch(() => undefined);
-        return tab
-          .waitFor({ timeout: 2000 })
-          .then(() => entry.isHidden())
-          .catch(() => false);
-      },
-      { timeout: 30_000 },
-    )
-    .toBe(true);
+  await lab().menu(lab().file(file), 'Fine-tune…', () => tab.isVisible());
   const form = await lab().webview(`Fine-tune ${file}`);
   await form.getByRole('heading', { name: `Fine-tune ${file}` }).waitFor();
   return form;

@@ -16,7 +16,7 @@ async function stepsOf(...path: string[]): Promise<number[]> {
 it('starts a run from its config: terminal, charts and sidebar follow it', async () => {
   writeConfig(lab().workspace, 'first', { max_steps: 60, run_name: 'first run' });
   await lab().openFile('first.sft.json');
-  await lab().page.locator('.codelens-decoration a').filter({ hasText: 'Run' }).first().click();
+  await lab().lens('Run', () => existsSync(lab().path('.sft', 'first', 'first run', 'run.json')));
 
   const panel = await lab().webview('Run');
   await panel.locator('canvas').first().waitFor({ timeout: 60_000 });
@@ -46,7 +46,7 @@ it('stops a run gracefully and resumes it from the sidebar', async () => {
     save_steps: 100_000,
   });
   await lab().openFile('second.sft.json');
-  await lab().page.locator('.codelens-decoration a').filter({ hasText: 'Run' }).first().click();
+  await lab().lens('Run', () => existsSync(lab().path('.sft', 'second', 'second run', 'run.json')));
   await expect.poll(async () => (await stepsOf('second', 'second run')).length, { timeout: 90_000 }).toBeGreaterThan(5);
 
   await lab().showView('SFT Lab');

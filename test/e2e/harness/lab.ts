@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, type BrowserContext, chromium, type Frame, type Locator, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { chooseFromMenu } from './menu.js';
 import { CodeServer, processesIn, root, tryKill } from './server.js';
 
 export type Theme = 'light' | 'dark' | 'high-contrast';
@@ -152,10 +153,39 @@ export class Lab {
     await this.page.locator('.tab').filter({ hasText: name }).first().waitFor();
   }
 
-  /** Right-clicks something and chooses from its menu. */
-  async menu(target: Locator, entry: string): Promise<void> {
-    await target.click({ button: 'right' });
-    await this.page.getByRole('menuitem', { name: entry, exact: true }).first().click();
+  /**
+   * Right-clicks something and chooses from its menu. Rows are redrawn under the pointer, and menus close when what they belong to
+   * changes: it begins again until the entry was chosen in a menu of that very row; where `done` is given, until that is so.
+   */
+  async menu(target: Locator, entry: string, done: () => Promise<boolean> | boolean = () => true): Promise<void> {
+    let why = '';
+    for (const end = Date.now() + 60_000; Date.now() < end; ) {
+      try {
+        await chooseFromMenu(this.page, target, entry);
+        if (await happens(done, 10_000)) return;
+        why = 'nothing came of it';
+      } catch (error) {
+        why = error instanceof Error ? error.message : String(error);
+        await this.page.keyboard.press('Escape');
+      }
+    }
+    throw new Error(`“${entry}” could not be chosen in the menu of ${target}: ${why}`);
+  }
+
+  /** Chooses a lens above a text; lenses are drawn anew when runs are found, which loses a click, so `done` says when it was heard. */
+  async lens(text: string, done: () => Promise<boolean> | boolean): Promise<void> {
+    const lens = this.page.locator('.codelens-decoration a').filter({ hasText: text }).first();
+    await lens.waitFor();
+    await expect
+      .poll(
+        async () => {
+          if (await done()) return true;
+          await lens.click({ timeout: 2000 }).catch(() => undefined);
+          return await happens(done, 15_000);
+        },
+        { timeout: 60_000, message: `nothing came of the lens “${text}”` },
+      )
+      .toBe(true);
   }
 
   /** Brings a view container of the activity bar to the front: `SFT Lab`, `Explorer`. */
@@ -268,6 +298,16 @@ export class Lab {
     await this.server.stop();
     for (const pid of processesIn(this.directory)) tryKill(pid, 'SIGKILL');
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** Whether something comes to be so within a time. */
+async function happens(done: () => Promise<boolean> | boolean, timeout: number): Promise<boolean> {
+  try {
+    await expect.poll(done, { timeout }).toBe(true);
+    return true;
+  } catch {
+    return false;
   }
 }
 
