@@ -19,6 +19,11 @@ export interface RecordPlace {
   readonly line: number;
 }
 
+/** One string for a record, whatever its line. */
+export function placeKey({ file, index }: Pick<RecordPlace, 'file' | 'index'>): string {
+  return `${index}\n${file}`;
+}
+
 /**
  * A normalised record. `text` records (raw text, for pre-training) have no messages.
  * In Alpaca and custom records the messages are: system (optional), user, assistant.

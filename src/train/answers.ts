@@ -1,6 +1,7 @@
 /** The model's own answers to an evaluation set: generated in batches, timed, checked, and a few kept as samples. */
 
 import type { ResolvedConfig } from '../core/config.js';
+import { placeKey } from '../core/data.js';
 import type { AnswerStats, BodyOf } from '../core/events.js';
 import {
   accuracyOf,
@@ -15,7 +16,7 @@ import {
 import type { EvaluationSet, PromptExample, TrainingData } from '../data/types.js';
 import type { Generated } from '../engine/types.js';
 import { microbatches } from './batching.js';
-import { type EvaluationContext, placeKey } from './evaluate.js';
+import type { EvaluationContext } from './evaluate.js';
 
 /** Longest answer where the config does not say. */
 const longestAnswer = 512;

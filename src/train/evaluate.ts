@@ -1,7 +1,7 @@
 /** Evaluation: the loss of every example of a set, then the model's own answers, checked by the verifier. */
 
 import type { ResolvedConfig } from '../core/config.js';
-import { TokenGroup, type TokenizedExample } from '../core/data.js';
+import { placeKey, TokenGroup, type TokenizedExample } from '../core/data.js';
 import { LabError } from '../core/errors.js';
 import type { BodyOf } from '../core/events.js';
 import type { EvaluationSet, TrainingData } from '../data/types.js';
@@ -137,8 +137,4 @@ function examplesEvent(
     };
   });
   return { type: 'examples', set: set.name, step, files, items };
-}
-
-export function placeKey(place: { readonly file: string; readonly index: number }): string {
-  return `${place.index}\n${place.file}`;
 }
