@@ -5,6 +5,7 @@ import type { Message } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
 import { isObject, readObject, readText } from './files.js';
 import { pythonCalls, replaceCalls } from './python-calls.js';
+import { ShapeRenderer } from './shapes.js';
 import type { ModelTokenizer } from './tokenizer.js';
 
 /** A part of a text: characters [start, end). */
@@ -23,7 +24,8 @@ const generationTag = /(^[ \t]*)?\{%(-?)\s*(end)?generation\s*(-?)%\}(\n)?/gm;
 /** Characters that mark the borders of `{% generation %}` blocks; conversations that hold them are refused. */
 const open = '\u{f5f00}';
 const close = '\u{f5f01}';
-const marks = /\u{f5f00}|\u{f5f01}/gu;
+/** For `split`: the marks themselves stay parts. */
+const borders = /(\u{f5f00}|\u{f5f01})/u;
 /** A rendering is a few times its messages; a template that writes without end is stopped here. */
 const maxRenderedLength = 64 * 1024 * 1024;
 
@@ -32,6 +34,7 @@ export class ChatTemplate {
   readonly marksGeneration: boolean;
   private readonly template: Template;
   private readonly calls = pythonCalls(new Date());
+  private readonly shapes: ShapeRenderer;
 
   constructor(
     readonly source: string,
@@ -53,12 +56,13 @@ export class ChatTemplate {
     } catch (cause) {
       throw new LabError(`the chat template cannot be parsed: ${messageOf(cause)}`, { cause });
     }
+    this.shapes = new ShapeRenderer(this.template.parsed, marked, { ...variables, ...this.calls }, borders);
   }
 
   /** @throws LabError where the template refuses the conversation */
   render(messages: readonly Message[], options: RenderOptions): string {
-    const text = this.run(messages, options);
-    return this.marksGeneration ? text.replace(marks, '') : text;
+    const parts = this.run(messages, options);
+    return (this.marksGeneration ? parts.filter((part) => part !== open && part !== close) : parts).join('');
   }
 
   /** The rendering and the spans inside `{% generation %}` blocks. */
@@ -66,7 +70,7 @@ export class ChatTemplate {
     const spans: Span[] = [];
     let text = '';
     let from: number | undefined;
-    for (const part of this.run(messages, { prompt: false, tools }).split(/(\u{f5f00}|\u{f5f01})/u)) {
+    for (const part of this.run(messages, { prompt: false, tools })) {
       if (part === open) from = text.length;
       else if (part === close) {
         if (from !== undefined && text.length > from) spans.push({ start: from, end: text.length });
@@ -76,7 +80,12 @@ export class ChatTemplate {
     return { text, spans };
   }
 
-  private run(messages: readonly Message[], options: RenderOptions): string {
+  /** The rendering, cut at the marks. */
+  private run(messages: readonly Message[], options: RenderOptions): string[] {
+    const plain = options.tools === undefined || options.tools === null;
+    const parts =
+      plain && !messages.some(({ content }) => holdsMarks(content)) && this.shapes.render(messages, options.prompt);
+    if (parts) return limited(parts);
     let text: string;
     try {
       text = this.template.render({
@@ -90,11 +99,13 @@ export class ChatTemplate {
     } catch (cause) {
       throw new LabError(`the chat template refuses the conversation: ${messageOf(cause)}`, { cause });
     }
-    if (text.length > maxRenderedLength) {
-      throw new LabError(`the chat template renders more than ${maxRenderedLength} characters`);
-    }
-    return text;
+    return limited(text.split(borders));
   }
+}
+
+function limited(parts: string[]): string[] {
+  if (parts.reduce((sum, { length }) => sum + length, 0) <= maxRenderedLength) return parts;
+  throw new LabError(`the chat template renders more than ${maxRenderedLength} characters`);
 }
 
 function messageOf(cause: unknown): string {
