@@ -12,6 +12,7 @@ import { prepare, requireRecords } from './set/prepare.js';
 import { prepareStream, shouldStream } from './set/prepare-stream.js';
 import { ExampleTokenizer } from './text/examples.js';
 import type { PromptExample } from './types.js';
+import { type ExamineData, serveExamine } from './view/examine-worker.js';
 import { type JobData, serveJob } from './view/jobs-worker.js';
 import { serveView, type ViewData } from './view/view-worker.js';
 
@@ -93,10 +94,11 @@ function serve(port: MessagePort, worker: DataWorker): void {
   });
 }
 
-/** One bundle, three kinds of workers: of a run's data, of a job on a whole data set, of an open data set. */
-const data = workerData as WorkerData | JobData | ViewData;
+/** One bundle, four kinds of workers: of a run's data, of a job on a whole data set, of parts of one, of an open data set. */
+const data = workerData as WorkerData | JobData | ExamineData | ViewData;
 if (parentPort !== null) {
   if ('job' in data) void serveJob(parentPort, data);
+  else if ('examine' in data) serveExamine(parentPort, data);
   else if ('view' in data) serveView(parentPort, data);
   else serve(parentPort, new DataWorker(data));
 }

@@ -48,6 +48,14 @@ async function shown(name: string): Promise<Frame> {
   return frame;
 }
 
+/** Answers the dialog that asks for a file's name, once it has proposed one. */
+async function saveAs(proposed: string, name: string): Promise<void> {
+  const input = lab().page.locator('.quick-input-widget input[type="text"]');
+  await expect.poll(() => input.inputValue(), { timeout: 30_000 }).toContain(proposed);
+  await input.fill(lab().path(name));
+  await input.press('Enter');
+}
+
 const button = (frame: Frame, name: string) => frame.getByRole('button', { name, exact: true });
 
 /** Makes room, as a person at a small screen would. */
@@ -123,7 +131,7 @@ describe('the preview', () => {
     await frame.getByText('11 records of 60').waitFor();
     await lab().shootOnce('preview-find');
     await button(frame, 'Save view…').click();
-    await lab().answer(lab().path('ones.jsonl'));
+    await saveAs('bad.filtered.jsonl', 'ones.jsonl');
     await expect.poll(() => existsSync(lab().path('ones.jsonl')), { timeout: 20_000 }).toBe(true);
     expect(readFileSync(lab().path('ones.jsonl'), 'utf8').trim().split('\n')).toHaveLength(11);
     await button(frame, 'Use a regular expression').click();
@@ -131,6 +139,19 @@ describe('the preview', () => {
     await frame.getByText(/Not a regular expression/).waitFor();
     await button(frame, 'Show all').click();
     await frame.getByText('60 records').waitFor();
+  });
+
+  it('trains on the view: what is seen becomes a data set, and the form opens on it', async () => {
+    const frame = await preview('bad.jsonl');
+    await frame.getByLabel('Find in records').fill('question 2');
+    await frame.getByText('11 records of 60').waitFor();
+    await button(frame, 'Fine-tune…').click();
+    await saveAs('bad.filtered.jsonl', 'twos.jsonl');
+    const form = await lab().webview('Fine-tune twos.jsonl');
+    await form.getByText('11 records', { exact: false }).first().waitFor();
+    const lines = readFileSync(lab().path('twos.jsonl'), 'utf8').trim().split('\n');
+    expect(lines).toHaveLength(11);
+    expect(lines[0]).toBe(readFileSync(lab().path('bad.jsonl'), 'utf8').split('\n')[2]);
   });
 
   it('lists problems, each a click from its rows, and shows hostile text as text', async () => {

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { LabError } from '../../src/core/errors.js';
 import { Random } from '../../src/core/random.js';
 import { type RawRecord, readRecords } from '../../src/data/read/records.js';
-import { Analyser } from '../../src/data/view/analyse.js';
+import { Examiner } from '../../src/data/view/examine.js';
+import { Fold } from '../../src/data/view/fold.js';
+import { schemaOf } from '../../src/data/view/json-scan.js';
 import { openRows } from '../../src/data/view/rows.js';
 import { scanSegment } from '../../src/data/view/segment.js';
 import { mutate } from './mutate.js';
@@ -61,16 +63,18 @@ export async function fuzzCase(number: number, tables: string, folder: string): 
 }
 
 async function readAll(file: string, random: Random): Promise<FuzzResult['outcome']> {
-  const analyser = new Analyser({ path: file, format: 'auto', evaluation: [] });
+  const examiner = new Examiner({ path: file, format: 'auto' }, true);
   const records: RawRecord[] = [];
   const refused = await labErrorOf(async () => {
     for await (const record of readRecords(file)) {
-      analyser.add(record);
+      examiner.add(record);
       records.push(record);
       if (records.length >= maxRecords) break;
     }
   });
-  JSON.stringify(analyser.finish(false));
+  const fold = new Fold({ path: file, evaluation: [] });
+  fold.add(examiner.take());
+  JSON.stringify(fold.finish(false, schemaOf([examiner.root]), undefined));
   await labErrorOf(async () => {
     const rows = await openRows(file);
     try {

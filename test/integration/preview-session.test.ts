@@ -1,7 +1,6 @@
 /** The preview's session with its real workers: what a page would be sent. */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -14,7 +13,9 @@ import { PreviewSession } from '../../src/editor/preview/session.js';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const starter = join(root, 'media', 'starter-model');
 const tickets = join(root, 'media', 'examples', 'tickets.train.jsonl');
-const folder = mkdtempSync(join(tmpdir(), 'sft-lab-preview-'));
+// Where the data workers lie that its own worker starts.
+mkdirSync(join(root, 'build'), { recursive: true });
+const folder = mkdtempSync(join(root, 'build', 'test-preview-'));
 const program = join(folder, 'preview-worker.mjs');
 
 beforeAll(async () => {

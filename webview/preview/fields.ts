@@ -20,12 +20,15 @@ export class FieldsPanel {
   private readonly selects: readonly (readonly [Role, Select])[];
   private readonly note = element('span', { class: 'muted' });
   private current: Mapping = { format: 'auto' };
+  /** What was chosen here and not yet answered: what the extension still says of before must not undo it. */
+  private wished: string | undefined;
 
   constructor(change: (mapping: Mapping) => void) {
     const send = (next: Record<string, string | undefined>): void => {
       const entries = Object.entries({ ...this.current, ...next }).filter(([, value]) => value !== undefined);
       // The next choice may come before the extension has answered this one.
       this.current = schema.parse(Object.fromEntries(entries));
+      this.wished = keyOf(this.current);
       change(this.current);
     };
     this.format = new Select('Format', (format) => send({ format, ...clearedBy(format) }));
@@ -42,8 +45,10 @@ export class FieldsPanel {
     );
   }
 
-  render({ mapping, detected, fields }: SetInfo): void {
-    this.current = mapping;
+  render({ mapping: told, detected, fields }: SetInfo): void {
+    if (this.wished === keyOf(told)) this.wished = undefined;
+    if (this.wished === undefined) this.current = told;
+    const mapping = this.current;
     const found = detected === undefined ? 'Detect' : `Detected: ${formatName(detected)}`;
     this.format.set(
       [
@@ -64,6 +69,10 @@ export class FieldsPanel {
     }
     this.note.textContent = 'Kept in .sft/datasets.json, and used by Fine-tune.';
   }
+}
+
+function keyOf(mapping: Mapping): string {
+  return JSON.stringify(Object.entries(mapping).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function usedBy(format: string | undefined): readonly Role[] {

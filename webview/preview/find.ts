@@ -191,5 +191,5 @@ function textOf(value: number | null): string {
 
 /** What a person is typing stays. */
 function keep(input: HTMLInputElement, value: string): void {
-  if (document.activeElement !== input || value === '') if (input.value !== value) input.value = value;
+  if (document.activeElement !== input && input.value !== value) input.value = value;
 }

@@ -48,7 +48,7 @@ export class Toolbar {
   private longest = 4096;
 
   constructor(private readonly owner: ToolbarOwner) {
-    const { send } = owner;
+    const send = (message: FromPreview): void => owner.send(message);
     const button = (text: string, title: string, act: () => void, kind = 'action'): HTMLButtonElement =>
       element('button', { class: kind, type: 'button', title, onclick: act }, text);
     this.fields = button('Fields…', 'How the fields of a record are read', () => owner.toggleFields());

@@ -123,6 +123,17 @@ const problem = z.strictObject({
 });
 export type PreviewProblem = z.infer<typeof problem>;
 
+/** What every line's bytes tell, exact long before all records were read. Lengths are in bytes. */
+const checked = z.strictObject({
+  records: count,
+  malformed: count,
+  longest: count,
+  bytes: z.number(),
+  bins: z.array(z.tuple([count, count])),
+  fields: z.array(z.strictObject({ name: z.string(), types: z.string(), count })),
+});
+export type Checked = z.infer<typeof checked>;
+
 /** Figures of the set, or of what was read of it so far. */
 export const figures = z.strictObject({
   /** Share of the file read, 0 to 1. */
@@ -142,6 +153,7 @@ export const figures = z.strictObject({
   bins: z.array(z.tuple([count, count])),
   labels: z.array(z.tuple([z.string(), count])),
   problems: z.array(problem),
+  checked: checked.optional(),
 });
 export type Figures = z.infer<typeof figures>;
 

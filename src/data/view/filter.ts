@@ -5,7 +5,8 @@ import { copyFile, type FileHandle, link, open, rm } from 'node:fs/promises';
 import { LabError } from '../../core/errors.js';
 import { normalizeAnswer } from '../../core/metrics.js';
 import { type RawRecord, readRecords } from '../read/records.js';
-import { Analyser, type AnalysisOptions, type Seen } from './analyse.js';
+import { type AnalysisOptions, analyseWith } from './analyse.js';
+import { Examiner, type Seen } from './examine.js';
 import type { Beat } from './jobs.js';
 import { type RowProblemKind, rowProblemKinds } from './problem-kinds.js';
 import { textOfExample } from './text-problems.js';
@@ -33,7 +34,7 @@ export interface FilterResult {
 export async function filter(options: FilterOptions, beat: Beat): Promise<FilterResult> {
   if (options.output !== undefined) await requireFree(options.output);
   const problems = await findProblems(options, beat);
-  const analyser = new Analyser({ ...options.data, evaluation: [] });
+  const examiner = new Examiner(options.data, false);
   const test = compileWhere(options.where);
   const chosen: { row: number; length: number }[] = [];
   const output = options.output === undefined ? undefined : await Output.create(options.output);
@@ -43,7 +44,7 @@ export async function filter(options: FilterOptions, beat: Beat): Promise<Filter
     for await (const record of readRecords(options.data.path)) {
       beat.row(record.place.index);
       records++;
-      const candidate = candidateOf(record, analyser, problems);
+      const candidate = candidateOf(record, examiner, problems);
       if (!test(candidate)) continue;
       chosen.push({ row: candidate.row, length: candidate.tokens > 0 ? candidate.tokens : candidate.length });
       if ('problem' in record) unwritten++;
@@ -74,14 +75,7 @@ async function findProblems({ data, where }: FilterOptions, beat: Beat): Promise
   const rows = new Map<RowProblemKind, Set<number>>();
   if (kinds.length === 0) return rows;
   for (const kind of kinds) rows.set(kind, new Set());
-  const analyser = new Analyser(data, (kind, row) => rows.get(kind)?.add(row));
-  await analyser.readEvaluation(beat);
-  for await (const record of readRecords(data.path)) {
-    beat.row(record.place.index);
-    analyser.add(record);
-  }
-  if (kinds.includes('duplicate-keys')) await analyser.findDuplicateKeys(beat);
-  analyser.finish(false);
+  await analyseWith(data, beat, (kind, row) => rows.get(kind)?.add(row));
   return rows;
 }
 
@@ -99,15 +93,15 @@ function problemKinds(where: Where): readonly RowProblemKind[] {
   }
 }
 
-function candidateOf(record: RawRecord, analyser: Analyser, problems: ProblemRows): Candidate {
+function candidateOf(record: RawRecord, examiner: Examiner, problems: ProblemRows): Candidate {
   const row = record.place.index;
-  const seen = analyser.read(record);
+  const seen = examiner.read(record);
   return {
     row,
     value: 'problem' in record ? undefined : record.value,
     format: seen?.format ?? '',
     turns: seen?.example.kind === 'chat' ? seen.example.messages.length : 0,
-    tokens: seen?.tokenized === undefined ? 0 : seen.tokenized.tokens.length + seen.tokenized.truncated,
+    tokens: seen?.tokenized?.tokens.length ?? 0,
     length: seen === undefined ? 0 : textOfExample(seen.example).length,
     text: (subject) => (seen === undefined ? [] : textsOf(seen, subject)),
     hasProblem: (kind) =>

@@ -7,10 +7,9 @@ import type { RawRecord } from '../read/records.js';
 import { workerUrl } from '../worker-url.js';
 import { type CheckResult, mergeSegments } from './check.js';
 import { type CountTask, mergeCounts, type TokenCounts } from './count-tokens.js';
-import type { JobKind, Jobs } from './jobs.js';
 import type { TokenRequest, TokenRow, ViewMethod, ViewMethods, ViewOpened, ViewReply } from './protocol.js';
-import { type JobOptions, runJob } from './run-job.js';
-import type { SegmentTask } from './segment.js';
+import type { JobOptions } from './run-job.js';
+import { type Layout, runAll, segmentTasks } from './segments.js';
 
 export type { Analysis, AnalysisOptions, RowProblems } from './analyse.js';
 export type { CheckResult } from './check.js';
@@ -21,8 +20,6 @@ export type { TokenRequest, TokenRow, ViewOpened } from './protocol.js';
 export { type JobOptions, runJob } from './run-job.js';
 export { parseWhere, type Where } from './where.js';
 
-const segmentWorkers = 2;
-const leastSegment = 32 * 1024 * 1024;
 const maxHeapMegabytes = 2048;
 /** Rows and tokens of a screenful take milliseconds. */
 const stallSeconds = 30;
@@ -51,10 +48,10 @@ export async function openDataView(path: string): Promise<OpenDataSet> {
     await client.close();
     throw error;
   }
+  const layout: Layout | undefined = info.segments === undefined ? undefined : { size: info.size, ...info.segments };
   const segments = async (check: boolean, options: JobOptions): Promise<CheckResult | undefined> => {
-    const tasks = segmentTasks(path, info, check);
-    if (tasks.length === 0) return undefined;
-    const result = mergeSegments(await runAll('segment', tasks, options));
+    if (layout === undefined) return undefined;
+    const result = mergeSegments(await runAll('segment', segmentTasks(path, layout, check), options));
     await client.ask('marks', { marks: result.marks, rows: result.records });
     return result;
   };
@@ -65,7 +62,10 @@ export async function openDataView(path: string): Promise<OpenDataSet> {
     index: async (options = {}) => (await segments(false, options))?.records ?? (await client.ask('index', null)),
     check: (options = {}) => segments(true, options),
     countTokens: async (task, options = {}) => {
-      const parts = segmentTasks(path, info, false).map(({ from, to, start }) => ({ from, to, start }));
+      const parts =
+        layout === undefined
+          ? []
+          : segmentTasks(path, layout, false).map(({ from, to, start }) => ({ from, to, start }));
       const tasks = parts.length > 0 ? parts.map((part) => ({ ...task, path, part })) : [{ ...task, path }];
       const counts = mergeCounts(await runAll('tokens', tasks, options));
       if (counts === undefined) throw new LabError('no part was counted', { place: { file: path } });
@@ -73,49 +73,6 @@ export async function openDataView(path: string): Promise<OpenDataSet> {
     },
     close: () => client.close(),
   };
-}
-
-function segmentTasks(file: string, { size, segments }: ViewOpened, check: boolean): SegmentTask[] {
-  if (segments === undefined) return [];
-  const parts = Math.max(1, Math.min(segmentWorkers, Math.floor(size / leastSegment)));
-  const border = (part: number): number => (part === 0 ? 0 : part === parts ? size : Math.floor((size * part) / parts));
-  return Array.from({ length: parts }, (_, part) => ({
-    file,
-    from: border(part),
-    to: border(part + 1),
-    ...segments,
-    check,
-  }));
-}
-
-/** All or none: where one fails the others are stopped. */
-async function runAll<K extends JobKind>(
-  kind: K,
-  tasks: readonly Jobs[K]['in'][],
-  { signal, onProgress, ...rest }: JobOptions,
-): Promise<Jobs[K]['out'][]> {
-  const stop = new AbortController();
-  const abort = (): void => stop.abort(signal?.reason);
-  if (signal?.aborted === true) abort();
-  signal?.addEventListener('abort', abort, { once: true });
-  const shares = tasks.map(() => 0);
-  try {
-    return await Promise.all(
-      tasks.map((task, i) =>
-        runJob(kind, task, {
-          ...rest,
-          signal: stop.signal,
-          onProgress: ({ row, share }) => {
-            shares[i] = share;
-            onProgress?.({ row, share: shares.reduce((sum, one) => sum + one, 0) / tasks.length });
-          },
-        }),
-      ),
-    );
-  } finally {
-    signal?.removeEventListener('abort', abort);
-    stop.abort(new LabError('another part failed'));
-  }
 }
 
 interface Waiting {

@@ -27,8 +27,10 @@ export class Labels {
     for (const label of given ?? []) this.seen.set(normalizeAnswer(label), { text: label, count: 0, places: [] });
   }
 
-  add(answer: string, place: RecordPlace): void {
+  /** @param answer undefined where it is too long for a label, and others were told that are */
+  add(answer: string | undefined, place: RecordPlace): void {
     this.count++;
+    if (answer === undefined) return;
     const short = answer.length <= maxLength && !answer.includes('\n');
     const key = short ? normalizeAnswer(answer) : undefined;
     const known = key === undefined ? undefined : this.seen.get(key);

@@ -9,6 +9,8 @@ const bands = 4;
 const wordsPerShingle = 3;
 /** Eight numbers of 32 bits to a text: 32 slots of one byte. */
 const stride = slots / 4;
+/** Numbers of 32 bits to a signature. */
+export const signatureWords = stride;
 const threshold = 0.85;
 const seeds = [0x9e3779b1, 0x85ebca6b, 0xc2b2ae35];
 
@@ -29,9 +31,13 @@ export class NearDuplicates {
 
   /** @returns the row of an earlier text that this one nearly is, if any; undefined too for texts of fewer than eight words */
   add(row: number, text: string): { readonly row: number; readonly likeness: number } | undefined {
+    const signature = this.full ? undefined : signatureOf(text);
+    return signature === undefined ? undefined : this.addSigned(row, signature);
+  }
+
+  /** As `add`, of a text whose signature was made elsewhere. */
+  addSigned(row: number, signature: Int32Array): { readonly row: number; readonly likeness: number } | undefined {
     if (this.full) return undefined;
-    const signature = signatureOf(text);
-    if (signature === undefined) return undefined;
     this.grow();
     const index = this.count++;
     this.rows[index] = row;
@@ -98,7 +104,8 @@ function letterKind(code: number): 0 | 1 | 2 {
   return code < 0xa0 || (code >= 0x2000 && code <= 0x206f) || (code >= 0x3000 && code <= 0x303f) ? 0 : 1;
 }
 
-function signatureOf(text: string): Int32Array | undefined {
+/** Undefined for texts of fewer than eight words. */
+export function signatureOf(text: string): Int32Array | undefined {
   const least = new Uint32Array(slots).fill(0xffffffff);
   let a = 0;
   let b = 0;

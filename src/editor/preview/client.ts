@@ -14,6 +14,7 @@ interface Waiting {
 
 const tickMs = 500;
 const closeMs = 2000;
+const scanGraceMs = 1500;
 
 export class PreviewClient {
   private worker: Worker | undefined;
@@ -82,7 +83,11 @@ export class PreviewClient {
 
   private started(): Worker {
     if (this.worker !== undefined) return this.worker;
-    const workerData: PreviewWorkerData = { role: this.role, progress: this.progress.buffer as SharedArrayBuffer };
+    const workerData: PreviewWorkerData = {
+      role: this.role,
+      recordLimitMs: this.limitMs,
+      progress: this.progress.buffer as SharedArrayBuffer,
+    };
     const worker = new Worker(this.program, {
       workerData,
       resourceLimits: { maxOldGenerationSizeMb: this.megabytes },
@@ -132,7 +137,8 @@ export class PreviewClient {
       return;
     }
     this.stalledMs += tickMs;
-    if (this.stalledMs < this.limitMs) return;
+    // A scan looks after its own threads, and tells which row it is that does not end.
+    if (this.stalledMs < this.limitMs + (this.role === 'scan' ? scanGraceMs : 0)) return;
     const seconds = Math.round(this.limitMs / 1000);
     const finding = [...this.waiting.values()].some(({ method }) => method === 'find');
     this.fail(

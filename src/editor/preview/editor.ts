@@ -105,6 +105,9 @@ function watch(uri: vscode.Uri, changed: () => void): vscode.Disposable {
 }
 
 class PreviewHost {
+  /** Mappings are written one after another: the last one chosen is the one that stays. */
+  private written: Promise<void> = Promise.resolve();
+
   constructor(
     private readonly panel: vscode.WebviewPanel,
     private readonly uri: vscode.Uri,
@@ -148,7 +151,9 @@ class PreviewHost {
 
   private async remap(mapping: Mapping): Promise<void> {
     const root = vscode.workspace.getWorkspaceFolder(this.uri)?.uri.fsPath;
-    await writeMapping(root, this.uri.fsPath, mapping);
+    const write = this.written.then(() => writeMapping(root, this.uri.fsPath, mapping));
+    this.written = write.catch(() => undefined);
+    await write;
     await this.session.remap(mapping);
   }
 

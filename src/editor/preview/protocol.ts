@@ -77,6 +77,8 @@ export type Answer =
 
 export interface PreviewWorkerData {
   readonly role: 'rows' | 'scan';
+  /** How long a record may take. */
+  readonly recordLimitMs: number;
   /** Int32: a heartbeat, the row worked on. */
   readonly progress: SharedArrayBuffer;
 }

@@ -1,35 +1,49 @@
 /** The whole set read once for its figures, and searched meanwhile. The worker's role `scan`. */
 
-import { open } from 'node:fs/promises';
 import type { Example, RecordFormat } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
 import type { Figures, Filter, Mapping } from '../../core/view/preview.js';
 import { formatInFile, RecordProblem, toExample } from '../../data/read/formats.js';
 import { fileSize, type RawRecord, readRecords } from '../../data/read/records.js';
-import { textLayout } from '../../data/read/text.js';
 import { textTest } from './match.js';
 import type { Ask, FoundEnd, FoundRows, Mask, ScanOptions } from './protocol.js';
 import { save } from './save.js';
 import { Scan } from './scan.js';
-import { countLines, fieldsOf } from './source.js';
+import {
+  checkParts,
+  Examiner,
+  examineAll,
+  examineOptions,
+  fieldsOf,
+  indexParts,
+  type Layout,
+  layoutFor,
+} from './source.js';
 import type { Task } from './worker.js';
 
 const tellMs = 250;
 /** Milliseconds of work until others have their turn. */
 const turnMs = 12;
+/** Smaller sets are looked at here: to start threads would take longer. */
+const leastShared = 4 * 1024 * 1024;
+const blockRows = 256;
 
 export class ScanService {
   private scan: Scan | undefined;
   private options: ScanOptions | undefined;
   private failure: unknown;
+  /** Where the lines of the file begin, once it was gone through. */
+  private marked: { readonly path: string; readonly marks: Float64Array; readonly rows: number } | undefined;
+
+  constructor(private readonly recordLimitMs: number) {}
 
   async handle(ask: Exclude<Ask, { cancel: true }>, task: Task): Promise<unknown> {
     switch (ask.method) {
       case 'close':
         return null;
       case 'countLines': {
-        const layout = await layoutOf(ask.argument);
-        return countLines(ask.argument, layout, () => task.beat(0));
+        const { marks, rows } = await this.index(ask.argument, await layoutFor(ask.argument), true);
+        return { marks, rows };
       }
       case 'scan':
         return this.run(ask.argument.options, ask.argument.mask, task);
@@ -49,30 +63,92 @@ export class ScanService {
   private async run(options: ScanOptions, mask: Mask, task: Task): Promise<Figures> {
     this.options = options;
     this.failure = undefined;
-    const scan = new Scan(options, await fileSize(options.path));
+    const size = await fileSize(options.path);
+    const scan = new Scan(options, size);
     this.scan = scan;
     try {
       await scan.begin(task);
-      const turn = new Turn();
-      let told = Date.now();
-      for await (const record of readRecords(options.path)) {
-        task.beat(record.place.index);
-        scan.add(record);
-        if (await turn.over()) {
-          task.signal.throwIfAborted();
-          if (Date.now() - told > tellMs) {
-            task.event(scan.figures(mask));
-            told = Date.now();
-          }
-        }
-      }
-      await scan.findDuplicateKeys(task);
-      scan.finish();
+      await (size < leastShared
+        ? this.scanHere(scan, options, mask, task)
+        : this.scanShared(scan, options, mask, task));
       return scan.figures(mask);
     } catch (error) {
       if (this.scan === scan) this.failure = error;
       throw error;
     }
+  }
+
+  /** In this thread, giving way between records. */
+  private async scanHere(scan: Scan, options: ScanOptions, mask: Mask, task: Task): Promise<void> {
+    const examiner = new Examiner(examineOptions(options), false);
+    const layout = await layoutFor(options.path);
+    const turn = new Turn();
+    const teller = new Teller(scan, mask, task);
+    for await (const record of readRecords(options.path)) {
+      task.beat(record.place.index);
+      examiner.add(record);
+      const over = await turn.over();
+      if (over) task.signal.throwIfAborted();
+      if (!over && examiner.count < blockRows) continue;
+      scan.add(examiner.take());
+      teller.tell();
+    }
+    scan.add(examiner.take());
+    const checked = layout === undefined ? undefined : await this.check(options.path, layout, task);
+    if (checked !== undefined) scan.check(checked);
+    scan.finish(checked?.duplicateKeys.rows ?? []);
+  }
+
+  /**
+   * By threads of their own. The first records tell at once what the set is like; then every line of JSONL is checked, which is a matter
+   * of a second for a gigabyte; then come tokens and what only other records show.
+   */
+  private async scanShared(scan: Scan, options: ScanOptions, mask: Mask, task: Task): Promise<void> {
+    const layout = await layoutFor(options.path);
+    const marked = layout === undefined ? undefined : await this.index(options.path, layout, false);
+    let checked: Awaited<ReturnType<typeof checkParts>> | undefined;
+    let open = (): void => undefined;
+    const after = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const environment = {
+      beat: (row: number) => task.beat(row),
+      signal: task.signal,
+      stallMs: this.recordLimitMs,
+      ...(layout === undefined ? {} : { after }),
+    };
+    const turn = new Turn();
+    const teller = new Teller(scan, mask, task);
+    const { blocks } = examineAll(examineOptions(options), marked?.marks, environment);
+    for await (const block of blocks) {
+      scan.add(block);
+      task.beat(scan.table.count);
+      await turn.over();
+      if (layout === undefined || checked !== undefined) {
+        teller.tell();
+        continue;
+      }
+      task.event(scan.figures(mask));
+      checked = await this.check(options.path, layout, task);
+      scan.check(checked);
+      task.event(scan.figures(mask));
+      open();
+    }
+    scan.finish(checked?.duplicateKeys.rows ?? []);
+  }
+
+  private check(path: string, layout: Layout, task: Task) {
+    return checkParts(path, layout, { signal: task.signal, onProgress: ({ row }) => task.beat(row) });
+  }
+
+  /** @param again the file may have changed since */
+  private async index(path: string, layout: Layout | undefined, again: boolean) {
+    if (layout === undefined) throw new LabError('is no file of lines', { place: { file: path } });
+    if (again || this.marked?.path !== path) {
+      const { marks, records } = await indexParts(path, layout);
+      this.marked = { path, marks, rows: records };
+    }
+    return this.marked;
   }
 
   /** Rows that fit, told as they are found. */
@@ -214,6 +290,23 @@ class ExampleReader {
   }
 }
 
+/** Tells the figures so far, now and then. */
+class Teller {
+  private told = Date.now();
+
+  constructor(
+    private readonly scan: Scan,
+    private readonly mask: Mask,
+    private readonly task: Task,
+  ) {}
+
+  tell(): void {
+    if (Date.now() - this.told < tellMs) return;
+    this.task.event(this.scan.figures(this.mask));
+    this.told = Date.now();
+  }
+}
+
 /** Time that work takes before it gives way to what else the worker was asked. */
 class Turn {
   private since = Date.now();
@@ -231,15 +324,4 @@ function pause(milliseconds: number): Promise<void> {
     if (milliseconds === 0) setImmediate(resolve);
     else setTimeout(resolve, milliseconds);
   });
-}
-
-/** Byte at which the lines of a JSONL file begin. */
-async function layoutOf(path: string): Promise<number> {
-  const file = await open(path, 'r');
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(64), 0, 64, 0);
-    return (await textLayout(buffer.subarray(0, bytesRead), 'jsonl', path, true))?.start ?? 0;
-  } finally {
-    await file.close();
-  }
 }

@@ -1,37 +1,35 @@
 /** One reading of a whole set: the figures so far, at any time, under any mask. */
 
-import type { Example } from '../../core/data.js';
 import { normalizeAnswer } from '../../core/metrics.js';
-import type { Figures, Filter, PreviewProblem } from '../../core/view/preview.js';
+import type { Checked, Figures, Filter, PreviewProblem } from '../../core/view/preview.js';
 import { type ProblemKind, problemKinds, problemSeverity, problemTitles } from '../../core/view/preview-problems.js';
-import type { RawRecord } from '../../data/read/records.js';
+import type { CheckResult } from '../../data/view/check.js';
 import type { Mask, ScanOptions } from './protocol.js';
-import { runsOf } from './shown.js';
-import { type Analyser, analyserOf, binStart, lengthBin } from './source.js';
+import { binStart, type FactBlock, Fold, formatAt, labelAt, lengthBin, sourceOptions } from './source.js';
 import { RowTable } from './table.js';
 import type { Task } from './worker.js';
 
 const shownPlaces = 5;
 const mostLabels = 64;
-const longestLabel = 64;
+const mostFields = 40;
 
 export class Scan {
   readonly table = new RowTable();
   done = false;
-  private readonly analyser: Analyser;
+  private readonly fold: Fold;
   private readonly counts = new Map<ProblemKind, number>();
   private readonly bins = new Map<number, number>();
-  private readonly formats = new Map<string, number>();
+  private checked: Checked | undefined;
   private labels: [string, number][] = [];
   private firsts = new Map<ProblemKind, PreviewProblem['first']>();
-  private bytes = 0;
-  private turns = 0;
 
   constructor(
     private readonly options: ScanOptions,
     private readonly size: number,
   ) {
-    this.analyser = analyserOf(options, (kind, row) => {
+    const { path, mapping, evaluation } = options;
+    const { fields } = sourceOptions(mapping);
+    this.fold = new Fold({ path, evaluation, ...(fields === undefined ? {} : { fields }) }, (kind, row) => {
       this.table.mark(kind, row);
       this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
     });
@@ -39,38 +37,46 @@ export class Scan {
 
   /** Reads the evaluation sets, whose prompts are to be told. */
   async begin(task: Task): Promise<void> {
-    await this.analyser.readEvaluation({ row: (row) => task.beat(row), share: () => undefined });
+    await this.fold.readEvaluation({ row: (row) => task.beat(row), share: () => undefined });
   }
 
-  add(record: RawRecord): void {
-    this.bytes += record.bytes;
-    const seen = this.analyser.add(record);
-    if (seen === undefined) {
-      this.table.add({ length: 0, turns: 0, runs: [], label: undefined });
-      return;
+  /** What a look at every line's bytes has found, long before all records are read. */
+  check(result: CheckResult): void {
+    this.checked = {
+      records: result.records,
+      malformed: result.badCount,
+      longest: result.longest.bytes,
+      bytes: result.bytes,
+      bins: binList(result.bins),
+      fields: result.schema.slice(0, mostFields).map(({ path, types }) => ({
+        name: path.slice(0, 200),
+        types: Object.keys(types).join(', '),
+        count: Object.values(types).reduce((sum, count) => sum + count, 0),
+      })),
+    };
+  }
+
+  add(block: FactBlock): void {
+    const { table } = this;
+    const hasTokens = this.options.model !== undefined;
+    this.fold.add(block);
+    for (let at = 0; at < block.count; at++) {
+      const from = at === 0 ? 0 : (block.runEnds[at - 1] ?? 0);
+      const good = formatAt(block, at) !== undefined;
+      const length = hasTokens ? Math.max(0, block.tokens[at] ?? 0) : (block.characters[at] ?? 0);
+      if (good) {
+        const bin = lengthBin(length);
+        this.bins.set(bin, (this.bins.get(bin) ?? 0) + 1);
+      }
+      const turns = good ? Math.max(1, block.turns[at] ?? 0) : 0;
+      table.add({ length, turns, runs: block.runs.subarray(from, block.runEnds[at]), label: labelAt(block, at) });
     }
-    const { example, format, tokenized } = seen;
-    const length = this.options.model === undefined ? characters(example) : (tokenized?.tokens.length ?? 0);
-    const turns = example.kind === 'text' ? 1 : example.messages.length;
-    this.turns += turns;
-    this.formats.set(format, (this.formats.get(format) ?? 0) + 1);
-    const bin = lengthBin(length);
-    this.bins.set(bin, (this.bins.get(bin) ?? 0) + 1);
-    this.table.add({
-      length,
-      turns,
-      runs: tokenized === undefined ? [] : runsOf(tokenized.groups),
-      label: this.answerOf(example),
-    });
   }
 
-  /** Parsing has thrown these away: the lines are gone through once more, fast. */
-  async findDuplicateKeys(task: { beat(row: number): void }): Promise<void> {
-    await this.analyser.findDuplicateKeys({ row: (row) => task.beat(row), share: () => undefined });
-  }
-
-  finish(): void {
-    const { labels, problems } = this.analyser.finish(false);
+  /** @param duplicateKeys lines with a key twice, which parsing cannot tell */
+  finish(duplicateKeys: CheckResult['duplicateKeys']['rows']): void {
+    this.fold.addDuplicateKeys(duplicateKeys);
+    const { labels, problems } = this.fold.finish(false, [], undefined);
     this.labels = labels?.slice(0, mostLabels).map(({ label, count }): [string, number] => [label, count]) ?? [];
     for (const { kind, rows } of problems) {
       this.firsts.set(
@@ -82,24 +88,26 @@ export class Scan {
   }
 
   figures(mask: Mask): Figures {
-    const { table } = this;
+    const { table, fold } = this;
     const sums = table.sums(mask);
-    const hasTokens = this.options.model !== undefined;
+    const bins = new Float64Array(Math.max(0, ...this.bins.keys()) + 1);
+    for (const [bin, count] of this.bins) bins[bin] = count;
     return {
-      share: this.done ? 1 : Math.min(0.999, this.bytes / Math.max(1, this.size)),
+      share: this.done ? 1 : Math.min(0.999, fold.bytes / Math.max(1, this.size)),
       done: this.done,
-      hasTokens,
+      hasTokens: this.options.model !== undefined,
       records: table.count,
-      turns: this.turns,
+      turns: fold.turns,
       tokens: sums.tokens,
       keptTokens: sums.kept,
       lossTokens: sums.loss,
       longest: sums.longest,
       truncated: sums.truncated,
-      formats: [...this.formats].sort(([, a], [, b]) => b - a),
-      bins: this.binList(),
+      formats: Object.entries(fold.formats).sort(([, a], [, b]) => b - a),
+      bins: binList(bins),
       labels: this.done ? this.labels : [],
       problems: this.problems(mask, sums),
+      ...(this.checked === undefined ? {} : { checked: this.checked }),
     };
   }
 
@@ -117,26 +125,6 @@ export class Scan {
   sorted(rows: Uint32Array, order: 'shortest' | 'longest'): Uint32Array {
     const sign = order === 'shortest' ? 1 : -1;
     return rows.slice().sort((a, b) => sign * (this.table.length(a) - this.table.length(b)) || a - b);
-  }
-
-  private answerOf(example: Example): string | undefined {
-    if (example.kind === 'text') return undefined;
-    const last = example.messages.at(-1);
-    if (last?.role !== 'assistant' || last.content.length > longestLabel) return undefined;
-    return normalizeAnswer(last.content);
-  }
-
-  /** From the shortest to the longest length met, without gaps. */
-  private binList(): [number, number][] {
-    const met = [...this.bins.keys()];
-    if (met.length === 0) return [];
-    const from = Math.min(...met);
-    const list = Array.from({ length: Math.max(...met) - from + 1 }, (_, i): [number, number] => [
-      binStart(from + i),
-      this.bins.get(from + i) ?? 0,
-    ]);
-    // Short lengths have more bins than whole numbers.
-    return list.filter(([start, count], i) => count > 0 || start !== list[i + 1]?.[0]);
   }
 
   private problems(
@@ -165,8 +153,15 @@ export class Scan {
   }
 }
 
-function characters(example: Example): number {
-  return example.kind === 'text'
-    ? example.text.length
-    : example.messages.reduce((sum, { content }) => sum + content.length, 0);
+/** From the shortest to the longest length met, without gaps. */
+function binList(bins: ArrayLike<number>): [number, number][] {
+  const met = Array.from(bins).flatMap((count, bin) => (count > 0 ? [bin] : []));
+  const [from] = met;
+  if (from === undefined) return [];
+  const list = Array.from({ length: (met.at(-1) ?? from) - from + 1 }, (_, i): [number, number] => [
+    binStart(from + i),
+    bins[from + i] ?? 0,
+  ]);
+  // Short lengths have more bins than whole numbers.
+  return list.filter(([start, count], i) => count > 0 || start !== list[i + 1]?.[0]);
 }

@@ -291,7 +291,12 @@ export class PreviewSession {
       // The mask may have changed meanwhile.
       await this.setMask(this.mask);
     } catch (error) {
-      if (!controller.signal.aborted) this.failed(error);
+      if (controller.signal.aborted) return;
+      this.failed(error);
+      // What it hung on may have been the tokens; without them it is tried once more.
+      if (this.options === undefined || this.scanLosses++ > 0) return;
+      this.options = undefined;
+      void this.rescan();
     }
   }
 

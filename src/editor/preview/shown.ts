@@ -1,13 +1,12 @@
 /** A record cut to what a page can show. */
 
 import type { Example } from '../../core/data.js';
-import { TokenGroup } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
 import type { PreviewRow, RowTokens } from '../../core/view/preview.js';
 import { RecordProblem, type toExample } from '../../data/read/formats.js';
 import type { RawRecord } from '../../data/read/records.js';
 import type { ExampleTokenizer } from '../../data/text/examples.js';
-import { allTokens } from './source.js';
+import { allTokens, runsOf } from './source.js';
 
 /** Characters of a row in a list, and of one that was opened. */
 const listedCharacters = 1600;
@@ -96,18 +95,4 @@ export function shownTokens(example: Example, tokenizer: ExampleTokenizer, whole
     if (tokenizer.tokenizer.isAdded(id)) specials.push(i);
   }
   return { row, total: made.tokens.length, runs: runsOf(made.groups), ids, bytes: parts.join(''), ends, specials };
-}
-
-/** Lengths of prompt and completion parts in turn, beginning with a prompt's. */
-export function runsOf(groups: Uint8Array): number[] {
-  const runs = [0];
-  let completion = false;
-  for (const group of groups) {
-    if ((group === TokenGroup.completion) !== completion) {
-      completion = !completion;
-      runs.push(0);
-    }
-    runs[runs.length - 1] = (runs.at(-1) ?? 0) + 1;
-  }
-  return runs;
 }

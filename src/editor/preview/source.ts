@@ -1,45 +1,22 @@
-/** The one place where the preview takes from `src/data` what is particular to views: rows by number, the analysis, line counts. */
+/** The one place where the preview takes from `src/data` what is particular to views: rows by number, the look at all records. */
 
-import { stat } from 'node:fs/promises';
 import type { RecordFormat } from '../../core/data.js';
 import type { Mapping } from '../../core/view/preview.js';
-import type { ProblemKind } from '../../core/view/preview-problems.js';
 import type { FieldMapping } from '../../data/types.js';
-import { Analyser } from '../../data/view/analyse.js';
-import type { RowProblemKind } from '../../data/view/problem-kinds.js';
-import { openRows, type Rows, spacingFor } from '../../data/view/rows.js';
-import { scanSegment } from '../../data/view/segment.js';
+import type { ExamineOptions } from '../../data/view/examine.js';
+import { openRows, type Rows } from '../../data/view/rows.js';
 import type { ScanOptions } from './protocol.js';
 
+export { allTokens, type ExamineOptions, Examiner, runsOf } from '../../data/view/examine.js';
+export { examineAll } from '../../data/view/examine-all.js';
+export { type FactBlock, formatAt } from '../../data/view/facts.js';
+export { Fold, labelAt } from '../../data/view/fold.js';
 export { binStart, lengthBin } from '../../data/view/histogram.js';
-export { type Analyser, openRows, type Rows };
+export { checkParts, indexParts, type Layout, layoutFor } from '../../data/view/segments.js';
+export { openRows, type Rows };
 
-/** More tokens than any record has: all of them are kept, and the view cuts them where its `max_length` says. */
-export const allTokens = 2 ** 30;
-
-/** Marks by which the rows of a JSONL file are found, and their number. */
-export async function countLines(
-  path: string,
-  start: number,
-  beat: () => void,
-): Promise<{ marks: Float64Array; rows: number }> {
-  const { size } = await stat(path);
-  const task = { file: path, from: 0, to: size, start, spacing: spacingFor(size), check: false };
-  const { marks, rows } = scanSegment(task, beat);
-  return { marks, rows };
-}
-
-export function analyserOf(options: ScanOptions, onProblem: (kind: ProblemKind, row: number) => void): Analyser {
-  const { path, mapping, model, evaluation } = options;
-  return new Analyser(
-    {
-      path,
-      ...sourceOptions(mapping),
-      evaluation,
-      ...(model === undefined ? {} : { model: { ...model, maxLength: allTokens, lossOn: 'completion' as const } }),
-    },
-    (kind: RowProblemKind, row) => onProblem(kind, row),
-  );
+export function examineOptions({ path, mapping, model }: ScanOptions): ExamineOptions {
+  return { path, ...sourceOptions(mapping), ...(model === undefined ? {} : { model }) };
 }
 
 /** A mapping in the words of `src/data`. */

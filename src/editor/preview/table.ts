@@ -12,7 +12,7 @@ export interface RowFacts {
   readonly length: number;
   readonly turns: number;
   /** Lengths of prompt and completion parts in turn; empty without tokens. */
-  readonly runs: readonly number[];
+  readonly runs: ArrayLike<number>;
   readonly label: string | undefined;
 }
 
@@ -35,7 +35,7 @@ export class RowTable {
     this.turns_[row] = Math.min(turns, 0xffff);
     this.labels_[row] = label === undefined ? noLabel : this.numberOf(label);
     if (this.runCount + runs.length > this.runs.length) this.runs = grown(this.runs, this.runCount + runs.length);
-    for (const run of runs) this.runs[this.runCount++] = run;
+    for (let i = 0; i < runs.length; i++) this.runs[this.runCount++] = runs[i] ?? 0;
     this.ends[row] = this.runCount;
   }
 

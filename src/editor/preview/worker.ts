@@ -16,13 +16,13 @@ export interface Task {
   readonly signal: AbortSignal;
 }
 
-function serve(port: MessagePort, { role, progress }: PreviewWorkerData): void {
+function serve(port: MessagePort, { role, recordLimitMs, progress }: PreviewWorkerData): void {
   const slots = new Int32Array(progress);
   const beat = (row: number): void => {
     Atomics.store(slots, 1, row);
     Atomics.add(slots, 0, 1);
   };
-  const service = role === 'rows' ? new RowsService() : new ScanService();
+  const service = role === 'rows' ? new RowsService() : new ScanService(recordLimitMs);
   const running = new Map<number, AbortController>();
   let last: Promise<void> = Promise.resolve();
   const answer = async (ask: Exclude<Ask, { cancel: true }>): Promise<void> => {
@@ -34,7 +34,10 @@ function serve(port: MessagePort, { role, progress }: PreviewWorkerData): void {
     };
     let reply: Answer;
     // Opening and unpacking tell no rows; while they run, the thread is alive.
-    const alive = ask.method === 'open' || ask.method === 'index' ? setInterval(() => beat(0), 500) : undefined;
+    const alive =
+      ask.method === 'open' || ask.method === 'index' || ask.method === 'countLines'
+        ? setInterval(() => beat(0), 500)
+        : undefined;
     try {
       if (!controller.signal.aborted) beat(0);
       controller.signal.throwIfAborted();

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { noFilter } from '../../../src/core/view/preview.js';
+import { runsOf } from '../../../src/data/view/examine.js';
 import { textTest } from '../../../src/editor/preview/match.js';
-import { runsOf } from '../../../src/editor/preview/shown.js';
 import { RowTable } from '../../../src/editor/preview/table.js';
 
 it('sums tokens, loss and cuts under any mask, and grows', () => {

@@ -1,0 +1,101 @@
+/** Several threads find what one finds. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { readRecords } from '../../../src/data/read/records.js';
+import { type AnalysisOptions, analyse } from '../../../src/data/view/analyse.js';
+import { Examiner } from '../../../src/data/view/examine.js';
+import { examineAll } from '../../../src/data/view/examine-all.js';
+import { Fold } from '../../../src/data/view/fold.js';
+import { schemaOf } from '../../../src/data/view/json-scan.js';
+import { indexParts, layoutFor } from '../../../src/data/view/segments.js';
+import { plainOptions, tokenizerFolder } from './support.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'sft-lab-shared-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const silent = { row: () => undefined, share: () => undefined };
+
+/** Nine megabytes with every kind of trouble, none of it where parts meet by plan. */
+function troubled(): string {
+  const words = (seed: number, count: number): string =>
+    Array.from({ length: count }, (_, i) => `w${(i * 31 + seed * 17) % 9973}`).join(' ');
+  const lines: string[] = [''];
+  for (let i = 0; i < 16_000; i++) {
+    const prompt = `question ${i} ${words(i, 40 + (i % 50))}`;
+    const line = JSON.stringify({ prompt, completion: i % 3 === 0 ? 'yes' : 'no' });
+    if (i % 997 === 3) lines.push('{"prompt": "broken');
+    else if (i % 1009 === 5) lines.push(lines.at(-1) ?? '');
+    else if (i % 1013 === 7) lines.push(JSON.stringify({ prompt: 'the same', completion: `answer ${i}` }));
+    else if (i % 1019 === 11) lines.push(JSON.stringify({ prompt, completion: '' }));
+    else if (i % 1021 === 13) lines.push('', '  ', JSON.stringify({ text: `raw \u0000 ${prompt}` }));
+    else if (i % 1031 === 17)
+      lines.push(`{"prompt": ${JSON.stringify(prompt)}, "prompt": "again ${i}", "completion": "no"}`);
+    else if (i % 1033 === 19) lines.push(JSON.stringify({ prompt: `${prompt}`, completion: words(i, 60) }));
+    else if (i % 1039 === 23)
+      lines.push(
+        JSON.stringify({ prompt: `question ${i - 1} ${words(i - 1, 40 + ((i - 1) % 50))}`, completion: 'no' }),
+      );
+    else lines.push(line);
+  }
+  const file = join(folder, 'troubled.jsonl');
+  writeFileSync(file, lines.join('\n'));
+  return file;
+}
+
+async function byOne(options: AnalysisOptions) {
+  const examiner = new Examiner(options, true);
+  const fold = new Fold(options);
+  await fold.readEvaluation(silent);
+  for await (const record of readRecords(options.path)) examiner.add(record);
+  fold.add(examiner.take());
+  return fold.finish(false, schemaOf([examiner.root]), examiner.maskSource);
+}
+
+describe('a set looked at by several threads', () => {
+  test('gives the figures and the problems, rows and lines, that one thread finds', async () => {
+    const path = troubled();
+    const model = {
+      ...plainOptions,
+      modelDirectory: tokenizerFolder('qwen'),
+      maxLength: 100,
+      lossOn: 'completion' as const,
+    };
+    const options = { path, format: 'auto' as const, evaluation: [], model };
+    const [one, several] = [await byOne(options), await analyse(options, silent)];
+    const { problems, schema, ...rest } = several;
+    const { problems: expected, schema: fields, ...figures } = one;
+    expect(rest).toEqual(figures);
+    expect(problems.filter(({ kind }) => kind !== 'duplicate-keys')).toEqual(expected);
+    expect(problems.find(({ kind }) => kind === 'duplicate-keys')?.count).toBeGreaterThan(10);
+    expect(problems.length).toBeGreaterThan(7);
+    expect(schema.map((field) => field.path).sort()).toEqual(fields.map((field) => field.path).sort());
+  }, 120_000);
+
+  test('stops when it is given up, and names the row that does not end', async () => {
+    const path = troubled();
+    const layout = await layoutFor(path);
+    if (layout === undefined) throw new Error('unreachable');
+    const { marks } = await indexParts(path, layout);
+    const stop = new AbortController();
+    const { blocks } = examineAll({ path, format: 'auto' }, marks, { beat: () => undefined, signal: stop.signal });
+    await blocks.next();
+    stop.abort(new Error('given up'));
+    await expect(
+      (async () => {
+        for await (const _ of blocks);
+      })(),
+    ).rejects.toThrow('given up');
+    // A template that never ends for one record.
+    const template =
+      "{% for m in messages %}{% if m['content'] == 'again 1048' %}{% for i in range(100000000) %}{% for j in range(100000000) %}{% endfor %}{% endfor %}{% endif %}{{ m['content'] }}{% endfor %}";
+    const model = { ...plainOptions, modelDirectory: tokenizerFolder('qwen'), chatTemplate: template };
+    const hung = examineAll({ path, format: 'auto', model }, marks, { beat: () => undefined, stallMs: 3000 });
+    await expect(
+      (async () => {
+        for await (const _ of hung.blocks);
+      })(),
+    ).rejects.toThrow(/row 10\d\d takes longer than 3 s/);
+  }, 120_000);
+});
