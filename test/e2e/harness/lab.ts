@@ -40,7 +40,7 @@ const quietSettings = {
 
 export interface LabOptions {
   readonly settings?: Readonly<Record<string, unknown>>;
-  /** A packaged extension to install; the unpacked build without. */
+  /** A packaged extension to install instead of the one under test. */
   readonly vsix?: string;
   /** Fills the workspace; without, it holds the examples. */
   readonly fill?: (folder: string) => void;
@@ -118,23 +118,28 @@ export class Lab {
     return page;
   }
 
-  /** Runs a command by its title in the palette, with its category: `SFT Lab: Refresh`. */
+  /**
+   * Runs a command by its title in the palette, with its category: `SFT Lab: Refresh`. A view that opens late takes the focus and
+   * closes the palette: then it is opened again.
+   */
   async command(title: string, page: Page = this.page): Promise<void> {
-    await page.keyboard.press('F1');
     const input = page.locator('.quick-input-widget input[type="text"]');
-    await input.waitFor();
-    await input.fill(`>${title}`);
     const row = page.locator('.quick-input-list .monaco-list-row').filter({ hasText: title }).first();
-    await row.waitFor();
-    await row.click();
+    await insisting(`the command “${title}” could not be run`, page, async () => {
+      await page.keyboard.press('F1');
+      await input.waitFor({ timeout: 5000 });
+      await input.fill(`>${title}`, { timeout: 3000 });
+      await row.waitFor({ timeout: 10_000 });
+      await row.click({ timeout: 3000 });
+    });
   }
 
   /** Answers an input box that is open. */
   async answer(text: string): Promise<void> {
     const input = this.page.locator('.quick-input-widget input[type="text"]');
-    await input.waitFor();
-    await input.fill(text);
-    await input.press('Enter');
+    await input.waitFor({ timeout: 10_000 });
+    await input.fill(text, { timeout: 5000 });
+    await input.press('Enter', { timeout: 5000 });
   }
 
   /** Picks an entry of the quick pick that is open. */
@@ -158,18 +163,10 @@ export class Lab {
    * changes: it begins again until the entry was chosen in a menu of that very row; where `done` is given, until that is so.
    */
   async menu(target: Locator, entry: string, done: () => Promise<boolean> | boolean = () => true): Promise<void> {
-    let why = '';
-    for (const end = Date.now() + 60_000; Date.now() < end; ) {
-      try {
-        await chooseFromMenu(this.page, target, entry);
-        if (await happens(done, 10_000)) return;
-        why = 'nothing came of it';
-      } catch (error) {
-        why = error instanceof Error ? error.message : String(error);
-        await this.page.keyboard.press('Escape');
-      }
-    }
-    throw new Error(`“${entry}” could not be chosen in the menu of ${target}: ${why}`);
+    await insisting(`“${entry}” could not be chosen in the menu of ${target}`, this.page, async () => {
+      await chooseFromMenu(this.page, target, entry);
+      if (!(await happens(done, 10_000))) throw new Error('nothing came of it');
+    });
   }
 
   /** Chooses a lens above a text; lenses are drawn anew when runs are found, which loses a click, so `done` says when it was heard. */
@@ -240,9 +237,13 @@ export class Lab {
 
   async setTheme(theme: Theme): Promise<void> {
     const { name, type } = themes[theme];
-    await this.command('Preferences: Color Theme');
-    await this.answer(name);
-    await this.page.locator(`.monaco-workbench.${type}`).first().waitFor();
+    const themed = this.page.locator(`.monaco-workbench.${type}`).first();
+    if (await themed.isVisible()) return;
+    await insisting(`the theme ${name} could not be chosen`, this.page, async () => {
+      await this.command('Preferences: Color Theme');
+      await this.answer(name);
+      await themed.waitFor({ timeout: 5000 });
+    });
   }
 
   /** What is on the screen, in all themes and widths: `<name>-<theme>-<width>.png`. Look at them. */
@@ -299,6 +300,21 @@ export class Lab {
     for (const pid of processesIn(this.directory)) tryKill(pid, 'SIGKILL');
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** Does something until it works, for a minute at most; what is left open of a try that failed is closed. */
+async function insisting(what: string, page: Page, work: () => Promise<void>): Promise<void> {
+  let why: unknown;
+  for (const end = Date.now() + 60_000; Date.now() < end; ) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      why = error;
+      await page.keyboard.press('Escape');
+    }
+  }
+  throw new Error(`${what}: ${why instanceof Error ? why.message : String(why)}`, { cause: why });
 }
 
 /** Whether something comes to be so within a time. */
