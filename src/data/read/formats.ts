@@ -43,14 +43,20 @@ function firstName(record: Fields, names: readonly string[]): string | undefined
   return names.find((name) => own(record, name) !== undefined);
 }
 
+function listIn(value: Fields, mapped: string | undefined): readonly unknown[] | undefined {
+  for (const key of [mapped, 'messages', 'conversations', 'conversation']) {
+    const found = key === undefined ? undefined : own(value, key);
+    if (Array.isArray(found)) return found;
+  }
+  return undefined;
+}
+
 /** The format that a record looks like, or undefined. A mapping of fields means `custom`, unless it maps the list of messages. */
 export function detectFormat(value: unknown, fields: FieldMapping | undefined): RecordFormat | undefined {
   if (!isFields(value)) return undefined;
   if (fields?.prompt !== undefined || fields?.completion !== undefined) return 'custom';
-  const list = [fields?.messages, 'messages', 'conversations', 'conversation']
-    .map((key) => (key === undefined ? undefined : own(value, key)))
-    .find((found) => Array.isArray(found));
-  if (Array.isArray(list)) return isFields(list[0]) && own(list[0], 'from') !== undefined ? 'sharegpt' : 'messages';
+  const list = listIn(value, fields?.messages);
+  if (list !== undefined) return isFields(list[0]) && own(list[0], 'from') !== undefined ? 'sharegpt' : 'messages';
   if (own(value, 'instruction') !== undefined && own(value, 'output') !== undefined) return 'alpaca';
   const prompt = firstName(value, promptNames);
   if (prompt !== undefined && firstName(value, completionNames) !== undefined) return 'custom';

@@ -1,5 +1,6 @@
 /** The bytes of one record to its value, or to what is wrong with it. */
 
+import { isAscii } from 'node:buffer';
 import { findJsonError } from './json-error.js';
 import { notJson, type Piece } from './split.js';
 import { maxDepth } from './values.js';
@@ -11,6 +12,7 @@ const backslash = 0x5c;
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 function decode(piece: Piece): string | undefined {
+  if (isAscii(piece.bytes)) return piece.bytes.toString('latin1');
   try {
     return decoder.decode(piece.bytes);
   } catch {
@@ -42,6 +44,8 @@ export function parseJson(piece: Piece): Parsed {
 }
 
 function tooDeep(text: string): boolean {
+  // Few brackets are never deep; to find them is faster than to look at each character.
+  if (atMost(text, '{', maxDepth / 2) && atMost(text, '[', maxDepth / 2)) return false;
   let depth = 0;
   let inText = false;
   for (let i = 0; i < text.length; i++) {
@@ -55,6 +59,14 @@ function tooDeep(text: string): boolean {
     } else if (code === 0x5d || code === 0x7d) depth--;
   }
   return false;
+}
+
+/** Whether a character stands in a text so often at most. */
+function atMost(text: string, character: string, most: number): boolean {
+  let count = 0;
+  for (let at = text.indexOf(character); at >= 0; at = text.indexOf(character, at + 1))
+    if (++count > most) return false;
+  return true;
 }
 
 /** Columns whose cells hold JSON, since a table has no lists. */

@@ -8,7 +8,8 @@ import { readArrow } from './arrow.js';
 import { type Consumed, readBytes } from './bytes.js';
 import { cannotRead, type FileKind, fileKind, type TextKind } from './kinds.js';
 import { readParquet } from './parquet.js';
-import { parseText, splitText, textLayout } from './text.js';
+import type { Piece } from './split.js';
+import { parseText, splitText, type TextLayout, textLayout } from './text.js';
 import type { RawRecord } from './values.js';
 import { readSheet } from './xlsx.js';
 
@@ -16,33 +17,45 @@ export type { RawRecord } from './values.js';
 
 /** @throws LabError where the file cannot be read at all, or has no records */
 export async function* readRecords(path: string): AsyncGenerator<RawRecord> {
+  for await (const batch of readBatches(path)) yield* batch;
+}
+
+/** The same, as they come together: waiting for one record at a time takes longer than to read it. Throws as `readRecords` does. */
+export async function* readBatches(path: string): AsyncGenerator<Iterable<RawRecord>> {
   const kind = await fileKind(path);
   let records = 0;
-  try {
-    for await (const record of recordsOf(kind)) {
+  const counted = function* (batch: Iterable<RawRecord>): Generator<RawRecord> {
+    for (const record of batch) {
       records++;
       yield record;
     }
+  };
+  try {
+    for await (const batch of batchesOf(kind)) yield counted(batch);
   } catch (error) {
     throw cannotRead(path, error);
   }
   if (records === 0) throw new LabError('the data set has no records', { place: { file: path } });
 }
 
-function recordsOf(kind: FileKind): AsyncGenerator<RawRecord> {
+function batchesOf(kind: FileKind): AsyncGenerator<Iterable<RawRecord>> {
   switch (kind.kind) {
     case 'parquet':
-      return readParquet(kind.path);
+      return single(readParquet(kind.path));
     case 'arrow':
-      return readArrow(kind);
+      return single(readArrow(kind));
     case 'xlsx':
-      return readSheet(kind.path);
+      return single(readSheet(kind.path));
     default:
       return readText(kind, kind.kind);
   }
 }
 
-async function* readText({ path, packing }: FileKind, kind: TextKind): AsyncGenerator<RawRecord> {
+async function* single(records: AsyncIterable<RawRecord>): AsyncGenerator<Iterable<RawRecord>> {
+  for await (const record of records) yield [record];
+}
+
+async function* readText({ path, packing }: FileKind, kind: TextKind): AsyncGenerator<Iterable<RawRecord>> {
   const consumed: Consumed = { packed: 0, unpacked: 0 };
   const chunks = readBytes(path, packing, consumed);
   try {
@@ -60,11 +73,15 @@ async function* readText({ path, packing }: FileKind, kind: TextKind): AsyncGene
       yield* chunks;
     };
     let index = 0;
-    for await (const piece of splitText(rest(), layout, { offset: start, line, row: 0 })) {
-      const place = { file: path, index: index++, line: piece.line };
+    // Parsed as it is asked for: whoever asks is told of one record before the next is begun.
+    const parsed = function* (pieces: readonly Piece[], layout: TextLayout): Generator<RawRecord> {
       const share = packing === 'none' ? 1 : consumed.packed / Math.max(1, consumed.unpacked);
-      yield { place, bytes: piece.bytes.length * share, ...parseText(piece, layout) };
-    }
+      for (const piece of pieces) {
+        const place = { file: path, index: index++, line: piece.line };
+        yield { place, bytes: piece.bytes.length * share, ...parseText(piece, layout) };
+      }
+    };
+    for await (const pieces of splitText(rest(), layout, { offset: start, line, row: 0 })) yield parsed(pieces, layout);
   } finally {
     await chunks.return(undefined);
   }

@@ -54,7 +54,17 @@ class Held {
   }
 }
 
-export async function* splitLines(chunks: AsyncIterable<Buffer>, begin: Begin): AsyncGenerator<Piece> {
+/** Pieces one by one out of those of each chunk. */
+async function* flat(batches: AsyncIterable<readonly Piece[]>): AsyncGenerator<Piece> {
+  for await (const batch of batches) yield* batch;
+}
+
+export function splitLines(chunks: AsyncIterable<Buffer>, begin: Begin): AsyncGenerator<Piece> {
+  return flat(lineBatches(chunks, begin));
+}
+
+/** Of each chunk the pieces that end in it: waiting for one piece at a time takes longer than to cut it. */
+export async function* lineBatches(chunks: AsyncIterable<Buffer>, begin: Begin): AsyncGenerator<readonly Piece[]> {
   const held = new Held();
   let line = begin.line;
   let start = begin.offset;
@@ -66,19 +76,21 @@ export async function* splitLines(chunks: AsyncIterable<Buffer>, begin: Begin): 
     return isBlank(bytes) ? undefined : { ...piece, fromLineStart: true };
   };
   for await (const chunk of chunks) {
+    const batch: Piece[] = [];
     let at = 0;
     for (;;) {
       const end = chunk.indexOf(newline, at);
       if (end < 0) break;
       const piece = take(chunk.subarray(at, end));
-      if (piece !== undefined) yield piece;
+      if (piece !== undefined) batch.push(piece);
       line++;
       at = end + 1;
     }
     held.add(chunk.subarray(at));
+    yield batch;
   }
   const piece = take(none);
-  if (piece !== undefined) yield piece;
+  if (piece !== undefined) yield [piece];
 }
 
 /**
@@ -86,10 +98,10 @@ export async function* splitLines(chunks: AsyncIterable<Buffer>, begin: Begin): 
  *
  * @param begin `inside`: the bytes begin after the opening bracket or a comma, in column `column` + 1 of the line
  */
-export async function* splitArray(
+export async function* arrayBatches(
   chunks: AsyncIterable<Buffer>,
   begin: Begin & { readonly inside?: { readonly column: number; readonly first: boolean } },
-): AsyncGenerator<Piece> {
+): AsyncGenerator<readonly Piece[]> {
   const held = new Held();
   let depth = begin.inside === undefined ? 0 : 1;
   let inText = false;
@@ -113,6 +125,7 @@ export async function* splitArray(
     return { ...place, bytes };
   };
   for await (const chunk of chunks) {
+    const batch: Piece[] = [];
     let at = 0;
     for (let i = 0; i < chunk.length; i++) {
       const byte = chunk[i] ?? 0;
@@ -128,19 +141,20 @@ export async function* splitArray(
       }
       if (byte === 0x20 || byte === 0x09 || byte === carriageReturn || byte === newline) continue;
       if (ended) {
-        yield {
+        batch.push({
           bytes: none,
           line,
           column,
           start: base + i,
           problem: notJson(line, column, 'nothing more after the end of the array'),
-        };
+        });
+        yield batch;
         return;
       }
       const closes = byte === 0x5d || byte === 0x7d;
       if (depth === 1 && (byte === 0x2c || closes)) {
         // `[]` has no element before its end.
-        if (byte === 0x2c || element.line > 0 || elements > 0) yield take(chunk.subarray(at, i), base + i + 1);
+        if (byte === 0x2c || element.line > 0 || elements > 0) batch.push(take(chunk.subarray(at, i), base + i + 1));
         at = i + 1;
         if (closes) {
           ended = true;
@@ -159,19 +173,27 @@ export async function* splitArray(
     }
     base += chunk.length;
     if (!ended) held.add(chunk.subarray(at));
+    yield batch;
   }
   if (ended) return;
   // What is left is a last element without the closing bracket, or one whose own brackets do not close.
   const end = { line, column: column + 1, start: base };
-  if (element.line > 0) yield take(none, base);
-  yield { ...end, bytes: none, problem: 'the file ends before the array does: a closing ] is missing' };
+  if (element.line > 0) yield [take(none, base)];
+  yield [{ ...end, bytes: none, problem: 'the file ends before the array does: a closing ] is missing' }];
 }
 
-/** Cuts CSV into records: at line ends that stand in no quoted field (RFC 4180). */
-export async function* splitCsv(
+export function splitCsv(
   chunks: AsyncIterable<Buffer>,
   begin: Begin & { readonly separator: number },
 ): AsyncGenerator<Piece> {
+  return flat(csvBatches(chunks, begin));
+}
+
+/** Cuts CSV into records: at line ends that stand in no quoted field (RFC 4180). */
+export async function* csvBatches(
+  chunks: AsyncIterable<Buffer>,
+  begin: Begin & { readonly separator: number },
+): AsyncGenerator<readonly Piece[]> {
   const { separator } = begin;
   const held = new Held();
   let line = begin.line;
@@ -188,6 +210,7 @@ export async function* splitCsv(
     return isBlank(bytes) ? undefined : piece;
   };
   for await (const chunk of chunks) {
+    const batch: Piece[] = [];
     let at = 0;
     for (let i = 0; i < chunk.length; i++) {
       const byte = chunk[i];
@@ -200,7 +223,7 @@ export async function* splitCsv(
       if (byte === newline) {
         line++;
         const piece = take(chunk.subarray(at, i));
-        if (piece !== undefined) yield piece;
+        if (piece !== undefined) batch.push(piece);
         at = i + 1;
         atFieldStart = true;
       } else if (byte === quote) {
@@ -209,13 +232,16 @@ export async function* splitCsv(
       } else atFieldStart = byte === separator;
     }
     held.add(chunk.subarray(at));
+    yield batch;
   }
   const unclosed = quoted;
   const piece = take(none);
   if (piece === undefined) return;
-  yield unclosed && piece.problem === undefined
-    ? { ...piece, problem: 'the file ends inside a quoted field: a closing " is missing' }
-    : piece;
+  yield [
+    unclosed && piece.problem === undefined
+      ? { ...piece, problem: 'the file ends inside a quoted field: a closing " is missing' }
+      : piece,
+  ];
 }
 
 export function notJson(line: number, column: number, expected: string): string {
@@ -227,7 +253,8 @@ function tooLong(size: number): string {
 }
 
 export function isBlank(bytes: Buffer): boolean {
-  for (const byte of bytes) {
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i];
     if (byte !== 0x20 && byte !== 0x09 && byte !== carriageReturn && byte !== newline) return false;
   }
   return true;

@@ -3,7 +3,7 @@
 import { LabError } from '../../core/errors.js';
 import type { TextKind } from './kinds.js';
 import { csvColumns, type Parsed, parseCsv, parseJson } from './parse.js';
-import { type Begin, type Piece, splitArray, splitCsv, splitLines } from './split.js';
+import { arrayBatches, type Begin, csvBatches, lineBatches, type Piece, splitCsv } from './split.js';
 
 /** `start`: the byte at which the records (of an array: its bracket) begin, after a byte order mark and a header. */
 export type TextLayout =
@@ -95,7 +95,7 @@ async function* once(buffer: Buffer): AsyncGenerator<Buffer> {
 }
 
 /**
- * The pieces from a record's start on.
+ * The pieces from a record's start on, those of each chunk together.
  *
  * @param begin where the bytes begin: the layout's start, or where a piece began
  */
@@ -103,17 +103,17 @@ export function splitText(
   chunks: AsyncIterable<Buffer>,
   layout: TextLayout,
   begin: Begin & { readonly column?: number; readonly row: number },
-): AsyncGenerator<Piece> {
+): AsyncGenerator<readonly Piece[]> {
   switch (layout.kind) {
     case 'jsonl':
-      return splitLines(chunks, begin);
+      return lineBatches(chunks, begin);
     case 'json': {
       const inside =
         begin.offset === layout.start ? {} : { inside: { column: begin.column ?? 0, first: begin.row === 0 } };
-      return splitArray(chunks, { offset: begin.offset, line: begin.line, ...inside });
+      return arrayBatches(chunks, { offset: begin.offset, line: begin.line, ...inside });
     }
     case 'csv':
-      return splitCsv(chunks, { ...begin, separator: layout.separator.charCodeAt(0) });
+      return csvBatches(chunks, { ...begin, separator: layout.separator.charCodeAt(0) });
   }
 }
 

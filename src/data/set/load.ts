@@ -3,7 +3,7 @@
 import type { Example, RecordFormat, RecordPlace } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
 import { formatInFile, RecordProblem, toExample } from '../read/formats.js';
-import { readRecords } from '../read/records.js';
+import { type RawRecord, readBatches } from '../read/records.js';
 import type { DataSource } from '../types.js';
 import type { Problems } from './problems.js';
 
@@ -28,9 +28,29 @@ export async function* loadRecords(
   problems: Problems,
   progress: Progress,
 ): AsyncGenerator<LoadedRecord> {
+  for await (const batch of loadBatches(sources, problems, progress)) yield* batch;
+}
+
+/** The same, as they come together out of the file. */
+export async function* loadBatches(
+  sources: readonly DataSource[],
+  problems: Problems,
+  progress: Progress,
+): AsyncGenerator<Iterable<LoadedRecord>> {
   for (const source of sources) {
-    let home: RecordFormat | undefined;
-    for await (const record of readRecords(source.path)) {
+    const load = loaderOf(source, problems, progress);
+    for await (const batch of readBatches(source.path)) yield load(batch);
+  }
+}
+
+function loaderOf(
+  source: DataSource,
+  problems: Problems,
+  progress: Progress,
+): (records: Iterable<RawRecord>) => Iterable<LoadedRecord> {
+  let home: RecordFormat | undefined;
+  return function* load(records) {
+    for (const record of records) {
       progress(record.place);
       if ('problem' in record) {
         problems.add(badRecord, record.place, record.problem);
@@ -44,7 +64,7 @@ export async function* loadRecords(
         yield { ...result, bytes: record.bytes };
       }
     }
-  }
+  };
 }
 
 /** Tokenises; what a template refuses is a bad record. */

@@ -32,13 +32,17 @@ export class PackedExamples implements ExampleList {
       this.flags = grown(this.flags, new Uint8Array(this.tokens.length));
     }
     this.tokens.set(tokens, this.size);
-    for (let i = 0; i < tokens.length; i++) this.flags[this.size + i] = (groups[i] ?? 0) | (mask[i] === 1 ? 4 : 0);
+    let trained = 0;
+    for (let i = 0; i < tokens.length; i++) {
+      const one = mask[i] === 1;
+      if (one) trained++;
+      this.flags[this.size + i] = (groups[i] ?? 0) | (one ? 4 : 0);
+    }
     this.size = end;
     let file = this.files.lastIndexOf(place.file);
     if (file < 0) file = this.files.push(place.file) - 1;
     const at = width * this.length++;
     if (at + width > this.meta.length) this.meta = grown(this.meta, new Float64Array(2 * this.meta.length));
-    const trained = mask.reduce((sum, one) => sum + one, 0);
     this.meta.set([end, file, place.index, place.line, truncated, trained], at);
   }
 

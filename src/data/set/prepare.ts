@@ -4,7 +4,7 @@ import type { PromptExample, TokenizedExample } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
 import type { ExampleTokenizer } from '../text/examples.js';
 import type { DataReport, DataSource, EvaluationSet, SetReport, TrainingDataOptions } from '../types.js';
-import { attempt, type LoadedRecord, loadRecords, type Progress } from './load.js';
+import { attempt, type LoadedRecord, loadBatches, type Progress } from './load.js';
 import { detectLabels, promptKey } from './normal.js';
 import { type ExampleList, PackedExamples } from './packed.js';
 import { Problems } from './problems.js';
@@ -80,7 +80,7 @@ async function loadAll(
   progress: Progress,
 ): Promise<LoadedRecord[]> {
   const records: LoadedRecord[] = [];
-  for await (const record of loadRecords(sources, problems, progress)) records.push(record);
+  for await (const batch of loadBatches(sources, problems, progress)) for (const record of batch) records.push(record);
   return records;
 }
 

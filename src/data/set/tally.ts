@@ -73,8 +73,10 @@ const neverStops = {
   message: 'records never train a stop token: the model will not learn to stop',
 } as const;
 
+/** From the end, where stop tokens stand. */
 function trainsStop({ tokens, mask }: TokenizedExample, stops: ReadonlySet<number>): boolean {
-  return tokens.some((token, i) => mask[i] === 1 && stops.has(token));
+  for (let i = tokens.length - 1; i >= 0; i--) if (mask[i] === 1 && stops.has(tokens[i] ?? -1)) return true;
+  return false;
 }
 
 /** Notes an example that trains nothing, never teaches the model to stop, or is cut off. */

@@ -55,19 +55,31 @@ export class ExampleTokenizer {
 
   /** @param maxLength tokens kept; what is longer is cut off at its end */
   tokenize(example: Example, lossOn: 'completion' | 'all', maxLength: number): TokenizedExample {
-    const { text, spans } = this.render(example);
-    const encoded = this.encode({ text, spans });
+    const { text, spans } = this.normalizedRendering(this.render(example));
+    const { ids, ends } = this.tokenizer.encode(text);
+    const borders = byteBorders(text, spans);
     // Without a template nothing has written the tokens that this model expects before a text.
     const lead = example.kind === 'text' || this.template === undefined ? this.prefix : [];
-    const whole = lead.length + encoded.ids.length;
+    const whole = lead.length + ids.length;
     const size = Math.min(whole, maxLength);
     const tokens = new Int32Array(size);
     const groups = new Uint8Array(size);
     const mask = new Uint8Array(size);
+    let span = 0;
+    let start = 0;
     for (let i = 0; i < size; i++) {
       const at = i - lead.length;
-      tokens[i] = (at < 0 ? lead[i] : encoded.ids[at]) ?? 0;
-      const completion = at >= 0 && encoded.completion[at] === true;
+      let completion = false;
+      if (at < 0) tokens[i] = lead[i] ?? 0;
+      else {
+        tokens[i] = ids[at] ?? 0;
+        // A token belongs to a completion where it begins inside it, or begins before it and reaches into it.
+        const end = ends[at] ?? 0;
+        while (span < borders.length && start >= (borders[span]?.end ?? 0)) span++;
+        const current = borders[span];
+        completion = current !== undefined && (start >= current.start || end > current.start);
+        start = end;
+      }
       groups[i] = completion ? TokenGroup.completion : TokenGroup.prompt;
       mask[i] = hasLoss(i, completion, lossOn) ? 1 : 0;
     }
@@ -145,24 +157,6 @@ export class ExampleTokenizer {
       }
     }
     return { text, spans };
-  }
-
-  /** A token belongs to a completion where it begins inside it, or begins before it and reaches into it. */
-  private encode(rendered: Rendered): { ids: readonly number[]; completion: readonly boolean[] } {
-    const { text, spans } = this.normalizedRendering(rendered);
-    const { ids, ends } = this.tokenizer.encode(text);
-    const borders = byteBorders(text, spans);
-    let span = 0;
-    let start = 0;
-    const completion = ids.map((_, i) => {
-      const end = ends[i] ?? 0;
-      while (span < borders.length && start >= (borders[span]?.end ?? 0)) span++;
-      const current = borders[span];
-      const inside = current !== undefined && (start >= current.start || end > current.start);
-      start = end;
-      return inside;
-    });
-    return { ids, completion };
   }
 
   /** Templates seldom write what is not normalised; where one does, the text is normalised part by part, so that spans still fit. */

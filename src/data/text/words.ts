@@ -20,8 +20,15 @@ export interface Encoded {
 const maxWords = 200_000;
 const maxWordLength = 64;
 
+interface Word extends Encoded {
+  /** The token of a word that is one, as most are; -1 for others. */
+  readonly only: number;
+  /** UTF-8 bytes of the word. */
+  readonly size: number;
+}
+
 export class WordEncoder {
-  private readonly words = new Map<string, Encoded>();
+  private readonly words = new Map<string, Word>();
 
   private constructor(
     private readonly cut: (text: string) => readonly string[],
@@ -52,10 +59,12 @@ export class WordEncoder {
     const empty = { type: 'BPE', vocab: {}, merges: [] };
     const splitter = new Tokenizer({ ...json, pre_tokenizer: split, added_tokens: [], model: empty }, {}).pre_tokenizer;
     if (splitter === null) return undefined;
+    const expression = 'pattern' in splitter && splitter.pattern instanceof RegExp ? splitter.pattern : undefined;
+    const cut = (text: string): readonly string[] => wholeCut(text, expression) ?? splitter.pre_tokenize_text(text);
     // Longest first, as the library matches them.
     const names = [...added.keys()].sort((a, b) => b.length - a.length).map(escaped);
     const pattern = names.length === 0 ? undefined : new RegExp(`(${names.join('|')})`);
-    return new WordEncoder((text) => splitter.pre_tokenize_text(text), added, pattern, encodeWord, ByteBpe.of(json));
+    return new WordEncoder(cut, added, pattern, encodeWord, ByteBpe.of(json));
   }
 
   /** @returns undefined where the text has to be encoded as a whole */
@@ -76,9 +85,14 @@ export class WordEncoder {
       for (const word of this.cut(section)) {
         const entry = this.words.get(word) ?? this.meet(word);
         if (entry === undefined) return undefined;
-        for (const one of entry.ids) ids.push(one);
-        for (const end of entry.ends) ends.push(offset + end);
-        offset += entry.ends.at(-1) ?? 0;
+        if (entry.only >= 0) {
+          ids.push(entry.only);
+          ends.push(offset + entry.size);
+        } else {
+          for (const one of entry.ids) ids.push(one);
+          for (const end of entry.ends) ends.push(offset + end);
+        }
+        offset += entry.size;
       }
     }
     return { ids, ends };
@@ -89,15 +103,30 @@ export class WordEncoder {
     return alone.length === 1 && alone[0] === word ? this.encodeWord(word) : undefined;
   }
 
-  private meet(word: string): Encoded | undefined {
-    const entry = this.bpe?.encode(word) ?? this.encodeAlone(word);
-    if (entry === undefined) return undefined;
-    if (entry.ends.at(-1) !== Buffer.byteLength(word)) return undefined;
+  private meet(word: string): Word | undefined {
+    const encoded = this.bpe?.encode(word) ?? this.encodeAlone(word);
+    if (encoded === undefined) return undefined;
+    const size = Buffer.byteLength(word);
+    if (encoded.ends.at(-1) !== size) return undefined;
+    const entry = { ...encoded, only: encoded.ids.length === 1 ? (encoded.ids[0] ?? -1) : -1, size };
     if (word.length > maxWordLength) return entry;
     if (this.words.size >= maxWords) this.words.clear();
     this.words.set(word, entry);
     return entry;
   }
+}
+
+/** The expression's matches, where they are the whole text: much faster than with the place of each. */
+function wholeCut(text: string, expression: RegExp | undefined): readonly string[] | undefined {
+  if (expression?.global !== true || expression.sticky) return undefined;
+  const matches = text.match(expression);
+  if (matches === null) return undefined;
+  let length = 0;
+  for (const match of matches) {
+    if (match === '') return undefined;
+    length += match.length;
+  }
+  return length === text.length ? matches : undefined;
 }
 
 /** The regular expression's part of `Sequence[Split, ByteLevel]`; undefined for any other pre-tokenizer. */

@@ -217,9 +217,11 @@ export class TextRows implements Rows {
   private async *pieces(begin: Mark) {
     let last: { readonly line: number; readonly column: number } | undefined;
     if (this.layout.kind === 'json') last = begin;
-    for await (const piece of splitText(this.bytes(begin.offset), this.layout, begin)) {
-      yield { ...piece, markLine: last?.line ?? piece.line, markColumn: last?.column ?? 0 };
-      last = piece.end;
+    for await (const pieces of splitText(this.bytes(begin.offset), this.layout, begin)) {
+      for (const piece of pieces) {
+        yield { ...piece, markLine: last?.line ?? piece.line, markColumn: last?.column ?? 0 };
+        last = piece.end;
+      }
     }
   }
 
