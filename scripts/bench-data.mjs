@@ -1,19 +1,11 @@
 /**
  * `npm run bench:data [-- --quick]`: how the previewer fares on large data sets, against its targets. Makes a JSONL and a Parquet file
- * of one gigabyte and a million records (`--quick`: a tenth of it) in build/bench-data, once.
+ * of one gigabyte and a million records (`--quick`: a tenth of it) in build/bench-data, once. `rows`, `tables`, `preview` or `overview` as an
+ * argument measures that group alone.
  */
 
 import { execFileSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { build } from 'esbuild';
@@ -30,6 +22,7 @@ await build({
   entryPoints: {
     'data-worker': 'src/data/worker.ts',
     'data-scan': 'src/data/view/scan-worker.ts',
+    'preview-worker': 'src/editor/preview/worker.ts',
     make: 'test/bench/make-data.ts',
     measure: 'test/bench/measure-data.ts',
   },
@@ -42,7 +35,8 @@ await build({
   banner: { js: banner },
   logLevel: 'error',
 });
-for (const name of ['data-worker', 'data-scan']) renameSync(join(folder, `${name}.mjs`), join(folder, `${name}.js`));
+for (const name of ['data-worker', 'data-scan', 'preview-worker'])
+  renameSync(join(folder, `${name}.mjs`), join(folder, `${name}.js`));
 // The workers are modules wherever they lie.
 writeFileSync(join(folder, 'package.json'), '{"type": "module"}\n');
 
@@ -67,6 +61,31 @@ const model = join(folder, 'model');
 const fixtures = join(root, 'test', 'fixtures');
 mkdirSync(model, { recursive: true });
 writeFileSync(join(model, 'tokenizer.json'), gunzipSync(readFileSync(join(fixtures, 'bpe', 'qwen.tokenizer.json.gz'))));
-copyFileSync(join(fixtures, 'tokenizers', 'qwen', 'tokenizer_config.json'), join(model, 'tokenizer_config.json'));
+const config = JSON.parse(readFileSync(join(fixtures, 'tokenizers', 'qwen', 'tokenizer_config.json'), 'utf8'));
+const chatTemplate =
+  "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+writeFileSync(join(model, 'tokenizer_config.json'), JSON.stringify({ ...config, chat_template: chatTemplate }));
 for (const file of files) console.log(`${file.slice(folder.length + 1)}: ${(statSync(file).size / 1e9).toFixed(2)} GB`);
-execFileSync(process.execPath, ['--expose-gc', join(folder, 'measure.mjs'), ...files, model], { stdio: 'inherit' });
+
+/** A process for each group, so that the memory of one is not counted with the next. */
+const groups = ['rows', 'tables', 'preview', 'overview'];
+const wanted = process.argv.slice(2).filter((one) => groups.includes(one));
+const format = (value, unit) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+let missed = 0;
+console.log(`\n${'operation'.padEnd(92)}${'measured'.padStart(16)}   target`);
+for (const group of wanted.length > 0 ? wanted : groups) {
+  const measure = [join(folder, 'measure.mjs'), group, ...files, model, join(folder, 'preview-worker.js')];
+  const out = execFileSync(process.execPath, ['--expose-gc', ...measure], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+  });
+  for (const line of out.trim().split('\n')) {
+    const { name, value, unit, most, least } = JSON.parse(line);
+    const met = (most === undefined || value <= most) && (least === undefined || value >= least);
+    if (!met) missed++;
+    const target = most === undefined ? (least === undefined ? '' : `≥ ${least} ${unit}`) : `≤ ${most} ${unit}`;
+    const verdict = target === '' ? '' : met ? 'met' : 'MISSED';
+    console.log(`${name.padEnd(92)}${format(value, unit).padStart(16)}   ${target.padEnd(16)} ${verdict}`);
+  }
+}
+console.log(missed === 0 ? '\nall targets met' : `\n${missed} missed`);

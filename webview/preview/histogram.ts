@@ -17,7 +17,7 @@ export class Histogram {
   private theme: Theme = readTheme();
 
   /** @param choose told the least and the largest length of a bin that was clicked */
-  constructor(private readonly choose: (from: number, to: number | null) => void) {
+  constructor(private readonly choose?: (from: number, to: number | null) => void) {
     this.root = element('div', { class: 'histogram' }, this.canvas);
   }
 
@@ -28,11 +28,11 @@ export class Histogram {
     this.draw();
   }
 
-  show({ bins, hasTokens }: Figures, maxLength: number): void {
+  /** @param maxLength where lengths are cut off; Infinity where they are not of tokens */
+  show(bins: Figures['bins'], unit: 'tokens' | 'characters' | 'bytes', maxLength: number): void {
     const same = JSON.stringify(bins) === JSON.stringify(this.bins);
     this.bins = bins;
-    this.maxLength = hasTokens ? maxLength : Infinity;
-    const unit = hasTokens ? 'tokens' : 'characters';
+    this.maxLength = maxLength;
     this.canvas.setAttribute('aria-label', `Records by their length in ${unit}`);
     if (same && this.chart !== undefined) this.color();
     else this.draw();
@@ -74,10 +74,10 @@ export class Histogram {
         maintainAspectRatio: false,
         layout: { padding: { top: 16 } },
         onClick: (_event, [bar]) => {
-          if (bar !== undefined) this.choose(this.bins[bar.index]?.[0] ?? 0, this.endOf(bar.index));
+          if (bar !== undefined) this.choose?.(this.bins[bar.index]?.[0] ?? 0, this.endOf(bar.index));
         },
         onHover: (_event, bars) => {
-          this.canvas.style.cursor = bars.length > 0 ? 'pointer' : 'default';
+          this.canvas.style.cursor = bars.length > 0 && this.choose !== undefined ? 'pointer' : 'default';
         },
         interaction: { mode: 'index', intersect: false },
         scales: {

@@ -1,10 +1,12 @@
 /** What the set holds as a whole: figures, lengths, labels, and problems with a way to their rows. */
 
 import type { Figures, Filter, PreviewProblem, SetInfo } from '../../src/core/view/preview.js';
+import { problemTitles } from '../../src/core/view/preview-problems.js';
 import { visibleText } from '../../src/core/view/visible.js';
 import { element, fill } from '../shared/dom.js';
 import type { Theme } from '../shared/theme.js';
 import { Select } from './controls.js';
+import { FieldList } from './field-list.js';
 import { Histogram } from './histogram.js';
 import { formatNumber, formatPercent } from './text.js';
 import { formatName } from './toolbar.js';
@@ -27,6 +29,7 @@ export class Overview {
   private readonly histogram: Histogram;
   private readonly lengthTitle = element('h2');
   private readonly labels = element('section', { class: 'labels' });
+  private readonly fields = new FieldList();
   private readonly problems = element('section', { class: 'problems' });
   private readonly evaluation: Select;
   private readonly open = new Set<string>();
@@ -53,11 +56,13 @@ export class Overview {
       this.problems,
       this.evaluation.root,
       this.labels,
+      this.fields.root,
     );
   }
 
   retheme(theme: Theme): void {
     this.histogram.retheme(theme);
+    this.fields.retheme(theme);
   }
 
   renderSet({ evaluations, evaluation }: SetInfo): void {
@@ -71,12 +76,17 @@ export class Overview {
     this.progress.hidden = figures.done || this.stopped;
     this.progress.value = figures.share;
     const percent = Math.floor(100 * figures.share);
-    this.state.textContent = `Sampled: the first ${percent} % of the file${this.stopped ? '' : ' so far'}`;
+    const sample = `the first ${percent} % of the file${this.stopped ? '' : ' so far'}`;
+    this.state.textContent =
+      figures.checked === undefined ? `Sampled: ${sample}` : `All lines checked. The rest is sampled: ${sample}`;
     this.stop.textContent = this.stopped ? 'Read all' : 'Stop';
     this.reading.hidden = figures.done;
     this.renderTiles(figures);
-    this.lengthTitle.textContent = figures.hasTokens ? 'Tokens of a record' : 'Characters of a record';
-    this.histogram.show(figures, maxLength);
+    const sampled = figures.done ? '' : ' · sampled';
+    this.lengthTitle.textContent = `${figures.hasTokens ? 'Tokens' : 'Characters'} of a record${sampled}`;
+    if (figures.hasTokens) this.histogram.show(figures.bins, 'tokens', maxLength);
+    else this.histogram.show(figures.bins, 'characters', Number.POSITIVE_INFINITY);
+    this.fields.render(figures.checked);
     this.renderProblems(figures, filter);
     this.renderLabels(figures, filter);
   }
@@ -104,7 +114,7 @@ export class Overview {
     const perRecord = records === 0 ? '' : `${(turns / records).toFixed(turns % records === 0 ? 0 : 1)} a record`;
     fill(
       this.tiles,
-      tile('Records', formatNumber(records), formats.join(', ')),
+      tile('Records', formatNumber(figures.checked?.records ?? records), formats.join(', ')),
       tile('Turns', formatNumber(turns), perRecord),
       hasTokens
         ? tile(
@@ -127,7 +137,8 @@ export class Overview {
     );
   }
 
-  private renderProblems({ problems, done }: Figures, filter: Filter): void {
+  private renderProblems({ problems: found, done, checked }: Figures, filter: Filter): void {
+    const problems = withMalformed(found, checked);
     const title = element('h2', {}, 'Problems');
     if (problems.length === 0) {
       fill(this.problems, title, element('p', { class: 'muted' }, done ? 'None found.' : 'None so far.'));
@@ -206,4 +217,14 @@ export class Overview {
       }),
     );
   }
+}
+
+/** Lines that are no JSON are counted long before their records are read. */
+function withMalformed(found: readonly PreviewProblem[], checked: Figures['checked']): readonly PreviewProblem[] {
+  const count = checked?.malformed ?? 0;
+  const known = found.find(({ kind }) => kind === 'malformed');
+  if (count <= (known?.count ?? 0)) return found;
+  const first = known?.first ?? [];
+  const others = found.filter(({ kind }) => kind !== 'malformed');
+  return [{ kind: 'malformed', severity: 'error', message: problemTitles.malformed, count, first }, ...others];
 }

@@ -1,9 +1,14 @@
-/** Rows that have come so far, and which to ask for next: one question at a time, always for what is seen now. */
+/**
+ * Rows that have come so far, and which to ask for next: what is seen now at once, whatever else is under way; then what comes next in the
+ * direction of scrolling; then tokens. Of questions that wait the extension answers the newest.
+ */
 
 import type { FromPreview, PreviewRow, RowTokens, ViewKind } from '../../src/core/view/preview.js';
 
-const pageRows = 24;
-const ahead = 24;
+const ahead = 48;
+const behind = 24;
+const mostRows = 120;
+const tokenRows = 24;
 const mostKept = 1500;
 const lostMs = 5000;
 
@@ -13,8 +18,11 @@ export class RowStore {
   private readonly rows = new Map<number, PreviewRow>();
   private readonly tokens_ = new Map<number, RowTokens | null>();
   private readonly whole = new Map<number, { row?: PreviewRow; tokens?: RowTokens }>();
-  private waiting = { rows: 0, tokens: 0 };
+  /** Questions for rows without an answer, from the oldest on. */
+  private asked: { readonly from: number; readonly to: number; readonly at: number }[] = [];
+  private tokensAsked = 0;
   private seen = { from: 0, to: 0 };
+  private upwards = false;
   /** The end of the set is known to be here, though the count is not yet exact. */
   private shortAt = Infinity;
 
@@ -39,13 +47,14 @@ export class RowStore {
     this.rows.clear();
     this.tokens_.clear();
     this.whole.clear();
-    this.waiting = { rows: 0, tokens: 0 };
+    this.asked = [];
+    this.tokensAsked = 0;
     this.shortAt = Infinity;
   }
 
   clearTokens(): void {
     this.tokens_.clear();
-    this.waiting.tokens = 0;
+    this.tokensAsked = 0;
   }
 
   clearFrom(position: number): void {
@@ -54,7 +63,9 @@ export class RowStore {
   }
 
   putRows(from: number, rows: readonly PreviewRow[]): void {
-    this.waiting.rows = 0;
+    // Older ones were passed over.
+    const which = this.asked.findLastIndex((one) => one.from === from);
+    this.asked = this.asked.slice(which + 1);
     for (const [i, row] of rows.entries()) this.rows.set(from + i, row);
     if (rows.length === 0) this.shortAt = Math.min(this.shortAt, from);
     this.forget();
@@ -62,7 +73,7 @@ export class RowStore {
   }
 
   putTokens(from: number, tokens: readonly (RowTokens | null)[]): void {
-    this.waiting.tokens = 0;
+    this.tokensAsked = 0;
     for (const [i, one] of tokens.entries()) this.tokens_.set(from + i, one);
     this.next();
   }
@@ -80,32 +91,58 @@ export class RowStore {
   }
 
   show(from: number, to: number): void {
+    if (from !== this.seen.from) this.upwards = from < this.seen.from;
     this.seen = { from, to };
     this.next();
   }
 
   private next(): void {
-    const { from, to } = this.seen;
     const now = Date.now();
-    const end = Math.min(this.count, to + ahead, this.shortAt);
-    if (now - this.waiting.rows > lostMs) {
-      const missing = firstMissing(this.rows, from, end) ?? firstMissing(this.rows, Math.max(0, from - ahead), from);
-      if (missing !== undefined) {
-        this.waiting.rows = now;
-        const start = missing < from ? Math.max(0, from - ahead) : missing;
-        const { version, view } = this;
-        this.send({ type: 'rows', version, from: start, count: Math.min(pageRows, end - start), view });
+    this.asked = this.asked.filter(({ at }) => now - at < lostMs);
+    if (!this.nextRows(now)) this.nextTokens(now);
+  }
+
+  /** @returns whether rows that are seen are still to come */
+  private nextRows(now: number): boolean {
+    const { from, to } = this.seen;
+    const end = Math.min(this.count, this.shortAt);
+    const below = this.upwards ? behind : ahead;
+    const above = this.upwards ? ahead : behind;
+    const seen = firstMissing(this.rows, from, Math.min(end, to));
+    if (seen !== undefined) {
+      const last = this.asked.at(-1);
+      if (last === undefined || seen < last.from || seen >= last.to) {
+        const start = this.upwards ? Math.max(0, from - above) : seen;
+        this.ask(start, Math.min(end, to + below), now);
       }
+      return true;
     }
-    if (now - this.waiting.tokens > lostMs) {
-      const missing = firstMissing(this.tokens_, from, end);
-      if (missing !== undefined && this.rows.has(missing)) {
-        let count = 1;
-        while (count < pageRows && this.rows.has(missing + count) && !this.tokens_.has(missing + count)) count++;
-        this.waiting.tokens = now;
-        this.send({ type: 'tokens', version: this.version, from: missing, count });
-      }
+    if (this.asked.length > 0) return false;
+    const next = firstMissing(this.rows, to, Math.min(end, to + below / 2));
+    if (next !== undefined) this.ask(next, Math.min(end, to + below), now);
+    else {
+      const before = lastMissing(this.rows, Math.max(0, from - above / 2), from);
+      if (before !== undefined) this.ask(Math.max(0, before + 1 - above), before + 1, now);
     }
+    return false;
+  }
+
+  private ask(from: number, to: number, now: number): void {
+    const count = Math.min(mostRows, to - from);
+    if (count <= 0) return;
+    this.asked.push({ from, to: from + count, at: now });
+    this.send({ type: 'rows', version: this.version, from, count, view: this.view });
+  }
+
+  private nextTokens(now: number): void {
+    if (now - this.tokensAsked < lostMs) return;
+    const { from, to } = this.seen;
+    const missing = firstMissing(this.tokens_, from, Math.min(this.count, to + behind, this.shortAt));
+    if (missing === undefined || !this.rows.has(missing)) return;
+    let count = 1;
+    while (count < tokenRows && this.rows.has(missing + count) && !this.tokens_.has(missing + count)) count++;
+    this.tokensAsked = now;
+    this.send({ type: 'tokens', version: this.version, from: missing, count });
   }
 
   /** What is far from what is seen. */
@@ -122,5 +159,10 @@ export class RowStore {
 
 function firstMissing(map: ReadonlyMap<number, unknown>, from: number, to: number): number | undefined {
   for (let i = from; i < to; i++) if (!map.has(i)) return i;
+  return undefined;
+}
+
+function lastMissing(map: ReadonlyMap<number, unknown>, from: number, to: number): number | undefined {
+  for (let i = to - 1; i >= from; i--) if (!map.has(i)) return i;
   return undefined;
 }

@@ -36,8 +36,7 @@ export async function* readBytes(
     }
   };
   try {
-    const chunks = packing === 'none' ? counted() : packing === 'gzip' ? gunzip(counted()) : unzstd(counted());
-    for await (const chunk of chunks) {
+    for await (const chunk of unpacked(counted(), packing)) {
       consumed.unpacked += chunk.length;
       if (consumed.unpacked > freeBytes + consumed.packed * maxGrowth) {
         throw new LabError(`unpacks to more than ${maxGrowth} times its size`, { place: { file } });
@@ -53,6 +52,27 @@ export async function* readBytes(
   } finally {
     stream.destroy();
   }
+}
+
+function unpacked(chunks: AsyncGenerator<Buffer>, packing: Packing): AsyncGenerator<Buffer> {
+  switch (packing) {
+    case 'none':
+      return chunks;
+    case 'gzip':
+      return gunzip(chunks);
+    case 'zstd':
+      return unzstd(chunks);
+    case 'utf-16le':
+    case 'utf-16be':
+      return transcode(chunks, packing);
+  }
+}
+
+/** Half characters become U+FFFD, which is told of where it stands in a record. */
+async function* transcode(chunks: AsyncIterable<Buffer>, encoding: 'utf-16le' | 'utf-16be'): AsyncGenerator<Buffer> {
+  const decoder = new TextDecoder(encoding);
+  for await (const chunk of chunks) yield Buffer.from(decoder.decode(chunk, { stream: true }));
+  yield Buffer.from(decoder.decode());
 }
 
 async function* gunzip(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

@@ -6,7 +6,8 @@ import { LabError } from '../../core/errors.js';
 
 export type TextKind = 'jsonl' | 'json' | 'csv' | 'tsv';
 export type SourceKind = TextKind | 'xlsx' | 'parquet' | 'arrow';
-export type Packing = 'none' | 'gzip' | 'zstd';
+/** What has to be undone before the bytes are UTF-8 text. */
+export type Packing = 'none' | 'gzip' | 'zstd' | 'utf-16le' | 'utf-16be';
 
 export interface FileKind {
   readonly path: string;
@@ -38,11 +39,11 @@ export async function fileKind(path: string): Promise<FileKind> {
       advice: 'Save it as XLSX without a password, or as CSV.',
     });
   }
-  const packing: Packing = begins(0x1f, 0x8b) ? 'gzip' : begins(0x28, 0xb5, 0x2f, 0xfd) ? 'zstd' : 'none';
+  const packing: Packing = begins(0x1f, 0x8b) ? 'gzip' : begins(0x28, 0xb5, 0x2f, 0xfd) ? 'zstd' : utf16(head);
   const name = basename(path).toLowerCase();
   // Only text may be packed; the name without the packing's ending tells which.
   const inner = packing === 'none' ? name : name.replace(/\.(gz|gzip|zst|zstd)$/, '');
-  if (packing === 'none' && /\.(parquet|arrow|xlsx|gz|gzip|zst|zstd)$/.test(name)) {
+  if (packing !== 'gzip' && packing !== 'zstd' && /\.(parquet|arrow|xlsx|gz|gzip|zst|zstd)$/.test(name)) {
     throw new LabError(`is named ${name.slice(name.lastIndexOf('.'))} but does not begin like such a file`, {
       place: { file: path },
       advice: 'It may be cut off, or a pointer to a large file that was not fetched (git lfs pull).',
@@ -50,6 +51,15 @@ export async function fileKind(path: string): Promise<FileKind> {
   }
   const kind: TextKind = inner.endsWith('.csv') ? 'csv' : /\.(tsv|tab)$/.test(inner) ? 'tsv' : 'jsonl';
   return { ...whole, kind, packing };
+}
+
+/** By the byte order mark; without one by the zero bytes that ASCII characters have. */
+function utf16(head: Buffer): 'none' | 'utf-16le' | 'utf-16be' {
+  const [a, b, c, d] = head;
+  if (head.length < 4) return 'none';
+  if ((a === 0xff && b === 0xfe) || (a !== 0 && b === 0 && c !== 0 && d === 0)) return 'utf-16le';
+  if ((a === 0xfe && b === 0xff) || (a === 0 && b !== 0 && c === 0 && d !== 0)) return 'utf-16be';
+  return 'none';
 }
 
 /** A folder as `datasets.save_to_disk` writes it: `state.json` names the Arrow files in their order. */

@@ -15,13 +15,18 @@ import { readSheet } from './xlsx.js';
 
 export type { RawRecord } from './values.js';
 
+export interface ReadOptions {
+  /** Records of lines of JSON come with their line, to be written as it was. */
+  readonly keepSource?: boolean;
+}
+
 /** @throws LabError where the file cannot be read at all, or has no records */
-export async function* readRecords(path: string): AsyncGenerator<RawRecord> {
-  for await (const batch of readBatches(path)) yield* batch;
+export async function* readRecords(path: string, options: ReadOptions = {}): AsyncGenerator<RawRecord> {
+  for await (const batch of readBatches(path, options)) yield* batch;
 }
 
 /** The same, as they come together: waiting for one record at a time takes longer than to read it. Throws as `readRecords` does. */
-export async function* readBatches(path: string): AsyncGenerator<Iterable<RawRecord>> {
+export async function* readBatches(path: string, options: ReadOptions = {}): AsyncGenerator<Iterable<RawRecord>> {
   const kind = await fileKind(path);
   let records = 0;
   const counted = function* (batch: Iterable<RawRecord>): Generator<RawRecord> {
@@ -31,14 +36,14 @@ export async function* readBatches(path: string): AsyncGenerator<Iterable<RawRec
     }
   };
   try {
-    for await (const batch of batchesOf(kind)) yield counted(batch);
+    for await (const batch of batchesOf(kind, options)) yield counted(batch);
   } catch (error) {
     throw cannotRead(path, error);
   }
   if (records === 0) throw new LabError('the data set has no records', { place: { file: path } });
 }
 
-function batchesOf(kind: FileKind): AsyncGenerator<Iterable<RawRecord>> {
+function batchesOf(kind: FileKind, options: ReadOptions): AsyncGenerator<Iterable<RawRecord>> {
   switch (kind.kind) {
     case 'parquet':
       return single(readParquet(kind.path));
@@ -47,7 +52,7 @@ function batchesOf(kind: FileKind): AsyncGenerator<Iterable<RawRecord>> {
     case 'xlsx':
       return single(readSheet(kind.path));
     default:
-      return readText(kind, kind.kind);
+      return readText(kind, kind.kind, options);
   }
 }
 
@@ -55,7 +60,11 @@ async function* single(records: AsyncIterable<RawRecord>): AsyncGenerator<Iterab
   for await (const record of records) yield [record];
 }
 
-async function* readText({ path, packing }: FileKind, kind: TextKind): AsyncGenerator<Iterable<RawRecord>> {
+async function* readText(
+  { path, packing }: FileKind,
+  kind: TextKind,
+  { keepSource = false }: ReadOptions,
+): AsyncGenerator<Iterable<RawRecord>> {
   const consumed: Consumed = { packed: 0, unpacked: 0 };
   const chunks = readBytes(path, packing, consumed);
   try {
@@ -78,7 +87,8 @@ async function* readText({ path, packing }: FileKind, kind: TextKind): AsyncGene
       const share = packing === 'none' ? 1 : consumed.packed / Math.max(1, consumed.unpacked);
       for (const piece of pieces) {
         const place = { file: path, index: index++, line: piece.line };
-        yield { place, bytes: piece.bytes.length * share, ...parseText(piece, layout) };
+        const record = { place, bytes: piece.bytes.length * share, ...parseText(piece, layout) };
+        yield keepSource && layout.kind === 'jsonl' && 'value' in record ? { ...record, source: piece.bytes } : record;
       }
     };
     for await (const pieces of splitText(rest(), layout, { offset: start, line, row: 0 })) yield parsed(pieces, layout);

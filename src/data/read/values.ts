@@ -2,9 +2,12 @@
 
 import type { RecordPlace } from '../../core/data.js';
 
-/** A record as it stands in the file, or what is wrong with it. `bytes` is its share of the file. */
+/**
+ * A record as it stands in the file, or what is wrong with it. `bytes` is its share of the file. `source` is the line that it was read
+ * from, without its end, where lines were asked for; it is a part of a larger buffer.
+ */
 export type RawRecord =
-  | { readonly place: RecordPlace; readonly bytes: number; readonly value: unknown }
+  | { readonly place: RecordPlace; readonly bytes: number; readonly value: unknown; readonly source?: Buffer }
   | { readonly place: RecordPlace; readonly bytes: number; readonly problem: string };
 
 /** Far beyond any real record, far below what overflows a recursive reader's stack. */

@@ -1,13 +1,12 @@
 /** The records that a condition chooses: their numbers, in their order or by length, and where asked as a new data set. */
 
-import { constants } from 'node:fs';
-import { copyFile, type FileHandle, link, open, rm } from 'node:fs/promises';
 import { LabError } from '../../core/errors.js';
 import { normalizeAnswer } from '../../core/metrics.js';
 import { type RawRecord, readRecords } from '../read/records.js';
 import { type AnalysisOptions, analyseWith } from './analyse.js';
 import { Examiner, type Seen } from './examine.js';
 import type { Beat } from './jobs.js';
+import { lineOf, NewFile } from './new-file.js';
 import { type RowProblemKind, rowProblemKinds } from './problem-kinds.js';
 import { textOfExample } from './text-problems.js';
 import { type Candidate, compileWhere, type TextSubject, type Where } from './where.js';
@@ -32,28 +31,33 @@ export interface FilterResult {
 
 /** @throws LabError where the output exists, or a record takes too long */
 export async function filter(options: FilterOptions, beat: Beat): Promise<FilterResult> {
-  if (options.output !== undefined) await requireFree(options.output);
+  if (options.output !== undefined) requireLines(options.output);
+  // Before a long search, so that it is not for nothing.
+  const output = options.output === undefined ? undefined : await NewFile.create(options.output);
+  try {
+    const result = await search(options, output, beat);
+    await output?.finish();
+    return result;
+  } finally {
+    await output?.discard();
+  }
+}
+
+async function search(options: FilterOptions, output: NewFile | undefined, beat: Beat): Promise<FilterResult> {
   const problems = await findProblems(options, beat);
   const examiner = new Examiner(options.data, false);
   const test = compileWhere(options.where);
   const chosen: { row: number; length: number }[] = [];
-  const output = options.output === undefined ? undefined : await Output.create(options.output);
   let records = 0;
   let unwritten = 0;
-  try {
-    for await (const record of readRecords(options.data.path)) {
-      beat.row(record.place.index);
-      records++;
-      const candidate = candidateOf(record, examiner, problems);
-      if (!test(candidate)) continue;
-      chosen.push({ row: candidate.row, length: candidate.tokens > 0 ? candidate.tokens : candidate.length });
-      if ('problem' in record) unwritten++;
-      else await output?.write(record.value);
-    }
-    await output?.finish();
-  } catch (error) {
-    await output?.discard();
-    throw error;
+  for await (const record of readRecords(options.data.path, { keepSource: output !== undefined })) {
+    beat.row(record.place.index);
+    records++;
+    const candidate = candidateOf(record, examiner, problems);
+    if (!test(candidate)) continue;
+    chosen.push({ row: candidate.row, length: candidate.tokens > 0 ? candidate.tokens : candidate.length });
+    if ('problem' in record) unwritten++;
+    else await output?.writeLine(lineOf(record));
   }
   if (options.sort !== undefined) {
     const sign = options.sort === 'length' ? 1 : -1;
@@ -130,77 +134,10 @@ function textsOf({ example, format }: Seen, subject: TextSubject): readonly stri
   }
 }
 
-async function requireFree(path: string): Promise<void> {
-  if (!/\.jsonl$/i.test(path)) {
-    throw new LabError('a filtered data set is written as JSONL', {
-      place: { file: path },
-      advice: 'Give a name that ends in .jsonl.',
-    });
-  }
-  const there = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw new LabError('cannot be written', { place: { file: path }, advice: error.message });
-  });
-  await there?.close();
-  if (there !== undefined) throw exists(path);
-}
-
-function exists(path: string): LabError {
-  return new LabError('exists already; nothing is ever written over', {
+function requireLines(path: string): void {
+  if (/\.jsonl$/i.test(path)) return;
+  throw new LabError('a filtered data set is written as JSONL', {
     place: { file: path },
-    advice: 'Give another name.',
+    advice: 'Give a name that ends in .jsonl.',
   });
-}
-
-/** A file that appears whole under its name, or not at all. */
-class Output {
-  private text = '';
-
-  private constructor(
-    private readonly path: string,
-    private readonly aside: string,
-    private readonly file: FileHandle,
-  ) {}
-
-  static async create(path: string): Promise<Output> {
-    const aside = `${path}.${process.pid}.partial`;
-    try {
-      return new Output(path, aside, await open(aside, 'wx'));
-    } catch (error) {
-      throw new LabError('cannot be written', {
-        place: { file: path },
-        advice: error instanceof Error ? error.message : String(error),
-      });
-    }
-  }
-
-  async write(value: unknown): Promise<void> {
-    this.text += `${JSON.stringify(value)}\n`;
-    if (this.text.length >= 1 << 18) await this.flush();
-  }
-
-  async finish(): Promise<void> {
-    await this.flush();
-    await this.file.sync();
-    await this.file.close();
-    try {
-      await link(this.aside, this.path);
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code;
-      if (code === 'EEXIST') throw exists(this.path);
-      // A file system without hard links.
-      await copyFile(this.aside, this.path, constants.COPYFILE_EXCL);
-    }
-    await rm(this.aside, { force: true });
-  }
-
-  async discard(): Promise<void> {
-    await this.file.close().catch(() => undefined);
-    await rm(this.aside, { force: true });
-  }
-
-  private async flush(): Promise<void> {
-    await this.file.write(this.text);
-    this.text = '';
-  }
 }

@@ -2,6 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { failureOf } from '../failure.js';
+import { yieldToOthers } from './background.js';
 import { type SegmentTask, scanSegment } from './segment.js';
 
 interface ScanData {
@@ -12,6 +13,8 @@ interface ScanData {
 
 if (parentPort !== null) {
   const { job, progress } = workerData as ScanData;
+  // Somebody waits for the rows; nobody for the check of all of them.
+  if (job.task.check) yieldToOthers();
   const slots = new Float64Array(progress);
   const { from, to } = job.task;
   try {

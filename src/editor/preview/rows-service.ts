@@ -10,6 +10,7 @@ import type { TemplateOptions } from '../../data/types.js';
 import type { Ask, ModelFacts, Opened } from './protocol.js';
 import { rawRow, shownRow, shownTokens } from './shown.js';
 import { fieldsOf, openRows, type Rows } from './source.js';
+import { Turn } from './turn.js';
 import type { Task } from './worker.js';
 
 const headRows = 50;
@@ -131,9 +132,11 @@ export class RowsService {
     const { tokenizer } = this;
     if (tokenizer === undefined) return Array.from(rows, () => null);
     const found: (RowTokens | null)[] = [];
+    const turn = new Turn();
     for (const record of await this.read(rows)) {
       task.beat(record.place.index);
-      task.signal.throwIfAborted();
+      // Somebody scrolls on, and what is asked next comes first.
+      if (await turn.over()) task.signal.throwIfAborted();
       if (!whole && record.bytes > largestListed) {
         found.push(tooLarge(record));
         continue;

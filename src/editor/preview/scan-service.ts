@@ -19,11 +19,10 @@ import {
   type Layout,
   layoutFor,
 } from './source.js';
+import { pause, Turn } from './turn.js';
 import type { Task } from './worker.js';
 
 const tellMs = 250;
-/** Milliseconds of work until others have their turn. */
-const turnMs = 12;
 /** Smaller sets are looked at here: to start threads would take longer. */
 const leastShared = 4 * 1024 * 1024;
 const blockRows = 256;
@@ -305,23 +304,4 @@ class Teller {
     this.task.event(this.scan.figures(this.mask));
     this.told = Date.now();
   }
-}
-
-/** Time that work takes before it gives way to what else the worker was asked. */
-class Turn {
-  private since = Date.now();
-
-  async over(): Promise<boolean> {
-    if (Date.now() - this.since < turnMs) return false;
-    await pause(0);
-    this.since = Date.now();
-    return true;
-  }
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    if (milliseconds === 0) setImmediate(resolve);
-    else setTimeout(resolve, milliseconds);
-  });
 }

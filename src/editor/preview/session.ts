@@ -17,6 +17,7 @@ import { range } from './found.js';
 import { messageOf } from './messages.js';
 import { templateOptions } from './model-options.js';
 import type { Mask, ModelFacts, Opened } from './protocol.js';
+import { Relay, type RowsWish, type TokensWish } from './relay.js';
 import { Search } from './search.js';
 
 export interface PreviewChoices {
@@ -60,6 +61,10 @@ export class PreviewSession {
   private readonly rows: PreviewClient;
   private readonly scan: PreviewClient;
   private readonly search: Search;
+  private readonly relay = new Relay(
+    (wish) => this.sendRows(wish),
+    (wish, signal) => this.sendTokens(wish, signal),
+  );
   private opened: Opened | undefined;
   private detected: string | undefined;
   private facts: ModelFacts | undefined;
@@ -146,10 +151,10 @@ export class PreviewSession {
         await this.find();
         return true;
       case 'rows':
-        await this.sendRows(message);
+        await this.relay.wantRows(message);
         return true;
       case 'tokens':
-        await this.sendTokens(message);
+        await this.relay.wantTokens(message);
         return true;
       case 'whole':
         await this.sendWhole(message);
@@ -321,7 +326,7 @@ export class PreviewSession {
     return this.search.slice(from, count) ?? all();
   }
 
-  private async sendRows(asked: Extract<FromPreview, { type: 'rows' }>): Promise<void> {
+  private async sendRows(asked: RowsWish): Promise<void> {
     const { version, from, count, view } = asked;
     if (version !== this.search.version) return;
     try {
@@ -332,13 +337,13 @@ export class PreviewSession {
     }
   }
 
-  private async sendTokens({ version, from, count }: Extract<FromPreview, { type: 'tokens' }>): Promise<void> {
+  private async sendTokens({ version, from, count }: TokensWish, signal: AbortSignal): Promise<void> {
     if (version !== this.search.version) return;
     try {
-      const tokens = await this.rows.ask('tokens', { rows: this.rowsOf(from, count), whole: false });
+      const tokens = await this.rows.ask('tokens', { rows: this.rowsOf(from, count), whole: false }, { signal });
       this.setting.send({ type: 'tokens', version, from, tokens });
     } catch (error) {
-      this.failed(error);
+      if (!signal.aborted) this.failed(error);
     }
   }
 

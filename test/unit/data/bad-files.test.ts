@@ -66,12 +66,22 @@ describe('one bad row among good ones', () => {
 });
 
 describe('files', () => {
-  test.each<[string, Buffer]>([
-    ['UTF-16 with a mark', Buffer.from(`\ufeff${good}`, 'utf16le')],
-    ['UTF-16 without', Buffer.from(good, 'utf16le')],
-    ['UTF-16, the other way round', Buffer.from(`\ufeff${good}`, 'utf16le').swap16()],
-  ])('%s', async (_name, content) => {
-    await expect(all(fileWith(content))).rejects.toThrow(/is UTF-16/);
+  test('UTF-16 inside of a packed file is named', async () => {
+    const packed = gzipSync(Buffer.from(`\ufeff${good}`, 'utf16le'));
+    await expect(all(fileWith(packed, 'data.jsonl.gz'))).rejects.toThrow(/is UTF-16/);
+  });
+
+  test('UTF-16 is there row by row', async () => {
+    const lines = Array.from({ length: 5000 }, (_, i) => `{"text":"ä${i}"}`);
+    const rows = await openRows(fileWith(Buffer.from(`\ufeff${lines.join('\n')}`, 'utf16le')));
+    try {
+      expect(brief(await rows.read(0, 1))).toEqual([{ text: 'ä0' }]);
+      await rows.index(() => undefined);
+      expect(rows.count).toBe(5000);
+      expect(brief(await rows.read(4999, 5))).toEqual([{ text: 'ä4999' }]);
+    } finally {
+      await rows.close();
+    }
   });
 
   test('two gigabytes without a line end take neither the time nor the memory of it', { timeout: 60_000 }, async () => {

@@ -130,8 +130,39 @@ describe('files', () => {
     await expect(read(content)).rejects.toThrow(/empty|no records/);
   });
 
-  test('UTF-16 is named', async () => {
-    await expect(read(Buffer.from('\ufeff{"a":1}', 'utf16le'))).rejects.toThrow(/UTF-16/);
+  test.each<[string, (text: string) => Buffer]>([
+    ['with a mark', (text) => Buffer.from(`\ufeff${text}`, 'utf16le')],
+    ['without', (text) => Buffer.from(text, 'utf16le')],
+    ['of the other byte order', (text) => Buffer.from(`\ufeff${text}`, 'utf16le').swap16()],
+    ['of the other byte order without a mark', (text) => Buffer.from(text, 'utf16le').swap16()],
+  ])('UTF-16 %s is read as it is meant', async (_name, encoded) => {
+    const text = '{"a":"naïve 日本 🎉"}\r\n\n{"a":2}';
+    expect(brief(await read(encoded(text)))).toEqual([
+      [{ a: 'naïve 日本 🎉' }, 0, 1],
+      [{ a: 2 }, 1, 3],
+    ]);
+  });
+
+  test('half a character of UTF-16, or half a unit at the end, spoils its own record alone', async () => {
+    const broken = Buffer.concat([Buffer.from('\ufeff{"a":"\ud83c"}\n{"a":2}\n', 'utf16le'), Buffer.of(0x7b)]);
+    expect(brief(await read(broken))).toEqual([
+      [{ a: '\ufffd' }, 0, 1],
+      [{ a: 2 }, 1, 2],
+      [expect.stringMatching(/not valid JSON/), 2, 3],
+    ]);
+  });
+
+  test('lines are kept as they stand in the file where they are asked for', async () => {
+    const lines = ['{ "a" : 1.0, "a": 12345678901234567890 }', '{"b":"\\u00e9"}\r', ' {"c":[ ]}'];
+    const file = join(folder, 'sources.jsonl');
+    writeFileSync(file, `\ufeff${lines.join('\n')}\n`);
+    const sources: (string | undefined)[] = [];
+    for await (const record of readRecords(file, { keepSource: true })) {
+      sources.push('problem' in record ? undefined : record.source?.toString());
+    }
+    expect(sources).toEqual(lines);
+    writeFileSync(file, '[{"a":1},\n{"a":2}]');
+    for await (const record of readRecords(file, { keepSource: true })) expect(record).not.toHaveProperty('source');
   });
 
   test('a missing file and a folder are named', async () => {
