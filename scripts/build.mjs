@@ -4,7 +4,7 @@
  * `--watch` builds again at every change.
  */
 
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { context } from 'esbuild';
 
@@ -34,6 +34,10 @@ const bundles = [
     },
     outdir: 'dist',
     format: 'esm',
+    // What only some of them load is read when it is needed.
+    splitting: true,
+    metafile: true,
+    chunkNames: 'parts/[name]-[hash]',
     banner: { js: requireBanner },
   },
   {
@@ -68,13 +72,22 @@ function webviews() {
   );
 }
 
+/** Parts of earlier builds have other names than those of this one, whose paths these are. */
+function dropOldParts(made) {
+  const folder = join('dist', 'parts');
+  for (const name of readdirSync(join(root, folder))) {
+    if (!made.includes(join(folder, name))) rmSync(join(root, folder, name));
+  }
+}
+
 const contexts = await Promise.all(bundles.map((options) => context(options)));
 if (process.argv.includes('--watch')) {
   await Promise.all(contexts.map((one) => one.watch()));
   console.log('watching');
 } else {
   try {
-    await Promise.all(contexts.map((one) => one.rebuild()));
+    const [programs] = await Promise.all(contexts.map((one) => one.rebuild()));
+    dropOldParts(Object.keys(programs.metafile.outputs));
   } catch {
     process.exitCode = 1; // esbuild has said what is wrong
   } finally {

@@ -291,6 +291,19 @@ Napi::Value plan(const Napi::CallbackInfo& call) {
       });
 }
 
+/// What a device can make ready before its first model is opened.
+Napi::Value prepare(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  const bool cpu = call[0].As<Napi::String>().Utf8Value() == "cpu";
+  const auto worker = Worker::make(env);
+  return worker->post(
+      env,
+      [cpu] {
+        if (cpu) prepareCpu();
+      },
+      [worker](Napi::Env settled) { return settled.Undefined(); });
+}
+
 /// The value after `key :` in /proc/cpuinfo.
 std::string cpuInfo(const std::string& key) {
   std::ifstream file("/proc/cpuinfo");
@@ -350,6 +363,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("open", Napi::Function::New(env, open));
   exports.Set("plan", Napi::Function::New(env, plan));
   exports.Set("devices", Napi::Function::New(env, devices));
+  exports.Set("prepare", Napi::Function::New(env, prepare));
   exports.Set("withoutCuda", Napi::Function::New(env, withoutCuda));
   return exports;
 }

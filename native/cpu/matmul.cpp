@@ -9,6 +9,7 @@
 
 #include <dnnl.hpp>
 #include <string>
+#include <vector>
 
 #include "cpu/bf16_kernels.h"
 #include "cpu/cpu_backend_impl.h"
@@ -52,6 +53,21 @@ Tiles tilesFor(int64_t rows, int64_t cols, int64_t inner, Transpose tb) {
 }
 
 }  // namespace
+
+void prepareCpu() {
+  omp_set_num_threads(1);
+  // Below and above the size from which operands are packed.
+  for (const dnnl_dim_t size : {4, 64}) {
+    const std::vector<float> operand(static_cast<size_t>(size * size));
+    std::vector<float> out(operand.size());
+    for (const char ta : {'N', 'T'}) {
+      for (const char tb : {'N', 'T'}) {
+        // A refusal would be told by the first product that is needed.
+        dnnl_sgemm(ta, tb, size, size, size, 1, operand.data(), size, operand.data(), size, 0, out.data(), size);
+      }
+    }
+  }
+}
 
 bool CpuBackend::multiplies(DType dtype) const { return dtype == DType::f32 || bf16::supported(); }
 

@@ -198,6 +198,7 @@ function row(event: EventOf<'train'>): string {
   return columns.map(({ value, width }) => value(event).padStart(width)).join('');
 }
 
+/** Not by `toLocaleString`: the first number would take ten milliseconds. */
 function grouped(count: number): string {
-  return count.toLocaleString('en-US');
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }

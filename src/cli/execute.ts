@@ -3,6 +3,7 @@
 import { relative } from 'node:path';
 import { formatDuration } from '../core/units.js';
 import type { Run } from '../runs/run-folder.js';
+import type { OpeningData } from '../train/open-data.js';
 import { type TrainOutcome, trainRun } from '../train/trainer.js';
 import { RunDisplay } from './display.js';
 import { describeFailure, type ExitCode, exitCode, quoted } from './failure.js';
@@ -14,8 +15,11 @@ export interface OutputOptions {
   readonly quiet?: boolean;
 }
 
-/** @returns the exit code; what failed has been said */
-export async function executeRun(run: Run, options: OutputOptions): Promise<ExitCode> {
+/**
+ * @param opening the run's data, where its opening was begun before
+ * @returns the exit code; what failed has been said
+ */
+export async function executeRun(run: Run, options: OutputOptions, opening?: OpeningData): Promise<ExitCode> {
   const json = options.json === true;
   // Standard output is for events then, and people read the error stream.
   const terminal = new Terminal({
@@ -36,6 +40,7 @@ export async function executeRun(run: Run, options: OutputOptions): Promise<Exit
     let begun = false;
     const outcome = await trainRun({
       run,
+      opening,
       stop: stopping.signal,
       onEvent: (event) => {
         if (!begun) {

@@ -5,7 +5,8 @@
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { WriteStream } from 'node:tty';
-import { formatMessage, messagesVariable, type TerminalMessage } from '../core/terminal-messages.js';
+import { messagesVariable } from '../core/messages-variable.js';
+import { formatMessage, type TerminalMessage } from '../core/terminal-messages.js';
 import { PtyStream } from './pty-stream.js';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';

@@ -3,7 +3,7 @@
  * Keys are Hugging Face's wherever it has one (`TrainingArguments`, TRL's `SFTConfig` and `ModelConfig`).
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 const path = z.string().min(1);
 const count = z.number().int().min(0);

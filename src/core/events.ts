@@ -5,7 +5,7 @@
  * the wall-clock `time`. Losses and entropies are in nats, means over tokens; null: not measured (JSON has no NaN).
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const eventVersion = 1;
 
@@ -29,6 +29,8 @@ const statusEvent = z.object({
   pid: z.number().int().optional(),
   /** Seconds spent in training steps (no evaluation, no saving), over all attempts. */
   trainSeconds: z.number(),
+  /** Where an attempt that ended in order spent them: how many steps, and seconds in the engine, waiting for data, and in all. */
+  timing: z.object({ steps: count, engine: z.number(), data: z.number(), total: z.number() }).optional(),
 });
 
 const setupEvent = z.object({

@@ -1,6 +1,6 @@
 /** `run.json` and `experiment.json`: what a run is, and which runs are compared. Wire formats, written once. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { LabError } from './errors.js';
 
 export const runInfoSchema = z.object({

@@ -1,6 +1,6 @@
 /** What `sft-lab measure --json` prints: a config's cost on this machine. A wire format. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const measurementSchema = z.object({
   device: z.string(),

@@ -1,6 +1,6 @@
 /** The summary of an experiment: pure functions from the runs' histories to a report and its renderings. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { EventOf } from './events.js';
 import type { RunHistory, RunState } from './history.js';
 

@@ -5,13 +5,11 @@
  * One message: ESC ] 7117 ; JSON BEL, the JSON in ASCII, so that no byte of it ends the sequence.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { runEventSchema } from './events.js';
 
 const start = '\u001b]7117;';
 const end = '\u0007';
-/** The environment variable that asks a trainer for messages. */
-export const messagesVariable = 'SFT_LAB_TERMINAL_MESSAGES';
 /** Longer events are only announced; the log has them. */
 const longestEvent = 8192;
 /** What is longer is no message of ours. */

@@ -1,31 +1,36 @@
 /** Data sets for the trainer and the editor: the face of the worker that does the work. */
 
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { LabError } from '../core/errors.js';
 import { errorOf } from './failure.js';
-import type { Method, Opened, Reply, Requests, WorkerData } from './protocol.js';
+import type { Method, Opened, Reply, Requests } from './protocol.js';
+import { type DataWorker, maxHeapMegabytes, startDataWorker } from './start-worker.js';
 import type { TrainingData, TrainingDataOptions } from './types.js';
-import { workerUrl } from './worker-url.js';
 
+export { type DataWorker, startDataWorker } from './start-worker.js';
 export type * from './types.js';
 
 /** A record takes milliseconds. One that takes this long (a runaway regular expression or template) is stopped. */
 const defaultSeconds = 20;
-const maxHeapMegabytes = 8192;
 
 /**
  * Opens a data set in a worker of its own: reads, checks, splits and tokenises it.
  *
+ * @param started the worker, where it was started before
  * @throws LabError with the place of what is wrong in data set, tokenizer or template
  */
-export async function openTrainingData(options: TrainingDataOptions, signal?: AbortSignal): Promise<TrainingData> {
+export async function openTrainingData(
+  options: TrainingDataOptions,
+  signal?: AbortSignal,
+  started?: DataWorker,
+): Promise<TrainingData> {
   signal?.throwIfAborted();
-  const client = new Client(options);
+  const client = new Client(options, started ?? startDataWorker());
   const abort = (): void => client.fail(signal?.reason);
   signal?.addEventListener('abort', abort, { once: true });
   let opened: Opened;
   try {
-    opened = await client.ask('open', null);
+    opened = await client.ask('open', options);
   } catch (error) {
     await client.close();
     throw error;
@@ -63,7 +68,7 @@ interface Waiting {
 
 class Client {
   private readonly worker: Worker;
-  private readonly progress = new Int32Array(new SharedArrayBuffer(12));
+  private readonly progress: Int32Array;
   private readonly waiting = new Map<number, Waiting>();
   private readonly watchdog: NodeJS.Timeout;
   private lastBeat = 0;
@@ -72,17 +77,16 @@ class Client {
   private lastId = 0;
   private failure: unknown;
 
-  constructor(private readonly options: TrainingDataOptions) {
+  constructor(
+    private readonly options: TrainingDataOptions,
+    { worker, progress }: DataWorker,
+  ) {
     this.stallSeconds = options.secondsPerRecord ?? defaultSeconds;
-    const workerData: WorkerData = { options, progress: this.progress.buffer as SharedArrayBuffer };
-    this.worker = new Worker(workerUrl('data-worker.js'), {
-      workerData,
-      resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes },
-    });
+    this.worker = worker;
+    this.progress = progress;
     this.worker.on('message', (reply: Reply) => this.receive(reply));
     this.worker.on('error', (error) => this.fail(this.translate(error)));
     this.worker.on('exit', () => this.fail(new LabError('the data worker ended unexpectedly')));
-    this.worker.unref();
     this.watchdog = setInterval(() => this.watch(), 1000);
     this.watchdog.unref();
   }

@@ -11,13 +11,12 @@ import type {
 } from './types.js';
 
 export interface WorkerData {
-  readonly options: TrainingDataOptions;
   /** Int32: records begun (a heartbeat), number of the file, line. */
   readonly progress: SharedArrayBuffer;
 }
 
 export interface Requests {
-  open: { readonly in: null; readonly out: Opened };
+  open: { readonly in: TrainingDataOptions; readonly out: Opened };
   next: { readonly in: number; readonly out: TokenizedExample[] };
   seek: { readonly in: { readonly epoch: number; readonly index: number }; readonly out: null };
   largest: { readonly in: { readonly count: number; readonly epochs: number }; readonly out: BatchSize };

@@ -11,26 +11,24 @@ import { type Feed, MemoryFeed, StreamFeed } from './set/feed.js';
 import { prepare, requireRecords } from './set/prepare.js';
 import { prepareStream, shouldStream } from './set/prepare-stream.js';
 import { ExampleTokenizer } from './text/examples.js';
-import type { PromptExample } from './types.js';
-import { type ExamineData, serveExamine } from './view/examine-worker.js';
-import { type JobData, serveJob } from './view/jobs-worker.js';
-import { serveView, type ViewData } from './view/view-worker.js';
+import type { PromptExample, TrainingDataOptions } from './types.js';
+import type { ExamineData } from './view/examine-worker.js';
+import type { JobData } from './view/jobs-worker.js';
+import type { ViewData } from './view/view-worker.js';
 
 class DataWorker {
   private readonly heartbeat: Int32Array;
-  private readonly files: readonly string[];
   private tokenizer: ExampleTokenizer | undefined;
   private feed: Feed | undefined;
 
-  constructor(private readonly data: WorkerData) {
-    this.heartbeat = new Int32Array(data.progress);
-    this.files = [data.options.train, ...Object.values(data.options.evaluation)].flat().map(({ path }) => path);
+  constructor({ progress }: WorkerData) {
+    this.heartbeat = new Int32Array(progress);
   }
 
   async handle(request: Request): Promise<unknown> {
     switch (request.method) {
       case 'open':
-        return this.open();
+        return this.open(request.argument);
       case 'next':
         return this.opened(this.feed).next(request.argument);
       case 'seek':
@@ -47,10 +45,10 @@ class DataWorker {
     }
   }
 
-  private async open(): Promise<Opened> {
-    const { options } = this.data;
+  private async open(options: TrainingDataOptions): Promise<Opened> {
+    const files = [options.train, ...Object.values(options.evaluation)].flat().map(({ path }) => path);
     const progress = (place: RecordPlace): void => {
-      Atomics.store(this.heartbeat, 1, this.files.indexOf(place.file));
+      Atomics.store(this.heartbeat, 1, files.indexOf(place.file));
       Atomics.store(this.heartbeat, 2, place.line);
       Atomics.add(this.heartbeat, 0, 1);
     };
@@ -94,11 +92,15 @@ function serve(port: MessagePort, worker: DataWorker): void {
   });
 }
 
-/** One bundle, four kinds of workers: of a run's data, of a job on a whole data set, of parts of one, of an open data set. */
-const data = workerData as WorkerData | JobData | ExamineData | ViewData;
-if (parentPort !== null) {
-  if ('job' in data) void serveJob(parentPort, data);
-  else if ('examine' in data) serveExamine(parentPort, data);
-  else if ('view' in data) serveView(parentPort, data);
-  else serve(parentPort, new DataWorker(data));
+/**
+ * One bundle, four kinds of workers: of a run's data, of a job on a whole data set, of parts of one, of an open data set. Each loads its
+ * own part.
+ */
+async function begin(port: MessagePort, data: WorkerData | JobData | ExamineData | ViewData): Promise<void> {
+  if ('job' in data) await (await import('./view/jobs-worker.js')).serveJob(port, data);
+  else if ('examine' in data) (await import('./view/examine-worker.js')).serveExamine(port, data);
+  else if ('view' in data) (await import('./view/view-worker.js')).serveView(port, data);
+  else serve(port, new DataWorker(data));
 }
+
+if (parentPort !== null) void begin(parentPort, workerData);

@@ -39,6 +39,7 @@ export interface NativeEngine {
   open(options: OpenOptions): Promise<NativeModel>;
   plan(options: OpenOptions, work: Work): Promise<MemoryPlan>;
   devices(): Device[];
+  prepare(device: string): Promise<void>;
   /** Why there is no CUDA device; empty where there is one. */
   withoutCuda(): string;
   /** Cancels what the engine does and ends its threads. For a process that exits: nothing settles afterwards. */

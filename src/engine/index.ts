@@ -22,6 +22,12 @@ export function devices(): Device[] {
   return loadAddon().devices();
 }
 
+/** Lets a device make ready what its first model would wait for; a call while other things are awaited costs nothing. */
+export async function prepareDevice(device: string): Promise<void> {
+  checkDevice(device);
+  return translated(loadAddon().prepare(device));
+}
+
 /** What keeps this engine from training on an NVIDIA card here; undefined where nothing does. */
 export function withoutCuda(): string | undefined {
   return loadAddon().withoutCuda() || undefined;

@@ -6,7 +6,8 @@
 import { spawn } from 'node-pty';
 import { LabError } from '../core/errors.js';
 import type { RunEvent } from '../core/events.js';
-import { MessageFilter, messagesVariable } from '../core/terminal-messages.js';
+import { messagesVariable } from '../core/messages-variable.js';
+import { MessageFilter } from '../core/terminal-messages.js';
 
 export interface Exit {
   readonly code: number;

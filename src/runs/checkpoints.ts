@@ -8,7 +8,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LabError } from '../core/errors.js';
 import { codeOf, makeFolder, readJson, syncPath, writeDurably, writeError } from './files.js';
 

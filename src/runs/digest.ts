@@ -1,7 +1,7 @@
 /** A run's log in short, as lists of runs show it: where it stands, and its best evaluation. Folded from new bytes only. */
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseEvent, type RunEvent } from '../core/events.js';
 import { codeOf } from './files.js';
 

@@ -19,7 +19,7 @@ import { link, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LabError } from '../core/errors.js';
 import { codeOf, writeError } from './files.js';
 

@@ -7,7 +7,7 @@
 import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Experiment, experimentSchema, type RunInfo, runInfoSchema } from '../core/experiment.js';
 import { runStateOf } from '../core/history.js';
 import { type BestMetric, bestOf, digestSchema, emptyDigest, type RunDigest, readDigest } from './digest.js';

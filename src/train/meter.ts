@@ -1,6 +1,6 @@
 /** Sums between two points of the training curves. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { BodyOf } from '../core/events.js';
 import type { BatchStats, GroupStats } from '../engine/types.js';
 

@@ -2,7 +2,7 @@
 
 import { copyFile, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LabError } from '../core/errors.js';
 import { findModel, maxPositionsOf } from '../data/models.js';
 import { exists } from '../runs/run-folder.js';

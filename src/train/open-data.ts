@@ -3,9 +3,28 @@
 import type { ResolvedConfig } from '../core/config.js';
 import { LabError } from '../core/errors.js';
 import type { BodyOf } from '../core/events.js';
-import { openTrainingData } from '../data/index.js';
+import { type DataWorker, openTrainingData } from '../data/index.js';
 import { dataOptionsOf } from '../data/options.js';
 import type { DataReport, Problem, SetReport, TrainingData } from '../data/types.js';
+
+/** Data that is being opened while other things are made ready. */
+export interface OpeningData {
+  /** Rejects with a LabError where records are bad and the config says to stop; whoever drops it need not wait for that. */
+  readonly data: Promise<TrainingData>;
+  giveUp(reason: unknown): void;
+}
+
+/** @param worker the data's worker, where it was started before */
+export function beginRunData(
+  config: ResolvedConfig,
+  chatTemplate: string | undefined,
+  worker?: DataWorker,
+): OpeningData {
+  const opening = new AbortController();
+  const data = open(config, chatTemplate, opening.signal, worker);
+  data.catch(() => undefined);
+  return { data, giveUp: (reason) => opening.abort(reason) };
+}
 
 /**
  * @param stop gives up the opening; once data is open it goes on, for a run that is asked to stop still has to end in order
@@ -16,13 +35,24 @@ export async function openRunData(
   chatTemplate: string | undefined,
   stop: AbortSignal,
 ): Promise<TrainingData> {
-  const opening = new AbortController();
-  const giveUp = (): void => opening.abort(stop.reason);
-  if (stop.aborted) giveUp();
-  stop.addEventListener('abort', giveUp);
-  const data = await openTrainingData(await dataOptionsOf(config, chatTemplate), opening.signal).finally(() =>
-    stop.removeEventListener('abort', giveUp),
-  );
+  return openedData(beginRunData(config, chatTemplate), stop);
+}
+
+/** Waits for data that is being opened, unless told to stop. Throws as `openRunData` does. */
+export async function openedData({ data, giveUp }: OpeningData, stop: AbortSignal): Promise<TrainingData> {
+  const stopped = (): void => giveUp(stop.reason);
+  if (stop.aborted) stopped();
+  stop.addEventListener('abort', stopped);
+  return data.finally(() => stop.removeEventListener('abort', stopped));
+}
+
+async function open(
+  config: ResolvedConfig,
+  chatTemplate: string | undefined,
+  signal: AbortSignal,
+  worker: DataWorker | undefined,
+): Promise<TrainingData> {
+  const data = await openTrainingData(await dataOptionsOf(config, chatTemplate), signal, worker);
   const errors = data.report.problems.filter(
     ({ kind, severity }) => severity === 'error' && !(kind === 'bad-record' && config.on_bad_record === 'skip'),
   );

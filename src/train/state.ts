@@ -1,7 +1,7 @@
 /** `trainer_state.json` of a checkpoint: with weights and optimizer, all that an exact resume needs. */
 
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { readJson } from '../runs/files.js';
 import { emptyWindow, windowSchema } from './meter.js';
 

@@ -9,6 +9,7 @@ import { formatError, LabError } from '../core/errors.js';
 import type { BodyOf, EventBody, RunEvent } from '../core/events.js';
 import { foldEvents } from '../core/history.js';
 import type { TrainingData } from '../data/types.js';
+import { prepareDevice } from '../engine/index.js';
 import type { Model, UpdateStats } from '../engine/types.js';
 import { newestGoodCheckpoint, removeLeftovers } from '../runs/checkpoints.js';
 import { EventLog, readEvents } from '../runs/event-log.js';
@@ -21,7 +22,7 @@ import { StepFeed, type StepWork } from './feed.js';
 import { availableMemory, planRun, type RunMemory } from './memory.js';
 import { addStats, emptyWindow, lossFigures } from './meter.js';
 import { isFiniteOn, nonFiniteError } from './non-finite.js';
-import { openRunData, problemEvents, setSizes } from './open-data.js';
+import { beginRunData, type OpeningData, openedData, problemEvents, setSizes } from './open-data.js';
 import { chooseDevice, openRunModel } from './open-model.js';
 import { CheckpointSaver } from './saver.js';
 import { isDue, learningRateAt, type Plan, planSteps } from './schedule.js';
@@ -31,6 +32,8 @@ export type Phase = 'loading' | 'training' | 'evaluating' | 'saving';
 
 export interface TrainOptions {
   readonly run: Run;
+  /** The run's data, where its opening was begun before. */
+  readonly opening?: OpeningData | undefined;
   /** Aborted: finish the step, save, and return `interrupted`. */
   readonly stop: AbortSignal;
   readonly onEvent?: (event: RunEvent) => void;
@@ -53,6 +56,15 @@ export interface TrainOutcome {
  * @throws LabError where it fails; the log says so too, and the last checkpoint is a good one
  */
 export async function trainRun(options: TrainOptions): Promise<TrainOutcome> {
+  try {
+    return await trainLocked(options);
+  } finally {
+    // Nobody may have come to ask for it.
+    options.opening?.giveUp(undefined);
+  }
+}
+
+async function trainLocked(options: TrainOptions): Promise<TrainOutcome> {
   const { run } = options;
   const lock = await acquireLock(run.directory);
   try {
@@ -116,10 +128,16 @@ class Attempt {
     // Data and model, the same as at the start, or the result would not be.
     await checkInputs(info.inputs);
     if (config.chat_template_path !== undefined) this.template = await readFile(config.chat_template_path, 'utf8');
-    const data = this.own(await openRunData(config, this.template, stop));
-    for (const warning of problemEvents(data.report)) this.emit(warning);
+    const opening = this.options.opening ?? beginRunData(config, this.template);
+    // The engine is loaded while the data is read.
+    this.own({ close: async () => opening.giveUp(undefined) });
     const device = await chooseDevice(config.device);
+    const preparing = prepareDevice(device);
+    this.own({ close: () => preparing });
+    const data = this.own(await openedData(opening, stop));
+    for (const warning of problemEvents(data.report)) this.emit(warning);
     const memory = await planRun(run, device, checkpoint?.directory, data, await availableMemory());
+    await preparing;
     const model = this.own(await openRunModel(memory.options, checkpoint?.directory));
 
     // The plan: how many steps there are and how the learning rate goes.
@@ -192,7 +210,7 @@ class Attempt {
   /** What went wrong, into the log if it can still be written. */
   fail(error: unknown): void {
     try {
-      this.emitStatus('failed', error instanceof LabError ? formatError(error) : String(error));
+      this.emitStatus('failed', { reason: error instanceof LabError ? formatError(error) : String(error) });
     } catch {
       // A full disk takes no more lines; the error itself is on its way to the terminal.
     }
@@ -349,20 +367,20 @@ class Attempt {
   }
 
   end(status: 'finished' | 'interrupted'): TrainOutcome {
-    this.emitStatus(status, status === 'interrupted' ? 'stopped by request' : undefined);
     const { step, totalSteps } = this.state;
     const { steps, engine, data, total } = this.timing;
     const timing = { steps, engine: engine / 1000, data: data / 1000, total: total / 1000 };
+    this.emitStatus(status, { ...(status === 'interrupted' ? { reason: 'stopped by request' } : {}), timing });
     return { status, step, totalSteps, trainSeconds: this.trainSeconds, timing };
   }
 
-  private emitStatus(status: BodyOf<'status'>['status'], reason?: string): void {
+  private emitStatus(status: BodyOf<'status'>['status'], more: Pick<BodyOf<'status'>, 'reason' | 'timing'> = {}): void {
     this.emit({
       type: 'status',
       status,
       step: this.state.step,
       totalSteps: this.state.totalSteps,
-      ...(reason === undefined ? {} : { reason }),
+      ...more,
       pid: process.pid,
       trainSeconds: this.trainSeconds,
     });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { RunConfigInput } from '../../../src/core/config.js';
 import { parseEvent } from '../../../src/core/events.js';
 import { watchSteps } from './process.js';
-import { loraAlpha, loraRank, type RunResult, type Side, type StepMark, type Work } from './work.js';
+import { loraAlpha, loraRank, type OwnFigures, type RunResult, type Side, type StepMark, type Work } from './work.js';
 
 /**
  * @param root the project's folder
@@ -21,12 +21,14 @@ export function ourSide(root: string, scratch: string): Side {
       const config = join(folder, 'bench.sft.json');
       await writeFile(config, JSON.stringify(runConfig(work, folder)));
       try {
-        return await watchSteps({
+        const told: Told = { plannedBytes: 0, outside: 0, waiting: 0 };
+        const result = await watchSteps({
           command: process.execPath,
           args: [join(root, 'dist', 'cli.js'), 'train', config, '--json'],
           cwd: folder,
-          step: parseTrainEvent,
+          step: (line) => markOf(line, told),
         });
+        return { ...result, own: told };
       } finally {
         await rm(folder, { recursive: true, force: true });
       }
@@ -67,8 +69,17 @@ function runConfig(work: Work, folder: string): RunConfigInput & Record<string, 
   };
 }
 
-function parseTrainEvent(line: string): StepMark | undefined {
+type Told = { -readonly [Key in keyof OwnFigures]: OwnFigures[Key] };
+
+/** A step that has ended; what other events tell is noted. */
+function markOf(line: string, told: Told): StepMark | undefined {
   const event = parseEvent(line);
+  if (event?.type === 'setup') told.plannedBytes = event.memory?.peak ?? 0;
+  if (event?.type === 'status' && event.timing !== undefined && event.timing.total > 0) {
+    const { engine, data, total } = event.timing;
+    told.waiting = data / total;
+    told.outside = 1 - (engine + data) / total;
+  }
   if (event?.type !== 'train') return undefined;
   return { step: event.step, time: Date.parse(event.time) / 1000, loss: event.loss };
 }

@@ -42,6 +42,16 @@ export interface RunResult {
   readonly steps: readonly StepMark[];
   /** Most memory the process ever held (VmHWM), in bytes, as of the end of the last step. */
   readonly peakBytes: number;
+  /** What only our trainer tells. */
+  readonly own?: OwnFigures;
+}
+
+export interface OwnFigures {
+  /** Bytes that the memory plan said before the first step. */
+  readonly plannedBytes: number;
+  /** Shares of the steps' time, 0 to 1: outside the engine without waiting, and waiting for data. */
+  readonly outside: number;
+  readonly waiting: number;
 }
 
 /** A program that trains: ours or a peer. */

@@ -12,6 +12,7 @@ import {
   measuredSeconds,
   measuredTokens,
   median,
+  type OwnFigures,
   type RunResult,
   type Side,
   succeeded,
@@ -87,6 +88,8 @@ export const training: Trial = {
 interface Measured {
   readonly tokensPerSecond: number;
   readonly peakBytes: number;
+  /** Ours alone. */
+  readonly own: OwnFigures | undefined;
   /** Of the machine's bf16 peak. */
   readonly share: number;
 }
@@ -129,7 +132,7 @@ async function measure(bench: Bench, work: Work, rounds: number, peakGflops: num
   return {
     precision: work.precision,
     measured,
-    checks: agreement(name, curves, bench.ours.name, tolerance),
+    checks: [...agreement(name, curves, bench.ours.name, tolerance), ...planned(name, measured.get(bench.ours.name))],
     notes,
   };
 }
@@ -184,7 +187,7 @@ function details(bench: Bench, method: Work['method'], { precision, measured }: 
     title: string,
     figure: Pick<Figure, 'key' | 'unit' | 'better'>,
     peers: readonly Side[],
-    pick: (one: Measured) => number,
+    pick: (one: Measured) => number | null,
   ): Figure => {
     const value = (side: Side) => {
       const one = measured.get(side.name);
@@ -200,10 +203,13 @@ function details(bench: Bench, method: Work['method'], { precision, measured }: 
   };
   const speed = { key: 'speed', unit: 'tokens/s', better: 'more' } as const;
   const memory = { key: 'memory', unit: 'MB', better: 'less' } as const;
+  const share = (key: string) => ({ key, unit: '%', better: 'less' }) as const;
   return [
     row('tokens/s', speed, peersOf(bench), (one) => one.tokensPerSecond),
     // Of the same microbatch alone: a smaller one takes less memory on any side.
     row('peak memory', memory, [bench.trainer, bench.trl], (one) => one.peakBytes / 1e6),
+    row('a step’s time outside the engine, not waiting', share('outside'), [], (one) => percent(one.own?.outside)),
+    row('a step’s time waiting for data', share('waiting'), [], (one) => percent(one.own?.waiting)),
   ];
 }
 
@@ -215,6 +221,7 @@ function figuresOf(work: Work, runs: readonly RunResult[], peakGflops: number): 
     tokensPerSecond: size.tokens / seconds,
     share: usefulFlops(referenceShape, size, work.method) / seconds / (peakGflops * 1e9),
     peakBytes: Math.max(...runs.map((run) => run.peakBytes)),
+    own: runs.at(-1)?.own,
   };
 }
 
@@ -240,6 +247,14 @@ function agreement(
         holds: largest <= tolerance && losses.length === reference.length,
       };
     });
+}
+
+/** What the memory plan said before the first step, against what the process then held, Node and all. */
+function planned(name: string, ours: Measured | undefined): Check[] {
+  if (ours?.own === undefined) return [];
+  const [said, held] = [ours.own.plannedBytes / 1e6, ours.peakBytes / 1e6];
+  const value = `${said.toFixed(0)} MB planned, ${held.toFixed(0)} MB held (${((100 * said) / held).toFixed(1)} %; within 10 %)`;
+  return [{ title: `${name}: the memory plan`, value, holds: Math.abs(said / held - 1) <= 0.1 }];
 }
 
 const percent = (share: number | undefined) => (share === undefined ? null : 100 * share);

@@ -4,8 +4,10 @@ import type { Command } from 'commander';
 import type { ResolvedConfig } from '../../core/config.js';
 import { describeConfig } from '../../core/config.js';
 import { LabError } from '../../core/errors.js';
+import type { DataWorker } from '../../data/start-worker.js';
 import { inputsOf } from '../../runs/inputs.js';
 import { createRun, experimentFolder } from '../../runs/run-folder.js';
+import { beginRunData, type OpeningData } from '../../train/open-data.js';
 import { loadConfig, readyConfig } from '../config-file.js';
 import { executeRun, type OutputOptions } from '../execute.js';
 import { asUsage } from '../failure.js';
@@ -15,7 +17,8 @@ interface TrainFlags extends OutputOptions {
   readonly set: readonly string[];
 }
 
-export function addTrain(program: Command): void {
+/** @param worker of the run's data, which was started while this was loaded */
+export function addTrain(program: Command, worker?: DataWorker): void {
   program
     .command('train')
     .description('Trains one run as a config file says.')
@@ -25,7 +28,7 @@ export function addTrain(program: Command): void {
     .option('--quiet', 'print warnings and errors only')
     .addHelpText('after', () => `\nKeys of the config (standard value in brackets):\n${describeConfig().join('\n')}`)
     .action(async (file: string, flags: TrainFlags) => {
-      process.exitCode = await train(file, flags);
+      process.exitCode = await train(file, flags, worker);
     });
 }
 
@@ -33,7 +36,8 @@ export function collect(value: string, before: readonly string[]): readonly stri
   return [...before, value];
 }
 
-async function train(file: string, flags: TrainFlags): Promise<number> {
+async function train(file: string, flags: TrainFlags, worker: DataWorker | undefined): Promise<number> {
+  let opening: OpeningData | undefined;
   const run = await asUsage(async () => {
     const loaded = await loadConfig(file, flags.set);
     if (loaded.config.compare !== undefined) {
@@ -43,20 +47,27 @@ async function train(file: string, flags: TrainFlags): Promise<number> {
       });
     }
     const config = await readyConfig(loaded);
+    // Reading begins at once, beside what makes the run's folder. A template of its own is read when the run begins.
+    if (config.chat_template_path === undefined) opening = beginRunData(config, undefined, worker);
     return { loaded, config, inputs: await inputsOf(config, config.model_name_or_path) };
-  }).then(({ loaded, config, inputs }) => {
-    const label = config.run_name ?? defaultName(config);
-    return createRun(experimentFolder(config.output_dir, config.experiment ?? 'experiment'), {
-      name: label,
-      kind: 'train',
-      label,
-      version,
-      configFile: loaded.file,
-      config,
-      inputs,
+  })
+    .then(({ loaded, config, inputs }) => {
+      const label = config.run_name ?? defaultName(config);
+      return createRun(experimentFolder(config.output_dir, config.experiment ?? 'experiment'), {
+        name: label,
+        kind: 'train',
+        label,
+        version,
+        configFile: loaded.file,
+        config,
+        inputs,
+      });
+    })
+    .catch((error: unknown) => {
+      opening?.giveUp(error);
+      throw error;
     });
-  });
-  return executeRun(run, flags);
+  return executeRun(run, flags, opening);
 }
 
 /** What a run is called unless the config says: by what it trains on. */

@@ -1,6 +1,6 @@
 /** The wire between the Fine-tune form and the extension. Values travel as a person typed them: text. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * Fields of the form: config keys, `evaluation`, which stands for `eval_dataset` and `test_size` together, and the `format` and

@@ -1,6 +1,6 @@
 /** What the data set preview and the extension say to each other. Sizes are bounded on the extension's side. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { problemKinds } from './preview-problems.js';
 
 export const formats = ['auto', 'alpaca', 'sharegpt', 'messages', 'custom', 'text'] as const;

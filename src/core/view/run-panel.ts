@@ -1,6 +1,6 @@
 /** The wire between the run panel and the extension. Points travel as `ArrayBuffer`s (`columns.ts`), all else as JSON. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ChartId } from './charts.js';
 import { charts } from './charts.js';
 import { xAxes } from './columns.js';

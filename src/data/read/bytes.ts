@@ -2,7 +2,6 @@
 
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
-import { Decompress } from 'fzstd';
 import { LabError } from '../../core/errors.js';
 import { cannotRead, type Packing } from './kinds.js';
 import { drained } from './zip.js';
@@ -98,6 +97,7 @@ async function* gunzip(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
 }
 
 async function* unzstd(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const { Decompress } = await import('fzstd');
   const ready: Buffer[] = [];
   let ended = false;
   const unpack = new Decompress((chunk, final) => {

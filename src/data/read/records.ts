@@ -4,14 +4,11 @@
  */
 
 import { LabError } from '../../core/errors.js';
-import { readArrow } from './arrow.js';
 import { type Consumed, readBytes } from './bytes.js';
 import { cannotRead, type FileKind, fileKind, type TextKind } from './kinds.js';
-import { readParquet } from './parquet.js';
 import type { Piece } from './split.js';
 import { parseText, splitText, type TextLayout, textLayout } from './text.js';
 import type { RawRecord } from './values.js';
-import { readSheet } from './xlsx.js';
 
 export type { RawRecord } from './values.js';
 
@@ -43,16 +40,17 @@ export async function* readBatches(path: string, options: ReadOptions = {}): Asy
   if (records === 0) throw new LabError('the data set has no records', { place: { file: path } });
 }
 
-function batchesOf(kind: FileKind, options: ReadOptions): AsyncGenerator<Iterable<RawRecord>> {
+/** What reads tables is large, and loaded where there is one. */
+async function* batchesOf(kind: FileKind, options: ReadOptions): AsyncGenerator<Iterable<RawRecord>> {
   switch (kind.kind) {
     case 'parquet':
-      return single(readParquet(kind.path));
+      return yield* single((await import('./parquet.js')).readParquet(kind.path));
     case 'arrow':
-      return single(readArrow(kind));
+      return yield* single((await import('./arrow.js')).readArrow(kind));
     case 'xlsx':
-      return single(readSheet(kind.path));
+      return yield* single((await import('./xlsx.js')).readSheet(kind.path));
     default:
-      return readText(kind, kind.kind, options);
+      return yield* readText(kind, kind.kind, options);
   }
 }
 

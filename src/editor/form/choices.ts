@@ -5,7 +5,7 @@ import { readdir } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import { formatCount } from '../../core/units.js';
 import { type Choice, evaluationNone, evaluationSplit } from '../../core/view/form.js';
 import { visibleText } from '../../core/view/visible.js';

@@ -5,7 +5,7 @@
 
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LabError } from '../../core/errors.js';
 import { formats, type Mapping } from '../../core/view/preview.js';
 import type { FieldMapping } from '../../data/types.js';
