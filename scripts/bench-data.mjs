@@ -65,6 +65,7 @@ const config = JSON.parse(readFileSync(join(fixtures, 'tokenizers', 'qwen', 'tok
 const chatTemplate =
   "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 writeFileSync(join(model, 'tokenizer_config.json'), JSON.stringify({ ...config, chat_template: chatTemplate }));
+writeFileSync(join(model, 'config.json'), JSON.stringify({ model_type: 'qwen2', max_position_embeddings: 32768 }));
 for (const file of files) console.log(`${file.slice(folder.length + 1)}: ${(statSync(file).size / 1e9).toFixed(2)} GB`);
 
 /** A process for each group, so that the memory of one is not counted with the next. */

@@ -74,6 +74,9 @@ class Page {
       choices: Promise.resolve({ models: [], model: modelName, evaluations: [], evaluation: '' }),
       canTrain: true,
       send: (message) => {
+        // Whoever waits for figures would wait for ever.
+        if (message.type === 'failed') throw new Error(message.message);
+        if (message.type === 'figures' && modelName !== '' && !message.figures.hasTokens) throw new Error('no tokens');
         for (const hear of this.hearers) hear(message);
       },
       note: (error) => {

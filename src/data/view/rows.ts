@@ -111,6 +111,9 @@ export class TextRows implements Rows {
   /** Offset, row, line and column of each mark. */
   private marks: Float64Array = new Float64Array(0);
   private known = 0;
+  /** Used again by every reading of rows: buffers that are thrown away are given back late. */
+  private readonly kept = [Buffer.alloc(0), Buffer.alloc(0)];
+  private keptInUse = false;
 
   private constructor(
     readonly kind: FileKind,
@@ -182,13 +185,19 @@ export class TextRows implements Rows {
     const begin = this.markOf(from);
     const records: RawRecord[] = [];
     let row = begin.row;
-    for await (const piece of this.pieces(begin)) {
-      if (row >= from) {
-        const place = { file: this.kind.path, index: row, line: piece.line };
-        records.push({ place, bytes: piece.bytes.length, ...parseText(piece, this.layout) });
+    const reuse = !this.keptInUse;
+    this.keptInUse = true;
+    try {
+      for await (const piece of this.pieces(begin, reuse)) {
+        if (row >= from) {
+          const place = { file: this.kind.path, index: row, line: piece.line };
+          records.push({ place, bytes: piece.bytes.length, ...parseText(piece, this.layout) });
+        }
+        row++;
+        if (records.length >= count) break;
       }
-      row++;
-      if (records.length >= count) break;
+    } finally {
+      if (reuse) this.keptInUse = false;
     }
     this.known = Math.max(this.known, row);
     return records;
@@ -214,10 +223,10 @@ export class TextRows implements Rows {
   }
 
   /** Pieces from a mark on, each with the line and column to begin at were it marked. */
-  private async *pieces(begin: Mark) {
+  private async *pieces(begin: Mark, reuse = false) {
     let last: { readonly line: number; readonly column: number } | undefined;
     if (this.layout.kind === 'json') last = begin;
-    for await (const pieces of splitText(this.bytes(begin.offset), this.layout, begin)) {
+    for await (const pieces of splitText(this.bytes(begin.offset, reuse), this.layout, begin)) {
       for (const piece of pieces) {
         yield { ...piece, markLine: last?.line ?? piece.line, markColumn: last?.column ?? 0 };
         last = piece.end;
@@ -225,15 +234,25 @@ export class TextRows implements Rows {
     }
   }
 
-  private async *bytes(from: number): AsyncGenerator<Buffer> {
+  /** @param reuse into the kept buffers, as far as they go: a line may reach from one into the next, so none is filled twice */
+  private async *bytes(from: number, reuse: boolean): AsyncGenerator<Buffer> {
     // Small at first: most who ask want a few rows.
-    for (let at = from, size = readSize; at < this.size; size = Math.min(1 << 20, size * 2)) {
-      const buffer = Buffer.allocUnsafe(Math.min(size, this.size - at));
+    for (let at = from, size = readSize, part = 0; at < this.size; size = Math.min(1 << 20, size * 2), part++) {
+      const buffer = this.buffer(Math.min(size, this.size - at), reuse ? part : this.kept.length);
       const { bytesRead } = await this.file.read(buffer, 0, buffer.length, at);
       if (bytesRead === 0) return;
       at += bytesRead;
       yield buffer.subarray(0, bytesRead);
     }
+  }
+
+  private buffer(size: number, part: number): Buffer {
+    if (part >= this.kept.length) return Buffer.allocUnsafe(size);
+    const known = this.kept[part];
+    if (known !== undefined && known.length >= size) return known.subarray(0, size);
+    const made = Buffer.from(new ArrayBuffer(size));
+    this.kept[part] = made;
+    return made;
   }
 }
 
