@@ -10,67 +10,12 @@ import { setImmediate as pause } from 'node:timers/promises';
 import * as z from 'zod';
 import { type Experiment, experimentSchema, type RunInfo, runInfoSchema } from '../core/experiment.js';
 import { runStateOf } from '../core/history.js';
-import { type BestMetric, bestOf, digestSchema, emptyDigest, type RunDigest, readDigest } from './digest.js';
+import { bestOf, digestSchema, emptyDigest, type RunDigest, readDigest } from './digest.js';
+import { labelFile, readLabel } from './label.js';
 import { type LockContent, lockHolder } from './lock.js';
+import type { ExperimentRow, IndexChange, RowState, RunRow } from './run-rows.js';
 
-/**
- * `queued`: planned by a comparison that is under way, or made and never begun. `stopped`: on request. `interrupted`: its
- * process was killed.
- */
-export type RowState = 'queued' | 'running' | 'interrupted' | 'stopped' | 'finished' | 'failed';
-
-/** One run, as a row of a list shows it. */
-export interface RunRow {
-  /** The run's folder: what names a run everywhere in the editor. */
-  readonly folder: string;
-  /** Name of the folder. */
-  readonly name: string;
-  /** What a person calls it. */
-  readonly label: string;
-  /** Name and folder of the experiment. */
-  readonly experiment: string;
-  readonly experimentFolder: string;
-  readonly kind: RunInfo['kind'];
-  readonly state: RowState;
-  /** Why it failed or was interrupted. */
-  readonly reason: string | undefined;
-  readonly step: number;
-  /** 0: not known yet. */
-  readonly totalSteps: number;
-  readonly epoch: number;
-  readonly loss: number | undefined;
-  readonly best: BestMetric | undefined;
-  readonly secondsPerStep: number | undefined;
-  readonly tokensPerSecond: number | undefined;
-  readonly trainSeconds: number;
-  /** ISO 8601. */
-  readonly created: string | undefined;
-  readonly startedAt: string | undefined;
-  readonly updatedAt: string | undefined;
-  /** The file it was started from. */
-  readonly configFile: string | undefined;
-  /** The resolved config, unchecked. */
-  readonly config: Readonly<Record<string, unknown>>;
-  /** The process that trains it. */
-  readonly holder: LockContent | undefined;
-}
-
-export interface ExperimentRow {
-  readonly folder: string;
-  readonly name: string;
-  /** The comparison's file, where the experiment is one. */
-  readonly comparison: Experiment | undefined;
-  /** The process that works through the comparison. */
-  readonly holder: LockContent | undefined;
-  readonly runs: readonly RunRow[];
-}
-
-export interface IndexChange {
-  /** Whether runs or experiments came or went. */
-  readonly structure: boolean;
-  /** Folders of the runs that changed. */
-  readonly runs: ReadonlySet<string>;
-}
+export type { ExperimentRow, IndexChange, RowState, RunRow };
 
 interface Entry {
   readonly folder: string;
@@ -80,6 +25,9 @@ interface Entry {
   digest: RunDigest;
   /** Size and time of the log when it was last read. */
   mark: string;
+  /** As a person renamed it. */
+  label: string | undefined;
+  labelMark: string;
   holder: LockContent | undefined;
   row: RunRow | undefined;
 }
@@ -89,11 +37,13 @@ interface Folder {
   readonly entries: Map<string, Entry>;
   mark: string;
   planMark: string;
+  label: string | undefined;
+  labelMark: string;
   comparison: Experiment | undefined;
   holder: LockContent | undefined;
 }
 
-const cacheSchema = z.record(z.string(), z.object({ mark: z.string(), info: runInfoSchema, digest: digestSchema }));
+const cachedSchema = z.object({ mark: z.string(), info: runInfoSchema, digest: digestSchema });
 
 const sliceMs = 8;
 const tickMs = 1000;
@@ -105,7 +55,8 @@ export class RunIndex {
   private readonly experiments_ = new Map<string, Folder>();
   private readonly entries = new Map<string, Entry>();
   private readonly listeners = new Set<(change: IndexChange) => void>();
-  private cache: z.infer<typeof cacheSchema> = {};
+  /** By folder; checked when a run is looked at. */
+  private readonly cache: Map<string, unknown>;
   private changed = new Set<string>();
   private structure = false;
   private timer: NodeJS.Timeout | undefined;
@@ -115,8 +66,7 @@ export class RunIndex {
 
   /** @param cache what `snapshot` gave in an earlier session */
   constructor(cache: unknown = {}) {
-    const parsed = cacheSchema.safeParse(cache);
-    if (parsed.success) this.cache = parsed.data;
+    this.cache = new Map(typeof cache === 'object' && cache !== null ? Object.entries(cache) : []);
   }
 
   onChange(listener: (change: IndexChange) => void): () => void {
@@ -142,6 +92,7 @@ export class RunIndex {
     return [...this.experiments_.values()].map((experiment) => ({
       folder: experiment.folder,
       name: lastPart(experiment.folder),
+      label: experiment.label ?? lastPart(experiment.folder),
       comparison: experiment.comparison,
       holder: experiment.holder,
       runs: [...[...experiment.entries.values()].map((entry) => this.rowOf(entry)), ...this.planned(experiment)],
@@ -173,7 +124,7 @@ export class RunIndex {
   }
 
   /** What a later session starts from, so that it reads only what is new. */
-  snapshot(): unknown {
+  snapshot(): Readonly<Record<string, unknown>> {
     return Object.fromEntries(
       [...this.entries.values()].flatMap(({ folder, mark, info, digest }) =>
         info === undefined ? [] : [[folder, { mark, info, digest }]],
@@ -243,6 +194,8 @@ export class RunIndex {
         entries: new Map(),
         mark: '',
         planMark: '',
+        label: undefined,
+        labelMark: '',
         comparison: undefined,
         holder: undefined,
       };
@@ -265,6 +218,16 @@ export class RunIndex {
       experiment.comparison = mark === '' ? undefined : readAs(file, experimentSchema);
       this.structure = true;
     }
+    const labelMark = markOf(join(experiment.folder, labelFile));
+    if (labelMark !== experiment.labelMark) {
+      experiment.labelMark = labelMark;
+      experiment.label = labelMark === '' ? undefined : readLabel(experiment.folder);
+      this.structure = true;
+      for (const entry of experiment.entries.values()) {
+        entry.row = undefined;
+        this.changed.add(entry.folder);
+      }
+    }
     const holder = heldBy(experiment.folder);
     if (holder?.pid !== experiment.holder?.pid) this.structure = true;
     experiment.holder = holder;
@@ -272,18 +235,18 @@ export class RunIndex {
 
   private add(experiment: Folder, name: string): void {
     const folder = join(experiment.folder, name);
-    const cached = this.cache[folder];
     const entry: Entry = {
       folder,
       name,
       experimentFolder: experiment.folder,
-      info: cached?.info,
-      digest: cached?.digest ?? emptyDigest(),
-      mark: cached?.mark ?? '',
+      info: undefined,
+      digest: emptyDigest(),
+      mark: '',
+      label: undefined,
+      labelMark: '',
       holder: undefined,
       row: undefined,
     };
-    delete this.cache[folder];
     experiment.entries.set(name, entry);
     this.entries.set(folder, entry);
     this.structure = true;
@@ -300,9 +263,11 @@ export class RunIndex {
     const experiment = this.experiments_.get(entry.experimentFolder);
     if (experiment?.entries.get(entry.name) !== entry) return true;
     const log = join(entry.folder, 'events.jsonl');
-    const mark = markOf(log);
+    // The lock first: a process lets go of it after its last event, so that a run without one has no more to say.
     const holder = heldBy(entry.folder);
+    const mark = markOf(log);
     let complete = true;
+    if (entry.info === undefined) this.recall(entry);
     if (entry.info === undefined) {
       entry.info = readAs(join(entry.folder, 'run.json'), runInfoSchema);
       if (entry.info === undefined) {
@@ -321,8 +286,15 @@ export class RunIndex {
       if (complete) entry.mark = mark;
       entry.row = undefined;
     }
-    if (holder?.token !== entry.holder?.token) {
-      // The last event of a process comes before it lets go of the lock: look once more.
+    const labelMark = markOf(join(entry.folder, labelFile));
+    if (labelMark !== entry.labelMark) {
+      entry.labelMark = labelMark;
+      entry.label = labelMark === '' ? undefined : readLabel(entry.folder);
+      entry.row = undefined;
+    }
+    // It has not ended for us before its end has been read: half of a log looks as if its process had been killed.
+    if (holder?.token !== entry.holder?.token && (holder !== undefined || complete)) {
+      // Network file systems may show the end of the lock before the end of the log: look once more.
       if (holder === undefined) entry.mark = '';
       entry.holder = holder;
       entry.row = undefined;
@@ -331,16 +303,27 @@ export class RunIndex {
     return complete;
   }
 
+  /** What an earlier session knew of a run. */
+  private recall(entry: Entry): void {
+    const cached = cachedSchema.safeParse(this.cache.get(entry.folder));
+    this.cache.delete(entry.folder);
+    if (!cached.success) return;
+    ({ info: entry.info, digest: entry.digest, mark: entry.mark } = cached.data);
+    entry.row = undefined;
+  }
+
   private rowOf(entry: Entry): RunRow {
     if (entry.row !== undefined) return entry.row;
     const { folder, name, experimentFolder, info, digest, holder } = entry;
+    const experiment = lastPart(experimentFolder);
     const state = runStateOf(digest.status ?? undefined, holder !== undefined);
     entry.row = {
       folder,
       name,
-      label: info?.label ?? name,
-      experiment: lastPart(experimentFolder),
+      label: entry.label ?? info?.label ?? name,
+      experiment,
       experimentFolder,
+      experimentLabel: this.experiments_.get(experimentFolder)?.label ?? experiment,
       kind: info?.kind ?? 'train',
       state:
         state === 'created' ? 'queued' : state === 'interrupted' && digest.status === 'interrupted' ? 'stopped' : state,
@@ -376,6 +359,8 @@ export class RunIndex {
           info: undefined,
           digest: emptyDigest(),
           mark: '',
+          label: undefined,
+          labelMark: '',
           holder: undefined,
           row: undefined,
         }),

@@ -72,6 +72,7 @@ export class Header {
       if (alone.state === 'stopped' || alone.state === 'interrupted' || alone.state === 'failed') {
         made.push(this.command('resume', 'play', 'Resume', alone.key));
       }
+      made.push(this.command('terminal', 'terminal', 'Terminal', alone.key));
       made.push(this.command('log', 'log', 'Log', alone.key), this.command('config', 'gear', 'Config', alone.key));
     }
     made.push(this.action('plus', 'Add run…', 'Show more runs in these charts', () => view.send({ type: 'add' })));

@@ -1,6 +1,7 @@
 /** A run's history as the run panel shows it. */
 
 import type { RunHistory } from '../history.js';
+import { remainingSeconds } from '../progress.js';
 import { type ChartDefinition, charts } from './charts.js';
 import type { EvaluationPoint, PanelRun } from './run-panel.js';
 
@@ -38,10 +39,7 @@ export function panelRunOf(head: RunHead, history: RunHistory): PanelRun {
     totalSteps,
     stepsPerEpoch: setup?.stepsPerEpoch ?? null,
     trainSeconds,
-    remainingSeconds:
-      state === 'running' && totalSteps !== null && trainSeconds !== null && step > 0
-        ? ((totalSteps - step) * trainSeconds) / step
-        : null,
+    remainingSeconds: state === 'running' ? remainingSeconds({ step, totalSteps, trainSeconds }) : null,
     device: setup?.device ?? null,
     trainableParameters: setup?.trainableParameters ?? null,
     config: Object.fromEntries(Object.entries(head.config).map(([name, value]) => [name, textOf(value)])),

@@ -64,7 +64,11 @@ export const fromPanel = z.discriminatedUnion('type', [
   z.object({ type: z.literal('remove'), key: z.string() }),
   z.object({ type: z.literal('exportCsv'), keys: z.array(z.string()) }),
   z.object({ type: z.literal('exportPng'), name: z.string(), png: z.instanceof(ArrayBuffer) }),
-  z.object({ type: z.literal('command'), command: z.enum(['stop', 'resume', 'log', 'config']), key: z.string() }),
+  z.object({
+    type: z.literal('command'),
+    command: z.enum(['stop', 'resume', 'terminal', 'log', 'config']),
+    key: z.string(),
+  }),
 ]);
 export type FromPanel = z.infer<typeof fromPanel>;
 

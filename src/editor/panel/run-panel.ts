@@ -2,16 +2,17 @@
 
 import { join } from 'node:path';
 import * as vscode from 'vscode';
-import { formatError, LabError } from '../../core/errors.js';
 import { foldEvents } from '../../core/history.js';
 import { curvesCsv } from '../../core/view/csv.js';
 import { panelRunOf } from '../../core/view/panel-runs.js';
 import { type FromPanel, fromPanel, type PanelRun, type ToPanel } from '../../core/view/run-panel.js';
 import { RunRecord } from '../../core/view/run-record.js';
 import { readEvents } from '../../runs/event-log.js';
+import { openLog } from '../runs/open-log.js';
 import { pickRuns } from '../runs/pick.js';
-import type { EventBatch } from '../runs/store.js';
+import type { EventBatch, IndexChange } from '../runs/store.js';
 import type { Services } from '../services.js';
+import { requireTrust, showError } from '../show-error.js';
 import { onViewMessage, showView, viewIcon } from '../webview.js';
 
 const flushMs = 50;
@@ -45,10 +46,10 @@ export class RunPanel implements vscode.Disposable {
       onViewMessage(
         panel.webview,
         fromPanel,
-        (message) => void this.receive(message).catch(showError),
+        (message) => void this.receive(message).catch((error: unknown) => showError(services.output, error)),
         (text) => services.output.warn(text),
       ),
-      services.runs.onDidChange(() => this.rowsChanged()),
+      services.runs.onDidChange((change) => this.rowsChanged(change)),
       panel.onDidDispose(() => this.dispose()),
     ];
     showView(panel.webview, context.extensionUri, 'run', 'Run');
@@ -101,8 +102,9 @@ export class RunPanel implements vscode.Disposable {
     this.flushSoon();
   }
 
-  private rowsChanged(): void {
-    for (const shown of this.runs.values()) shown.facts = true;
+  private rowsChanged(change: IndexChange): void {
+    for (const [folder, shown] of this.runs) shown.facts ||= change.structure || change.runs.has(folder);
+    this.setTitle();
     // A run that was not known when it was asked for may be there by now.
     this.listChanged ||= [...this.runs.keys()].some((folder) => this.services.runs.get(folder) === undefined);
     this.flushSoon();
@@ -121,7 +123,7 @@ export class RunPanel implements vscode.Disposable {
       const missing = [...this.runs.keys()].filter((folder) => this.services.runs.get(folder) === undefined);
       this.listChanged = false;
       this.send({ type: 'runs', runs, missing });
-      this.panel.title = titleOf(runs);
+      this.setTitle();
     }
     for (const [folder, shown] of this.runs) {
       // The past comes in many pieces: one message when all of it is there.
@@ -141,7 +143,16 @@ export class RunPanel implements vscode.Disposable {
   private describe(folder: string): PanelRun | undefined {
     const row = this.services.runs.get(folder);
     const shown = this.runs.get(folder);
-    return row === undefined || shown === undefined ? undefined : panelRunOf(row, shown.record.history);
+    if (row === undefined || shown === undefined) return undefined;
+    return panelRunOf({ ...row, experiment: row.experimentLabel }, shown.record.history);
+  }
+
+  /** Runs may be renamed while they are shown. */
+  private setTitle(): void {
+    const labels = [...this.runs.keys()].flatMap((folder) => this.services.runs.get(folder)?.label ?? []);
+    const [only] = labels;
+    const title = only === undefined ? 'Runs' : labels.length === 1 ? only : `${labels.length} runs`;
+    if (this.panel.title !== title) this.panel.title = title;
   }
 
   private send(message: ToPanel): void {
@@ -163,7 +174,7 @@ export class RunPanel implements vscode.Disposable {
         return;
       }
       case 'add':
-        this.add(await pickRuns(this.services.runs, new Set(this.runs.keys())));
+        this.add(await pickRuns(this.services.runs, { except: new Set(this.runs.keys()) }));
         return;
       case 'remove':
         this.runs.get(message.key)?.follow.dispose();
@@ -192,17 +203,21 @@ export class RunPanel implements vscode.Disposable {
     await save('curves.csv', { CSV: ['csv'] }, new TextEncoder().encode(curvesCsv(runs)));
   }
 
-  private async command(command: 'stop' | 'resume' | 'log' | 'config', folder: string): Promise<void> {
+  private async command(command: Extract<FromPanel, { type: 'command' }>['command'], folder: string): Promise<void> {
     const { launcher } = this.services;
     switch (command) {
       case 'stop':
         await launcher.stop(folder);
         return;
       case 'resume':
-        if (vscode.workspace.isTrusted) await launcher.resume(folder);
+        requireTrust();
+        await launcher.resume(folder);
+        return;
+      case 'terminal':
+        await vscode.commands.executeCommand('sft-lab.showTerminal', folder);
         return;
       case 'log':
-        await vscode.window.showTextDocument(vscode.Uri.file(join(folder, 'console.log')));
+        await openLog(folder);
         return;
       case 'config':
         await vscode.window.showTextDocument(vscode.Uri.file(join(folder, 'run.json')));
@@ -215,12 +230,6 @@ async function readRun(folder: string, name: string, label: string) {
   return { name, label, history: foldEvents(events) };
 }
 
-function titleOf(runs: readonly PanelRun[]): string {
-  const [first] = runs;
-  if (first === undefined) return 'Runs';
-  return runs.length === 1 ? first.label : `${runs.length} runs`;
-}
-
 async function save(name: string, filters: Record<string, string[]>, bytes: Uint8Array): Promise<void> {
   const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
   const file = await vscode.window.showSaveDialog({
@@ -228,8 +237,4 @@ async function save(name: string, filters: Record<string, string[]>, bytes: Uint
     ...(folder === undefined ? {} : { defaultUri: vscode.Uri.joinPath(folder, name) }),
   });
   if (file !== undefined) await vscode.workspace.fs.writeFile(file, bytes);
-}
-
-function showError(error: unknown): void {
-  void vscode.window.showErrorMessage(error instanceof LabError ? formatError(error) : String(error));
 }

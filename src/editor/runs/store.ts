@@ -1,12 +1,13 @@
 /** The runs of the workspace, as all surfaces share them: a list that stays live, and the events of each run on demand. */
 
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import * as vscode from 'vscode';
 import type { RunEvent } from '../../core/events.js';
 import { type EventBatch, EventFollower } from '../../runs/follow.js';
 import { openRun, type Run } from '../../runs/run-folder.js';
 import { type ExperimentRow, type IndexChange, RunIndex, type RunRow } from '../../runs/run-index.js';
+import { RunCache } from './cache.js';
 
 export type { EventBatch, ExperimentRow, IndexChange, RunRow };
 
@@ -25,19 +26,20 @@ export class RunStore implements vscode.Disposable {
     private readonly context: vscode.ExtensionContext,
     private readonly output: vscode.LogOutputChannel,
     private readonly index: RunIndex,
+    private readonly cache: RunCache,
   ) {
     this.onDidChange = this.changed.event;
     index.onChange((change) => this.changed.fire(change));
     // The editor's own notices of new runs and locks; where they do not reach, the index looks by itself.
-    for (const pattern of ['**/run.lock', '**/run.json', '**/*.sft.json']) {
+    for (const pattern of ['**/run.lock', '**/run.json', '**/label.json', '**/*.sft.json']) {
       const watcher = vscode.workspace.createFileSystemWatcher(pattern);
       const look = ({ fsPath }: vscode.Uri): void => {
         if (pattern === '**/*.sft.json') void this.findRoots();
-        else if (this.roots_.includes(dirname(dirname(dirname(fsPath))))) this.index.touch(dirname(fsPath));
+        else if (this.isOfRun(fsPath)) this.index.touch(dirname(fsPath));
       };
       watcher.onDidCreate(look);
       watcher.onDidDelete(look);
-      if (pattern === '**/*.sft.json') watcher.onDidChange(look);
+      if (pattern === '**/*.sft.json' || pattern === '**/label.json') watcher.onDidChange(look);
       this.owned.push(watcher);
     }
     this.owned.push(vscode.workspace.onDidChangeWorkspaceFolders(() => void this.findRoots()));
@@ -45,8 +47,9 @@ export class RunStore implements vscode.Disposable {
 
   /** Resolves at once; what the folders hold follows by `onDidChange`. */
   static async create(context: vscode.ExtensionContext, output: vscode.LogOutputChannel): Promise<RunStore> {
-    const store = new RunStore(context, output, new RunIndex(await readCache(context)));
-    void store.findRoots();
+    const cache = new RunCache(context);
+    const store = new RunStore(context, output, new RunIndex(await cache.read()), cache);
+    void store.findRoots().then(() => cache.write(store.index.snapshot()));
     return store;
   }
 
@@ -120,7 +123,13 @@ export class RunStore implements vscode.Disposable {
     for (const followers of this.followers.values()) for (const follower of followers) follower.close();
     this.index.close();
     for (const one of this.owned) one.dispose();
-    void writeCache(this.context, this.index.snapshot());
+    this.cache.writeNow(this.index.snapshot());
+  }
+
+  /** Whether a file lies in the folder of a run or of an experiment. */
+  private isOfRun(file: string): boolean {
+    const experiment = dirname(dirname(file));
+    return this.roots_.includes(experiment) || this.roots_.includes(dirname(experiment));
   }
 
   private async findRoots(): Promise<void> {
@@ -142,30 +151,5 @@ async function outputFolder(config: vscode.Uri): Promise<string[]> {
     return [resolve(dirname(config.fsPath), named)];
   } catch {
     return [];
-  }
-}
-
-function cacheFile(context: vscode.ExtensionContext): string | undefined {
-  return context.storageUri === undefined ? undefined : join(context.storageUri.fsPath, 'runs.json');
-}
-
-async function readCache(context: vscode.ExtensionContext): Promise<unknown> {
-  const file = cacheFile(context);
-  if (file === undefined) return {};
-  try {
-    return JSON.parse(await readFile(file, 'utf8'));
-  } catch {
-    return {};
-  }
-}
-
-async function writeCache(context: vscode.ExtensionContext, snapshot: unknown): Promise<void> {
-  const file = cacheFile(context);
-  if (file === undefined || context.storageUri === undefined) return;
-  try {
-    await vscode.workspace.fs.createDirectory(context.storageUri);
-    await writeFile(file, JSON.stringify(snapshot));
-  } catch {
-    // The next session reads the logs instead.
   }
 }

@@ -6,12 +6,15 @@
 
 import { join } from 'node:path';
 import * as vscode from 'vscode';
-import { formatError, LabError } from '../../core/errors.js';
+import { LabError } from '../../core/errors.js';
 import { quoted } from '../../core/shell-words.js';
+import { openLog } from '../runs/open-log.js';
 import type { RunRow } from '../runs/store.js';
 import type { Register, Services } from '../services.js';
+import { requireTrust, showError } from '../show-error.js';
 import type { Node } from './nodes.js';
 import { type Order, RunTree } from './provider.js';
+import { rename } from './rename.js';
 
 export const register: Register = (context, services) => {
   const { runs } = services;
@@ -25,7 +28,7 @@ export const register: Register = (context, services) => {
     all !== undefined && all.length > 0 ? all : node !== undefined ? [node] : view.selection;
   const command = (id: string, work: (nodes: readonly Node[]) => Promise<void>): vscode.Disposable =>
     vscode.commands.registerCommand(`sft-lab.runs.${id}`, (node?: Node, all?: readonly Node[]) =>
-      work(nodesOf(node, all)).catch((error: unknown) => showError(services, error)),
+      work(nodesOf(node, all)).catch((error: unknown) => showError(services.output, error)),
     );
   const rowsOf = (nodes: readonly Node[]): RunRow[] => foldersOf(services, nodes).flatMap((one) => runs.get(one) ?? []);
 
@@ -36,6 +39,11 @@ export const register: Register = (context, services) => {
       await vscode.commands.executeCommand('sft-lab.openRun', foldersOf(services, nodes));
     }),
     command('stop', async (nodes) => {
+      // A comparison is stopped as a whole: with its run alone it would go on with the next.
+      const comparisons = runs.experiments().filter(({ holder }) => holder !== undefined);
+      const chosen = comparisons.filter(({ folder }) => nodes.some((node) => node.folder === folder));
+      for (const { folder } of chosen) await services.launcher.stop(folder);
+      if (chosen.length > 0) return;
       for (const { folder } of rowsOf(nodes).filter(({ state }) => state === 'running'))
         await services.launcher.stop(folder);
     }),
@@ -49,7 +57,10 @@ export const register: Register = (context, services) => {
       for (const { folder } of rowsOf(nodes)) await show(join(folder, 'run.json'));
     }),
     command('openLog', async (nodes) => {
-      for (const { folder } of rowsOf(nodes)) await show(join(folder, 'console.log'));
+      for (const { folder } of rowsOf(nodes)) await openLog(folder);
+    }),
+    command('rename', async ([node]) => {
+      if (node !== undefined) await rename(services, node);
     }),
     command('duplicate', async (nodes) => {
       const [row] = rowsOf(nodes);
@@ -111,10 +122,6 @@ function foldersOf({ runs }: Services, nodes: readonly Node[]): string[] {
   return [...new Set(folders)];
 }
 
-function requireTrust(): void {
-  if (!vscode.workspace.isTrusted) throw new LabError('SFT Lab trains only in workspaces that you trust.');
-}
-
 async function show(file: string): Promise<void> {
   await vscode.window.showTextDocument(vscode.Uri.file(file), { preview: true });
 }
@@ -130,6 +137,10 @@ async function duplicate({ config, name }: RunRow): Promise<void> {
 async function moveToTrash({ runs }: Services, nodes: readonly Node[], rows: readonly RunRow[]): Promise<void> {
   const live = rows.find(({ state }) => state === 'running');
   if (live !== undefined) throw new LabError(`${live.label} is being trained`, { advice: 'Stop it first.' });
+  const held = runs
+    .experiments()
+    .find(({ folder, holder }) => holder !== undefined && nodes.some((one) => one.folder === folder));
+  if (held !== undefined) throw new LabError(`${held.label} is a comparison under way`, { advice: 'Stop it first.' });
   if (nodes.length === 0) return;
   const what = nodes.length === 1 ? (nodes[0]?.folder ?? '') : `${nodes.length} folders`;
   const sure = await vscode.window.showWarningMessage(
@@ -154,9 +165,4 @@ async function trash(folder: vscode.Uri): Promise<void> {
     );
     if (sure !== undefined) await vscode.workspace.fs.delete(folder, { recursive: true, useTrash: false });
   }
-}
-
-function showError({ output }: Services, error: unknown): void {
-  if (!(error instanceof LabError)) output.error(formatError(error));
-  void vscode.window.showErrorMessage(error instanceof LabError ? formatError(error) : String(error));
 }

@@ -1,6 +1,7 @@
 /** What stands in the sidebar: experiments, their runs, and the runs' checkpoints. */
 
 import * as vscode from 'vscode';
+import { formatProgress, remainingSeconds } from '../../core/progress.js';
 import { formatDuration } from '../../core/units.js';
 import type { Checkpoint } from '../../runs/checkpoints.js';
 import type { ExperimentRow, RunRow } from '../runs/store.js';
@@ -20,9 +21,9 @@ const icons: Readonly<Record<RunRow['state'], readonly [string, string?]>> = {
 };
 
 export function experimentItem(row: ExperimentRow, shown: number): vscode.TreeItem {
-  const item = new vscode.TreeItem(row.name, vscode.TreeItemCollapsibleState.Expanded);
+  const item = new vscode.TreeItem(row.label, vscode.TreeItemCollapsibleState.Expanded);
   item.id = row.folder;
-  item.contextValue = 'experiment';
+  item.contextValue = row.holder === undefined ? 'experiment' : 'experiment.running';
   item.iconPath = new vscode.ThemeIcon('beaker');
   const all = row.runs.length;
   item.description = shown === all ? runs(all) : `${shown} of ${runs(all)}`;
@@ -56,10 +57,9 @@ export function checkpointItem({ directory, step }: Checkpoint): vscode.TreeItem
 function describe(row: RunRow): string {
   const parts: string[] = [];
   if (row.state === 'running') {
-    parts.push(row.totalSteps > 0 ? `${Math.floor((100 * row.step) / row.totalSteps)} %` : `step ${row.step}`);
-    if (row.secondsPerStep !== undefined && row.totalSteps > 0) {
-      parts.push(`${formatDuration(row.secondsPerStep * (row.totalSteps - row.step))} left`);
-    }
+    parts.push(formatProgress(row));
+    const left = remainingSeconds(row);
+    if (left !== null) parts.push(`${formatDuration(left)} left`);
   } else if (row.state !== 'finished') {
     parts.push(row.state);
   }

@@ -89,10 +89,10 @@ export class RunTree implements vscode.TreeDataProvider<Node>, vscode.Disposable
     for (const one of this.owned) one.dispose();
   }
 
-  private shown({ name, runs }: ExperimentRow): RunRow[] {
+  private shown({ name, label, runs }: ExperimentRow): RunRow[] {
     const words = this.filter_.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = (row: RunRow): boolean => {
-      const text = `${name} ${row.label} ${row.name} ${row.state}`.toLowerCase();
+      const text = `${name} ${label} ${row.label} ${row.name} ${row.state}`.toLowerCase();
       return words.every((word) => text.includes(word));
     };
     return runs.filter(fits).sort(orders[this.order_]);

@@ -6,9 +6,10 @@ import { checkConfig, resolveConfig } from '../../../src/core/config-parse.js';
 import { LabError } from '../../../src/core/errors.js';
 import { EventLog } from '../../../src/runs/event-log.js';
 import { checkInputs, fingerprint, inputsOf } from '../../../src/runs/inputs.js';
+import { writeLabel } from '../../../src/runs/label.js';
 import { latestUnfinished, summarizeRun } from '../../../src/runs/list.js';
 import { acquireLock } from '../../../src/runs/lock.js';
-import { reportExperiment, writeReport } from '../../../src/runs/report.js';
+import { refreshReport, reportExperiment, writeReport } from '../../../src/runs/report.js';
 import { createRun, type NewRun, openRun, runNames, writeExperiment } from '../../../src/runs/run-folder.js';
 
 let folder: string;
@@ -156,5 +157,13 @@ describe('reports', () => {
       'report.csv',
     ]);
     for (const file of files) expect(readFileSync(file, 'utf8').length).toBeGreaterThan(0);
+
+    // What a person calls a run comes first; the report that is there follows.
+    await writeLabel(a.directory, 'The good one');
+    await writeLabel(experiment(), 'Renamed');
+    await refreshReport(experiment());
+    const text = readFileSync(join(experiment(), 'report.md'), 'utf8');
+    expect(text).toContain('# Renamed');
+    expect(text).toContain('The good one');
   });
 });
