@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { register as config } from './editor/config/index.js';
 import { register as form } from './editor/form/index.js';
+import { register as notifications } from './editor/notifications/index.js';
 import { register as panel } from './editor/panel/index.js';
 import { register as preview } from './editor/preview/index.js';
 import { RunStore } from './editor/runs/store.js';
@@ -13,7 +14,7 @@ import { register as terminal } from './editor/terminal/index.js';
 import { register as tree } from './editor/tree/index.js';
 import { Launcher } from './launch/launcher.js';
 
-const surfaces: readonly Register[] = [terminal, tree, status, form, config, preview, panel];
+const surfaces: readonly Register[] = [terminal, tree, status, notifications, form, config, preview, panel];
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const output = vscode.window.createOutputChannel('SFT Lab', { log: true });

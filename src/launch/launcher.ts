@@ -10,7 +10,7 @@ import { LabError } from '../core/errors.js';
 import type { RunEvent } from '../core/events.js';
 import { codeOf } from '../runs/files.js';
 import { type LockContent, lockHolder } from '../runs/lock.js';
-import { Session } from './session.js';
+import { Session, type SessionKind } from './session.js';
 
 /** A config that stands in no file; relative paths in it are meant from `folder`. */
 export interface UnsavedConfig {
@@ -38,11 +38,15 @@ export interface LauncherListener {
   onRun?(folder: string, session: Launched): void;
   onEvent?(folder: string, event: RunEvent | undefined): void;
   onExit?(session: Launched): void;
+  /** Somebody asked for the end of a run, or of a comparison by its folder, from here. */
+  onStopAsked?(folder: string): void;
 }
 
 export class Launcher {
   private readonly sessions_ = new Set<Launched>();
   private readonly listeners = new Set<LauncherListener>();
+  /** Runs that a session was started to continue: between that and its lock, a second one must not begin. */
+  private readonly resuming = new Map<string, Launched>();
 
   constructor(private readonly options: LauncherOptions) {}
 
@@ -69,16 +73,36 @@ export class Launcher {
   async start(config: string | UnsavedConfig, { compare = false }: StartOptions = {}): Promise<Launched> {
     const file = typeof config === 'string' ? resolve(config) : await this.save(config);
     const cwd = typeof config === 'string' ? dirname(file) : config.folder;
-    return this.launch([compare ? 'compare' : 'train', file], cwd);
+    return this.launch(compare ? 'compare' : 'train', file, cwd);
   }
 
   /** Continues a run. @throws LabError when it is being trained */
   async resume(folder: string): Promise<Launched> {
     const holder = lockHolder(folder);
-    if (holder !== undefined) {
-      throw new LabError(`process ${holder.pid} is training this run`, { place: { file: folder } });
+    const other = this.resuming.get(folder);
+    if (holder !== undefined || other !== undefined) {
+      const pid = holder?.pid ?? other?.pid;
+      const where = holder === undefined || holder.host === hostname() ? '' : ` on ${holder.host}`;
+      throw new LabError(`process ${pid}${where} is training this run already`, {
+        place: { file: folder },
+        advice: 'It shows in this window too: open it, or its terminal. Stop it there before it is started anew.',
+      });
     }
-    return this.launch(['resume', folder], workingFolder(folder));
+    const session = this.launch('resume', folder, workingFolder(folder));
+    this.resuming.set(folder, session);
+    session.listen({ onExit: () => this.resuming.delete(folder) });
+    return session;
+  }
+
+  /** Ctrl+C in the terminal of a session. */
+  interrupt(session: Launched): void {
+    const { currentRun } = session;
+    if (currentRun !== undefined) {
+      // A comparison ends with its run.
+      const folders = session.kind === 'compare' ? [currentRun, dirname(currentRun)] : [currentRun];
+      for (const folder of folders) this.tell((listener) => listener.onStopAsked?.(folder));
+    }
+    session.interrupt();
   }
 
   /**
@@ -89,6 +113,7 @@ export class Launcher {
   async stop(folder: string, { now = false }: { readonly now?: boolean } = {}): Promise<void> {
     const holder = lockHolder(folder);
     if (holder === undefined) throw new LabError('nobody is training this run', { place: { file: folder } });
+    this.tell((listener) => listener.onStopAsked?.(folder));
     signal(holder, folder);
     // The second request leaves at once.
     if (now) signal(holder, folder);
@@ -120,9 +145,9 @@ export class Launcher {
     }
   }
 
-  private launch(args: readonly string[], cwd: string): Launched {
+  private launch(kind: SessionKind, path: string, cwd: string): Launched {
     const { node, program } = this.options;
-    const session = new Session({ node, args: [program, ...args], cwd, env: process.env });
+    const session = new Session({ node, args: [program, kind, path], cwd, env: process.env, kind });
     this.sessions_.add(session);
     session.listen({
       onRun: (folder) => this.tell((listener) => listener.onRun?.(folder, session)),

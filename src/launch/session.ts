@@ -25,11 +25,15 @@ export interface SessionListener {
   onExit?(exit: Exit): void;
 }
 
+export type SessionKind = 'train' | 'compare' | 'resume';
+
 export interface SessionOptions {
   readonly node: string;
   readonly args: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** What it was started for. */
+  readonly kind: SessionKind;
   readonly columns?: number;
   readonly rows?: number;
 }
@@ -39,6 +43,7 @@ const keptOutput = 1 << 20;
 
 export class Session {
   readonly pid: number;
+  readonly kind: SessionKind;
   /** Folder of the first run, as soon as the trainer has made it; fails when it ended before. */
   readonly run: Promise<string>;
   readonly exited: Promise<Exit>;
@@ -58,6 +63,7 @@ export class Session {
       env: trainerEnvironment(options.env),
     });
     this.pid = this.pty.pid;
+    this.kind = options.kind;
     const filter = new MessageFilter();
     this.pty.onData((piece) => this.receive(filter, piece));
     this.exited = new Promise((resolve) => {

@@ -1,14 +1,12 @@
 /**
  * Following a run's events: everything from its log, then what is appended, in batches, each event once and in order.
  *
- * The file system's notices wake it; a slow poll stands in where they do not come (network file systems). Events that arrive
- * sooner by another way (the trainer's terminal) may be offered, and are passed on when nothing is missing before them.
+ * Events that arrive sooner by another way (the trainer's terminal) may be offered, and are passed on when nothing is missing before them.
  */
 
-import { type FSWatcher, watch } from 'node:fs';
-import { basename, dirname } from 'node:path';
 import type { RunEvent } from '../core/events.js';
 import { EventReader } from './event-log.js';
+import { FileWake } from './wake.js';
 
 export interface EventBatch {
   /** In order of their numbers, each once. */
@@ -30,8 +28,7 @@ export interface FollowOptions {
 
 export class EventFollower {
   private readonly reader: EventReader;
-  private readonly pollTimer: NodeJS.Timeout;
-  private watcher: FSWatcher | undefined;
+  private readonly watch: FileWake;
   private wakeTimer: NodeJS.Timeout | undefined;
   private reading = false;
   private dirty = false;
@@ -42,16 +39,12 @@ export class EventFollower {
   private readAt = 0;
 
   constructor(
-    private readonly path: string,
+    path: string,
     private readonly listener: (batch: EventBatch) => void,
     private readonly options: FollowOptions = {},
   ) {
     this.reader = new EventReader(path);
-    this.pollTimer = setInterval(() => {
-      this.watchAgain();
-      this.wake();
-    }, options.pollMs ?? 1000);
-    this.watchAgain();
+    this.watch = new FileWake(path, () => this.wake(), options.pollMs);
     void this.read();
   }
 
@@ -78,9 +71,8 @@ export class EventFollower {
 
   close(): void {
     this.closed = true;
-    clearInterval(this.pollTimer);
     clearTimeout(this.wakeTimer);
-    this.watcher?.close();
+    this.watch.close();
   }
 
   private async read(): Promise<void> {
@@ -129,25 +121,6 @@ export class EventFollower {
       this.listener({ events, caughtUp, restarted });
     } catch (error) {
       this.options.onError?.(error);
-    }
-  }
-
-  /** The folder, not the file: the log may not be there yet, and may be replaced. */
-  private watchAgain(): void {
-    if (this.watcher !== undefined || this.closed) return;
-    const name = basename(this.path);
-    try {
-      const watcher = watch(dirname(this.path), { persistent: false }, (_kind, file) => {
-        if (file === null || file === name) this.wake();
-      });
-      const forget = (): void => {
-        watcher.close();
-        if (this.watcher === watcher) this.watcher = undefined;
-      };
-      watcher.on('error', forget);
-      this.watcher = watcher;
-    } catch {
-      // No folder yet, or no notices to be had: the poll does.
     }
   }
 }

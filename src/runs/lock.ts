@@ -51,21 +51,21 @@ export interface RunLock {
 
 const lockName = 'run.lock';
 
-/** @throws LabError when a living process holds the lock */
-export async function acquireLock(runDirectory: string): Promise<RunLock> {
+/**
+ * @param work what whoever has the lock is doing, for others to read: a comparison has a lock in the folder of its experiment
+ * @throws LabError when a living process holds the lock
+ */
+export async function acquireLock(runDirectory: string, work = 'training this run'): Promise<RunLock> {
   const path = join(runDirectory, lockName);
   for (let attempt = 0; attempt < 5; attempt++) {
     const lock = await tryCreate(path);
     if (lock !== undefined) return lock;
     const holder = readLock(path);
     if (holder !== undefined && (await holds(path, holder))) {
-      throw new LabError(
-        `process ${holder.pid}${holder.host === hostname() ? '' : ` on ${holder.host}`} is training this run`,
-        {
-          place: { file: runDirectory },
-          advice: 'Wait for it, or stop it first (Ctrl+C in its terminal).',
-        },
-      );
+      throw new LabError(`process ${holder.pid}${holder.host === hostname() ? '' : ` on ${holder.host}`} is ${work}`, {
+        place: { file: runDirectory },
+        advice: 'Wait for it, or stop it first (Ctrl+C in its terminal).',
+      });
     }
     await removeStale(path, holder?.token);
   }

@@ -136,9 +136,14 @@ describe('sft-lab compare', () => {
       'the first run to train',
       async () => existsSync(`${first}/events.jsonl`) && (await history(first)).history.train.length > 3,
     );
+    // A second one at the same time is refused, and says why.
+    const second = await run(workspace, 'compare', 'stopped.sft.json', '--no-baseline');
+    expect(second.code).not.toBe(0);
+    expect(second.stderr).toMatch(/process \d+ is working through this comparison/);
     child.kill('SIGINT');
     const { code, stderr } = await ended;
     expect(code).toBe(130);
+    expect(existsSync(workspace.path('.sft/stopped/run.lock'))).toBe(false);
     expect(stderr).toContain('Continue with: sft-lab compare stopped.sft.json --no-baseline');
     expect((await history(first)).history.status?.status).toBe('interrupted');
     expect(report('stopped').rows.map(({ state }) => state)).toEqual(['interrupted', 'missing']);

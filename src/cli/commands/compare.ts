@@ -13,7 +13,7 @@ import { LabError } from '../../core/errors.js';
 import { type Experiment, type InputFile, type Variant, variantsOf } from '../../core/experiment.js';
 import { inputsOf } from '../../runs/inputs.js';
 import { summarizeRun } from '../../runs/list.js';
-import { lockHolder, waitForRelease } from '../../runs/lock.js';
+import { acquireLock, lockHolder, waitForRelease } from '../../runs/lock.js';
 import { reportExperiment, writeReport } from '../../runs/report.js';
 import {
   createRun,
@@ -70,6 +70,8 @@ async function compare(file: string, flags: CompareFlags): Promise<ExitCode> {
   const { loaded, planned, digest } = await asUsage(() => plan(file, flags));
   const terminal = makeTerminal(flags.quiet === true || flags.json === true);
   const directory = await placeExperiment(loaded, planned, digest, flags.new === true, terminal);
+  // Two at once would get in each other's way; and whoever looks at the folder sees that there is more to come.
+  const lock = await acquireLock(directory, 'working through this comparison');
 
   let leaveNow: (() => void) | undefined;
   const stopping = listenForStop({
@@ -123,6 +125,7 @@ async function compare(file: string, flags: CompareFlags): Promise<ExitCode> {
     return exitCode.ok;
   } finally {
     stopping.dispose();
+    lock.release();
   }
 }
 

@@ -2,28 +2,43 @@
 
 import * as vscode from 'vscode';
 import type { Launched } from '../../launch/launcher.js';
+import type { Services } from '../services.js';
 
 export class SessionTerminal implements vscode.Pseudoterminal {
   private readonly write = new vscode.EventEmitter<string>();
   private readonly changeName = new vscode.EventEmitter<string>();
   readonly onDidWrite = this.write.event;
   readonly onDidChangeName = this.changeName.event;
-  private forget: (() => void) | undefined;
+  private readonly owned: vscode.Disposable[] = [];
+  private name = '';
 
-  constructor(private readonly session: Launched) {}
+  constructor(
+    private readonly session: Launched,
+    private readonly services: Services,
+  ) {}
 
   open(size: vscode.TerminalDimensions | undefined): void {
     this.setSizeOf(size);
     this.write.fire(this.session.output);
-    this.forget = this.session.listen({ onData: (text) => this.write.fire(text) });
+    const forget = this.session.listen({
+      onData: (text) => this.write.fire(text),
+      onRun: () => this.rename(),
+      onExit: ({ code }) => this.ended(code),
+    });
+    this.owned.push(
+      new vscode.Disposable(forget),
+      this.services.runs.onDidChange(() => this.rename()),
+    );
+    this.rename();
+    if (this.session.exit !== undefined) this.ended(this.session.exit.code);
   }
 
   close(): void {
-    this.forget?.();
+    for (const one of this.owned.splice(0)) one.dispose();
   }
 
   handleInput(data: string): void {
-    if (data === '\u0003') this.session.interrupt();
+    if (data === '\u0003') this.services.launcher.interrupt(this.session);
   }
 
   setDimensions(size: vscode.TerminalDimensions): void {
@@ -32,5 +47,21 @@ export class SessionTerminal implements vscode.Pseudoterminal {
 
   private setSizeOf(size: vscode.TerminalDimensions | undefined): void {
     if (size !== undefined) this.session.resize(size.columns, size.rows);
+  }
+
+  /** After the run that it trains. */
+  private rename(): void {
+    const { currentRun } = this.session;
+    const label = currentRun === undefined ? undefined : this.services.runs.get(currentRun)?.label;
+    if (label === undefined || label === this.name) return;
+    this.name = label;
+    this.changeName.fire(label);
+  }
+
+  /** A trainer that ends in order says so itself; one that was killed cannot. */
+  private ended(code: number): void {
+    if (code > 128 && code !== 130) {
+      this.write.fire(`\r\n\u001b[31mIts process was ended from outside (signal ${code - 128}).\u001b[0m\r\n`);
+    }
   }
 }

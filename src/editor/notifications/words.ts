@@ -1,0 +1,67 @@
+/** What a person is told when a run or a comparison has ended. */
+
+import { formatDuration } from '../../core/units.js';
+import { type EndedState, tallyOf } from '../../runs/run-ends.js';
+import type { ExperimentRow, RunRow } from '../../runs/run-rows.js';
+
+export interface Telling {
+  readonly severity: 'info' | 'warning' | 'error';
+  readonly text: string;
+}
+
+export function tellingOfRun(row: RunRow, ended: EndedState): Telling {
+  const name = `“${row.label}”`;
+  const at = `at step ${row.step.toLocaleString('en-US')}${row.totalSteps > 0 ? ` of ${row.totalSteps.toLocaleString('en-US')}` : ''}`;
+  switch (ended) {
+    case 'finished': {
+      const parts = [`${row.step.toLocaleString('en-US')} steps in ${formatDuration(row.trainSeconds)}`];
+      if (row.best !== undefined) parts.push(bestText(row.best));
+      return { severity: 'info', text: `${name} finished: ${parts.join(', ')}.` };
+    }
+    case 'failed':
+      return { severity: 'error', text: `${name} failed ${at}: ${row.reason ?? 'no reason was logged'}` };
+    case 'interrupted':
+      return {
+        severity: 'warning',
+        text: `${name} was interrupted ${at}: its process was killed, or the machine ran out of memory. Resume goes on from the last checkpoint.`,
+      };
+    case 'stopped':
+      return { severity: 'info', text: `${name} was stopped ${at}, and saved.` };
+  }
+}
+
+export function tellingOfComparison(experiment: ExperimentRow): Telling {
+  const { label, runs } = experiment;
+  const { finished, failed, interrupted, stopped, left } = tallyOf(experiment);
+  const parts = [
+    `${finished} finished`,
+    ...(failed > 0 ? [`${failed} failed`] : []),
+    ...(interrupted > 0 ? [`${interrupted} interrupted`] : []),
+    ...(stopped > 0 ? [`${stopped} stopped`] : []),
+    ...(left > 0 ? [`${left} not begun`] : []),
+  ];
+  const whole = failed + interrupted + stopped + left === 0;
+  const best = bestRun(runs);
+  const winner = best?.best === undefined ? '' : ` Best: ${best.label}, ${bestText(best.best)}.`;
+  return {
+    severity: whole ? 'info' : 'warning',
+    text: `The comparison “${label}” ${stopped + left > 0 ? 'was stopped' : 'has ended'}: ${parts.join(', ')}.${winner}`,
+  };
+}
+
+function bestRun(runs: readonly RunRow[]): RunRow | undefined {
+  const quality = ({ best }: RunRow): number =>
+    best === undefined ? Number.NEGATIVE_INFINITY : best.metric === 'accuracy' ? 1e6 + best.value : -best.value;
+  return runs
+    .filter(({ kind }) => kind === 'train')
+    .reduce<RunRow | undefined>(
+      (best, row) => (best === undefined || quality(row) > quality(best) ? row : best),
+      undefined,
+    );
+}
+
+function bestText({ metric, value, set }: NonNullable<RunRow['best']>): string {
+  return metric === 'accuracy'
+    ? `accuracy ${(100 * value).toFixed(1)} % on ${set}`
+    : `loss ${value.toFixed(4)} on ${set}`;
+}
