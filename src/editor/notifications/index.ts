@@ -5,9 +5,11 @@
  * Setting: sft-lab.notifications (all, failures, none).
  */
 
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import * as vscode from 'vscode';
 import { formatError } from '../../core/errors.js';
+import { bestSentence, reportSchema } from '../../core/report.js';
+import { readJson } from '../../runs/files.js';
 import { type Ended, RunEnds } from '../../runs/run-ends.js';
 import { exists } from '../../runs/run-folder.js';
 import { plainMessage } from '../plain-message.js';
@@ -72,12 +74,12 @@ function isStop(end: Ended): boolean {
 }
 
 async function tell(services: Services, claims: Claims, end: Ended, asked: boolean): Promise<void> {
-  const telling = tellingOf(services, end);
+  const telling = await tellingOf(services, end);
   // One end has one name in all windows.
   const name = end.kind === 'run' ? `${end.ended} ${end.row.updatedAt}` : end.token;
   if (telling === undefined || !(await claims.claim(`${folderOf(end)}\n${name}`))) return;
   const { severity, text } = telling;
-  const message = plainMessage(text);
+  const message = plainMessage(shortened(text));
   if (asked) {
     vscode.window.setStatusBarMessage(`$(debug-pause) ${message.replaceAll('$(', '$ (')}`, noteMs);
     return;
@@ -99,13 +101,24 @@ async function tell(services: Services, claims: Claims, end: Ended, asked: boole
 }
 
 /** Undefined where it is over: resumed in the meantime, or deleted. */
-function tellingOf({ runs }: Services, end: Ended): Telling | undefined {
+async function tellingOf({ runs }: Services, end: Ended): Promise<Telling | undefined> {
   if (end.kind === 'run') {
     const row = runs.get(end.row.folder);
     return row?.state === end.ended ? tellingOfRun(row, end.ended) : undefined;
   }
   const experiment = runs.experiments().find(({ folder }) => folder === end.folder);
-  return experiment === undefined || experiment.holder !== undefined ? undefined : tellingOfComparison(experiment);
+  if (experiment === undefined || experiment.holder !== undefined) return undefined;
+  // The report says which run is best, and was written before the comparison ended.
+  const report = await readJson(join(end.folder, 'report.json'), reportSchema).catch(() => undefined);
+  return tellingOfComparison(experiment, report === undefined ? undefined : bestSentence(report));
+}
+
+/** Files of the workspace as from its folder. */
+function shortened(text: string): string {
+  return (vscode.workspace.workspaceFolders ?? []).reduce(
+    (all, { uri }) => all.replaceAll(`${uri.fsPath}${sep}`, ''),
+    text,
+  );
 }
 
 interface Action {
@@ -138,5 +151,7 @@ async function actionsOf({ launcher, runs }: Services, end: Ended): Promise<Acti
     requireTrust();
     await launcher.resume(folder);
   };
-  return [{ title: 'Resume', work: resume }, ...show];
+  const again: Action = { title: 'Resume', work: resume };
+  // What failed would fail again, until somebody knows why.
+  return end.ended === 'failed' ? [...show, again] : [again, ...show];
 }

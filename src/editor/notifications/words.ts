@@ -4,6 +4,9 @@ import { formatDuration } from '../../core/units.js';
 import { type EndedState, tallyOf } from '../../runs/run-ends.js';
 import type { ExperimentRow, RunRow } from '../../runs/run-rows.js';
 
+/** Characters of a failure's reason. */
+const longestReason = 240;
+
 export interface Telling {
   readonly severity: 'info' | 'warning' | 'error';
   readonly text: string;
@@ -19,7 +22,7 @@ export function tellingOfRun(row: RunRow, ended: EndedState): Telling {
       return { severity: 'info', text: `${name} finished: ${parts.join(', ')}.` };
     }
     case 'failed':
-      return { severity: 'error', text: `${name} failed ${at}: ${row.reason ?? 'no reason was logged'}` };
+      return { severity: 'error', text: `${name} failed ${at}: ${inShort(row.reason ?? 'no reason was logged')}` };
     case 'interrupted':
       return {
         severity: 'warning',
@@ -30,8 +33,8 @@ export function tellingOfRun(row: RunRow, ended: EndedState): Telling {
   }
 }
 
-export function tellingOfComparison(experiment: ExperimentRow): Telling {
-  const { label, runs } = experiment;
+/** @param best the report's sentence on the best run */
+export function tellingOfComparison(experiment: ExperimentRow, best: string | undefined): Telling {
   const { finished, failed, interrupted, stopped, left } = tallyOf(experiment);
   const parts = [
     `${finished} finished`,
@@ -41,23 +44,16 @@ export function tellingOfComparison(experiment: ExperimentRow): Telling {
     ...(left > 0 ? [`${left} not begun`] : []),
   ];
   const whole = failed + interrupted + stopped + left === 0;
-  const best = bestRun(runs);
-  const winner = best?.best === undefined ? '' : ` Best: ${best.label}, ${bestText(best.best)}.`;
   return {
     severity: whole ? 'info' : 'warning',
-    text: `The comparison “${label}” ${stopped + left > 0 ? 'was stopped' : 'has ended'}: ${parts.join(', ')}.${winner}`,
+    text: `The comparison “${experiment.label}” ${stopped + left > 0 ? 'was stopped' : 'has ended'}: ${parts.join(', ')}.${best === undefined ? '' : ` ${best}.`}`,
   };
 }
 
-function bestRun(runs: readonly RunRow[]): RunRow | undefined {
-  const quality = ({ best }: RunRow): number =>
-    best === undefined ? Number.NEGATIVE_INFINITY : best.metric === 'accuracy' ? 1e6 + best.value : -best.value;
-  return runs
-    .filter(({ kind }) => kind === 'train')
-    .reduce<RunRow | undefined>(
-      (best, row) => (best === undefined || quality(row) > quality(best) ? row : best),
-      undefined,
-    );
+/** What went wrong, in short: the advice and long lists of places are in the log. */
+function inShort(reason: string): string {
+  const line = reason.split('\n')[0]?.trim() ?? '';
+  return line.length <= longestReason ? line : `${line.slice(0, longestReason - 1)}…`;
 }
 
 function bestText({ metric, value, set }: NonNullable<RunRow['best']>): string {

@@ -24,7 +24,9 @@ export async function chooseFromMenu(page: Page, target: Locator, entry: string)
   if ((await row.count()) > 0 && !(await classes(row)).includes('focused')) {
     throw new Error('the menu is of another row');
   }
-  const item = page.getByRole('menuitem', { name: entry, exact: true }).first();
+  // The name of an entry with a key has the key behind it.
+  const name = new RegExp(`^${entry.replace(/[^\w ]/g, '\\$&')}\\s*(F\\d+|Delete)?$`);
+  const item = page.getByRole('menuitem', { name }).first();
   await item.waitFor({ timeout: patience });
   // Under the pointer it has the focus. Menus take no click in their first tenth of a second; the keyboard they take.
   await item.hover({ timeout: patience });
