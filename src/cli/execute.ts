@@ -35,7 +35,7 @@ export async function executeRun(run: Run, options: OutputOptions, opening?: Ope
     onSecond: () => terminal.alert(['yellow', `Left at once. Continue with: ${how}`]),
   });
   const display = new RunDisplay(terminal);
-  terminal.message({ type: 'run', folder: run.directory, pid: process.pid });
+  terminal.announceRun(run.directory);
   try {
     let begun = false;
     const outcome = await trainRun({
@@ -50,7 +50,7 @@ export async function executeRun(run: Run, options: OutputOptions, opening?: Ope
           terminal.line(['bold', `Run    ${shown}`]);
         }
         if (json) process.stdout.write(`${JSON.stringify(event)}\n`);
-        terminal.message({ type: 'event', event });
+        terminal.event(event);
         display.event(event);
       },
       onProgress: (phase, done, total) => display.progress(phase, done, total),

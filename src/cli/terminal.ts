@@ -5,8 +5,10 @@
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { WriteStream } from 'node:tty';
+import type { RunEvent } from '../core/events.js';
 import { messagesVariable } from '../core/messages-variable.js';
-import { formatMessage, type TerminalMessage } from '../core/terminal-messages.js';
+import { formatMessage } from '../core/terminal-messages.js';
+import { EventStream } from './event-stream.js';
 import { PtyStream } from './pty-stream.js';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
@@ -39,8 +41,11 @@ export class Terminal {
   private liveLines = 0;
   private gone = false;
   private log: number | undefined;
+  private readonly events: EventStream | undefined;
 
   constructor(private readonly options: TerminalOptions) {
+    const { pty } = options;
+    this.events = pty === undefined ? undefined : new EventStream((text) => pty.write(text));
     const dumb = process.env.TERM === 'dumb';
     this.interactive = options.stream.isTTY === true && !dumb && !options.quiet;
     const wanted = (process.env.NO_COLOR ?? '') === '' && !dumb;
@@ -69,6 +74,7 @@ export class Terminal {
   }
 
   closeLog(): void {
+    this.events?.flush();
     if (this.log !== undefined) closeSync(this.log);
     this.log = undefined;
   }
@@ -86,9 +92,15 @@ export class Terminal {
     this.write(this.options.errors, `${render(pieces, this.errorColours)}\n`);
   }
 
-  /** Tells the editor, where there is one. */
-  message(message: TerminalMessage): void {
-    this.options.pty?.write(formatMessage(message));
+  /** Tells the editor, where there is one, which run the events are of that follow. */
+  announceRun(folder: string): void {
+    this.events?.flush();
+    this.options.pty?.write(formatMessage({ type: 'run', folder, pid: process.pid }));
+  }
+
+  /** Tells the editor, where there is one, of an event that stands in the log. */
+  event(event: RunEvent): void {
+    this.events?.tell(event);
   }
 
   /** Replaces the live lines; nothing where lines cannot be redrawn. */

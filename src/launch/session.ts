@@ -101,7 +101,7 @@ export class Session {
 
   /** What was shown so far, or its last part. */
   get output(): string {
-    return this.kept;
+    return this.kept.slice(-keptOutput);
   }
 
   listen(listener: SessionListener): () => void {
@@ -131,7 +131,9 @@ export class Session {
   private receive(filter: MessageFilter, piece: string): void {
     const { text, messages } = filter.push(piece);
     if (text !== '') {
-      this.kept = (this.kept + text).slice(-keptOutput);
+      // Cut seldom: each cut copies all that is kept.
+      this.kept += text;
+      if (this.kept.length > 2 * keptOutput) this.kept = this.kept.slice(-keptOutput);
       for (const listener of this.listeners) listener.onData?.(text);
     }
     for (const message of messages) {

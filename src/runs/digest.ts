@@ -125,17 +125,19 @@ export function foldDigest(digest: RunDigest, event: RunEvent): void {
   }
 }
 
-const chunkBytes = 512 * 1024;
+/** Bytes that are read at a time. */
+export const digestChunkBytes = 512 * 1024;
 /** Enough of a line to find its type in. */
 const headBytes = 128;
 
 /**
  * Folds what a log has more than the digest knows, in place.
  *
+ * @param scratch room for a chunk: thousands of logs are read one after the other
  * @returns the digest (a new one where the log was replaced), and whether there was nothing left to read; one chunk at most is
  * read in a call, so that long logs do not hold up others
  */
-export function readDigest(path: string, digest: RunDigest): { digest: RunDigest; complete: boolean } {
+export function readDigest(path: string, digest: RunDigest, scratch: Buffer): { digest: RunDigest; complete: boolean } {
   let file: number;
   try {
     file = openSync(path, 'r');
@@ -147,8 +149,8 @@ export function readDigest(path: string, digest: RunDigest): { digest: RunDigest
     const { size, ino } = fstatSync(file);
     const current = digest.inode === ino && size >= digest.offset ? digest : { ...emptyDigest(), inode: ino };
     if (size === current.offset) return { digest: current, complete: true };
-    let bytes = Buffer.allocUnsafe(Math.min(chunkBytes, size - current.offset));
-    bytes = bytes.subarray(0, readSync(file, bytes, 0, bytes.length, current.offset));
+    const wanted = Math.min(scratch.length, size - current.offset);
+    let bytes = scratch.subarray(0, readSync(file, scratch, 0, wanted, current.offset));
     // A line longer than a chunk.
     while (!bytes.includes(0x0a) && current.offset + bytes.length < size) {
       const more = Buffer.allocUnsafe(Math.min(bytes.length, size - current.offset - bytes.length));

@@ -10,7 +10,7 @@ import { setImmediate as pause } from 'node:timers/promises';
 import * as z from 'zod';
 import { type Experiment, experimentSchema, type RunInfo, runInfoSchema } from '../core/experiment.js';
 import { runStateOf } from '../core/history.js';
-import { bestOf, digestSchema, emptyDigest, type RunDigest, readDigest } from './digest.js';
+import { bestOf, digestChunkBytes, digestSchema, emptyDigest, type RunDigest, readDigest } from './digest.js';
 import { labelFile, readLabel } from './label.js';
 import { type LockContent, lockHolder } from './lock.js';
 import type { ExperimentRow, IndexChange, RowState, RunRow } from './run-rows.js';
@@ -55,8 +55,9 @@ export class RunIndex {
   private readonly experiments_ = new Map<string, Folder>();
   private readonly entries = new Map<string, Entry>();
   private readonly listeners = new Set<(change: IndexChange) => void>();
-  /** By folder; checked when a run is looked at. */
-  private readonly cache: Map<string, unknown>;
+  private readonly cache: Map<string, string>;
+  /** What logs are read into, one after the other. */
+  private readonly scratch = Buffer.allocUnsafeSlow(digestChunkBytes);
   private changed = new Set<string>();
   private structure = false;
   private timer: NodeJS.Timeout | undefined;
@@ -64,9 +65,9 @@ export class RunIndex {
   private turn = 0;
   private closed = false;
 
-  /** @param cache what `snapshot` gave in an earlier session */
-  constructor(cache: unknown = {}) {
-    this.cache = new Map(typeof cache === 'object' && cache !== null ? Object.entries(cache) : []);
+  /** @param cache what `snapshot` gave in an earlier session; each text is read and checked when its run is looked at */
+  constructor(cache: Iterable<readonly [string, string]> = []) {
+    this.cache = new Map(cache);
   }
 
   onChange(listener: (change: IndexChange) => void): () => void {
@@ -123,13 +124,11 @@ export class RunIndex {
     this.emit();
   }
 
-  /** What a later session starts from, so that it reads only what is new. */
-  snapshot(): Readonly<Record<string, unknown>> {
-    return Object.fromEntries(
-      [...this.entries.values()].flatMap(({ folder, mark, info, digest }) =>
-        info === undefined ? [] : [[folder, { mark, info, digest }]],
-      ),
-    );
+  /** What a later session starts from, so that it reads only what is new: a text for each run's folder. */
+  *snapshot(): Generator<[string, string]> {
+    for (const { folder, mark, info, digest } of this.entries.values()) {
+      if (info !== undefined) yield [folder, JSON.stringify({ mark, info, digest })];
+    }
   }
 
   private async tick(): Promise<void> {
@@ -279,7 +278,7 @@ export class RunIndex {
     }
     if (mark !== entry.mark) {
       try {
-        ({ digest: entry.digest, complete } = readDigest(log, entry.digest));
+        ({ digest: entry.digest, complete } = readDigest(log, entry.digest, this.scratch));
       } catch {
         // Not readable now; the next look tries again.
       }
@@ -305,10 +304,12 @@ export class RunIndex {
 
   /** What an earlier session knew of a run. */
   private recall(entry: Entry): void {
-    const cached = cachedSchema.safeParse(this.cache.get(entry.folder));
+    const text = this.cache.get(entry.folder);
+    if (text === undefined) return;
     this.cache.delete(entry.folder);
-    if (!cached.success) return;
-    ({ info: entry.info, digest: entry.digest, mark: entry.mark } = cached.data);
+    const cached = parseAs(text, cachedSchema);
+    if (cached === undefined) return;
+    ({ info: entry.info, digest: entry.digest, mark: entry.mark } = cached);
     entry.row = undefined;
   }
 
@@ -406,7 +407,15 @@ function heldBy(folder: string): LockContent | undefined {
 
 function readAs<T>(file: string, schema: z.ZodType<T>): T | undefined {
   try {
-    const parsed = schema.safeParse(JSON.parse(readFileSync(file, 'utf8')));
+    return parseAs(readFileSync(file, 'utf8'), schema);
+  } catch {
+    return undefined;
+  }
+}
+
+function parseAs<T>(text: string, schema: z.ZodType<T>): T | undefined {
+  try {
+    const parsed = schema.safeParse(JSON.parse(text));
     return parsed.success ? parsed.data : undefined;
   } catch {
     return undefined;

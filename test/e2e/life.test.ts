@@ -1,14 +1,14 @@
 /** Runs that keep their word: they outlive windows and extension hosts, say how they end, and are found again. */
 
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Locator, Page } from 'playwright-core';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { readEvents } from '../../src/runs/event-log.js';
 import { lockHolder } from '../../src/runs/lock.js';
 import { fillWithExamples, type Lab, useLab, writeConfig } from './harness/lab.js';
-import { root, tryKill } from './harness/server.js';
+import { commandLine, processesIn, root, tryKill } from './harness/server.js';
 
 /** Long enough to be still under way whatever a test does meanwhile. */
 const long = { max_steps: 50_000, eval_strategy: 'no', save_steps: 100_000, num_sample_generations: 0 };
@@ -20,12 +20,42 @@ async function stepsOf(folder: string): Promise<number[]> {
 
 /** Trains as a person does in a terminal of their own, outside the editor. */
 async function train(lab: Lab, name: string, values: Readonly<Record<string, unknown>>): Promise<string> {
+  // Of an earlier try.
+  rmSync(lab.path('.sft', name), { recursive: true, force: true });
   const file = writeConfig(lab.workspace, name, { run_name: name, ...values });
   const program = join(root, 'build', 'extension', 'dist', 'cli.js');
-  spawn(process.execPath, [program, 'train', file], { cwd: lab.workspace, stdio: 'ignore', detached: true }).unref();
+  launch(program, file, lab.workspace);
   const folder = lab.path('.sft', name, name);
   await grows(folder, 3);
   return folder;
+}
+
+/** The editor is what is tried here: it comes first. */
+function launch(program: string, file: string, cwd: string): void {
+  const args = ['-n', '19', process.execPath, program, 'train', file];
+  spawn('nice', args, { cwd, stdio: 'ignore', detached: true }).unref();
+}
+
+/** What a test that failed left would slow down all that follow. */
+function endTrainers(lab: Lab): void {
+  for (const pid of processesIn(lab.directory)) if (commandLine(pid).includes('cli.js')) tryKill(pid, 'SIGKILL');
+}
+
+/** Opens the panel of a run. Its row is drawn anew while it trains: a click in between is lost. */
+async function openPanel(lab: Lab, row: Locator, title: string): Promise<void> {
+  const tab = lab.page.locator('.tab').filter({ hasText: title }).first();
+  await expect
+    .poll(
+      async () => {
+        await row.click({ timeout: 5000 }).catch(() => undefined);
+        return tab.waitFor({ timeout: 5000 }).then(
+          () => true,
+          () => false,
+        );
+      },
+      { timeout: 60_000 },
+    )
+    .toBe(true);
 }
 
 /** Waits until a run has trained that many steps. */
@@ -60,6 +90,7 @@ async function stopOutside(folder: string): Promise<void> {
 
 describe('a run', () => {
   const lab = useLab();
+  afterEach(() => endTrainers(lab()));
 
   it('says in the status bar how far it is, and how it ended', async () => {
     const { page } = lab();
@@ -138,6 +169,7 @@ describe('a run', () => {
 
 describe('a run that was started elsewhere', () => {
   const lab = useLab();
+  afterEach(() => endTrainers(lab()));
 
   it('is found, shows its log, goes on over a reload, and is stopped by Ctrl+C after a question', async () => {
     const { page } = lab();
@@ -145,7 +177,7 @@ describe('a run that was started elsewhere', () => {
     await lab().showView('SFT Lab');
     const row = lab().row('elsewhere').filter({ hasText: '%' });
     await row.waitFor({ timeout: 30_000 });
-    await row.click();
+    await openPanel(lab(), row, 'elsewhere');
     await (await lab().webview('Run')).locator('canvas').first().waitFor({ timeout: 60_000 });
     await lab().reload();
     const panel = await lab().webview('Run');
@@ -244,6 +276,7 @@ describe('a folder that is not trusted', () => {
   const lab = useLab({
     settings: { 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' },
   });
+  afterEach(() => endTrainers(lab()));
 
   it('shows runs, and starts none: not from the sidebar, not from a notification', async () => {
     const { page } = lab();
@@ -279,17 +312,14 @@ describe('a workspace of two folders', () => {
     },
     open: 'both.code-workspace',
   });
+  afterEach(() => endTrainers(lab()));
 
   it('lists the runs of both, and says in the status bar how many there are', async () => {
     const folders: string[] = [];
     for (const name of ['one', 'two']) {
       const file = writeConfig(lab().path(name), name, { run_name: `run ${name}`, ...long });
       const program = join(root, 'build', 'extension', 'dist', 'cli.js');
-      spawn(process.execPath, [program, 'train', file], {
-        cwd: lab().path(name),
-        stdio: 'ignore',
-        detached: true,
-      }).unref();
+      launch(program, file, lab().path(name));
       folders.push(lab().path(name, '.sft', name, `run ${name}`));
     }
     for (const folder of folders) await grows(folder, 3);

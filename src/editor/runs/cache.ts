@@ -6,37 +6,43 @@ import { dirname, join } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
 import type * as vscode from 'vscode';
 
-/** Entries turned into text before others get their turn. */
-const entriesPerTurn = 200;
+/** Runs turned into text before others get their turn. */
+const runsPerTurn = 200;
+
+/** A line of the file: the run's folder, a tab, and what is known of it. */
+type Known = Iterable<readonly [folder: string, text: string]>;
 
 export class RunCache {
   private readonly file: string | undefined;
 
   constructor({ storageUri }: vscode.ExtensionContext) {
-    this.file = storageUri === undefined ? undefined : join(storageUri.fsPath, 'runs.json');
+    this.file = storageUri === undefined ? undefined : join(storageUri.fsPath, 'runs.tsv');
   }
 
-  async read(): Promise<unknown> {
-    if (this.file === undefined) return {};
-    try {
-      return JSON.parse(await readFile(this.file, 'utf8'));
-    } catch {
-      return {};
+  /** Of thousands of runs that is megabytes: lines are cut here, and read when their run is looked at. */
+  async read(): Promise<Map<string, string>> {
+    const known = new Map<string, string>();
+    if (this.file === undefined) return known;
+    const text = await readFile(this.file, 'utf8').catch(() => '');
+    for (const line of text.split('\n')) {
+      const tab = line.indexOf('\t');
+      if (tab !== -1) known.set(line.slice(0, tab), line.slice(tab + 1));
     }
+    return known;
   }
 
   /** In turns, and beside the old one first: a window that is killed leaves the old one whole. */
-  async write(snapshot: Readonly<Record<string, unknown>>): Promise<void> {
+  async write(known: Known): Promise<void> {
     if (this.file === undefined) return;
-    const parts: string[] = [];
-    for (const [folder, entry] of Object.entries(snapshot)) {
-      parts.push(`${JSON.stringify(folder)}:${JSON.stringify(entry)}`);
-      if (parts.length % entriesPerTurn === 0) await pause();
+    const lines: string[] = [];
+    for (const one of known) {
+      lines.push(lineOf(one));
+      if (lines.length % runsPerTurn === 0) await pause();
     }
     const aside = `${this.file}.${process.pid}`;
     try {
       await mkdir(dirname(this.file), { recursive: true });
-      await writeFile(aside, `{${parts.join(',')}}`);
+      await writeFile(aside, lines.join(''));
       await rename(aside, this.file);
     } catch {
       // The next session reads the logs instead.
@@ -44,12 +50,17 @@ export class RunCache {
   }
 
   /** As the window closes, nobody waits. */
-  writeNow(snapshot: Readonly<Record<string, unknown>>): void {
+  writeNow(known: Known): void {
     if (this.file === undefined) return;
     try {
-      writeFileSync(this.file, JSON.stringify(snapshot));
+      writeFileSync(this.file, Array.from(known, lineOf).join(''));
     } catch {
       // The next session reads the logs instead.
     }
   }
+}
+
+/** Folders with a tab or a line's end in their names are read anew each time. */
+function lineOf([folder, text]: readonly [string, string]): string {
+  return /[\t\n]/.test(folder) ? '' : `${folder}\t${text}\n`;
 }
