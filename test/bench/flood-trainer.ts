@@ -18,13 +18,24 @@ const count = rate * Number(process.env.FLOOD_SECONDS ?? 60);
 process.on('SIGHUP', () => undefined);
 const lock = await acquireLock(folder);
 const log = await EventLog.open(join(folder, 'events.jsonl'));
-const terminal = new Terminal({ stream: process.stdout, errors: process.stderr, quiet: false, pty: editorPty() });
+const pty = editorPty();
+const terminal = new Terminal({ stream: process.stdout, errors: process.stderr, quiet: false, pty });
+let logging = 0;
+let telling = 0;
+/** What is written between events, by a timer, are announcements of events. */
+let between = false;
+if (pty !== undefined) {
+  const write = pty.write.bind(pty);
+  pty.write = (text) => {
+    const start = performance.now();
+    write(text);
+    if (between) telling += performance.now() - start;
+  };
+}
 terminal.announceRun(folder);
 terminal.event(log.append({ type: 'status', status: 'started', step: 0, totalSteps: count, trainSeconds: 0 }));
 
 const began = performance.now();
-let logging = 0;
-let telling = 0;
 for (let step = 1; step <= count; ) {
   const due = Math.min(count, Math.floor(((performance.now() - began) / 1000) * rate));
   for (; step <= due; step++) {
@@ -36,7 +47,9 @@ for (let step = 1; step <= count; ) {
     telling += performance.now() - logged;
   }
   terminal.live([[`  ${step - 1}/${count}`]]);
+  between = true;
   await sleep(5);
+  between = false;
 }
 terminal.event(
   log.append({ type: 'status', status: 'finished', step: count, totalSteps: count, trainSeconds: count * 0.04 }),
