@@ -1,6 +1,6 @@
 /** The data set preview in the editor: every kind of file, views and mask, find and save, problems, a million rows, raw text. */
 
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Frame, Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
@@ -24,6 +24,8 @@ function fill(folder: string): void {
   for (const name of ['bad.jsonl', 'raw.jsonl']) writeFileSync(join(folder, name), `${lines.join('\n')}\n`);
   writeFileSync(join(folder, 'asked.jsonl'), `${JSON.stringify({ ask: 'Why?', say: 'So.' })}\n`);
   writeFileSync(join(folder, 'other.jsonl'), '{"a": 1}\n{"b": 2}\n');
+  writeFileSync(join(folder, 'wide.jsonl'), Buffer.from('\ufeff{"prompt":"Größe?","completion":"日本"}\n', 'utf16le'));
+  writeFileSync(join(folder, 'grows.jsonl'), `${lines.slice(10, 14).join('\n')}\n`);
   const rows = Array.from({ length: many }, (_, i) => `{"prompt":"p${i}","completion":"c"}`);
   writeFileSync(join(folder, 'million.jsonl'), `${rows.join('\n')}\n`);
 }
@@ -77,6 +79,37 @@ describe('the preview', () => {
     await csv.getByText('57 records').waitFor();
     const folder = await preview('saved');
     await folder.getByText('518 records').waitFor();
+    const wide = await preview('wide.jsonl');
+    await wide.locator('.message.assistant').getByText('日本').waitFor();
+    // And beside the text editor, as any other editor of the file.
+    await lab().openFile('asked.jsonl');
+    await lab().page.locator('.monaco-editor .view-line').first().waitFor();
+    await lab().command('View: Reopen Editor With...');
+    await lab().pick('SFT Data Set Preview');
+    await shown('asked.jsonl');
+    await lab().command('View: Close Editor');
+  });
+
+  it('tells when the file changes on disk, and reads it again when it is asked to', async () => {
+    const frame = await preview('grows.jsonl');
+    await frame.getByText('4 records').waitFor();
+    appendFileSync(lab().path('grows.jsonl'), '{"prompt":"new","completion":"row"}\n');
+    await frame
+      .locator('.notice')
+      .getByText(/changed on disk/)
+      .waitFor();
+    await button(frame, 'Read again').click();
+    await frame.getByText('5 records').waitFor();
+    rmSync(lab().path('grows.jsonl'));
+    await frame
+      .locator('.notice')
+      .getByText(/changed on disk/)
+      .waitFor();
+    await button(frame, 'Read again').click();
+    await frame
+      .locator('.notice.failed')
+      .getByText(/cannot be opened/)
+      .waitFor();
   });
 
   it('shows conversations, tokens and raw records, and masks at once', async () => {
@@ -105,6 +138,28 @@ describe('the preview', () => {
     await frame.locator('.problems').getByText('Cut off by max_length').waitFor();
     await lab().shootOnce('preview-cut');
     await button(frame, 'Completion').click();
+  });
+
+  it('filters by a bar of the lengths and by a label, and sorts by length', async () => {
+    const frame = await preview('tickets.train.jsonl');
+    await button(frame, 'Chat').click();
+    await frame.locator('.overview progress').waitFor({ state: 'hidden', timeout: 60_000 });
+    const canvas = frame.locator('.histogram canvas').first();
+    const box = await canvas.boundingBox();
+    await canvas.click({ position: { x: (box?.width ?? 0) * 0.4, y: (box?.height ?? 0) * 0.75 } });
+    await frame
+      .locator('.status')
+      .getByText(/^[\d,]+ records of 3,000$/)
+      .waitFor();
+    expect(await frame.getByLabel('Shortest length').inputValue()).not.toBe('');
+    await button(frame, 'Show all').click();
+    await frame.locator('.labels .entry').filter({ hasText: 'shipping' }).click();
+    await frame.locator('.status').getByText('675 records of 3,000').waitFor();
+    await button(frame, 'Show all').click();
+    await frame.getByLabel('Order').selectOption('longest');
+    const longest = await frame.locator('.tile').filter({ hasText: 'Longest' }).locator('strong').textContent();
+    await frame.locator('.row .facts').first().getByText(`${longest} tokens`).waitFor();
+    await button(frame, 'Show all').click();
   });
 
   it('reads the fields that a person names, and keeps them for Fine-tune', async () => {
@@ -215,6 +270,15 @@ describe('the text editor', () => {
     await lab()
       .page.locator('.markers-panel')
       .getByText(/not valid JSON/)
+      .waitFor();
+    for (const problem of [/is the same as row 9/, /the answer of turn 2 is empty/, /turns the direction/]) {
+      await lab().page.locator('.markers-panel').getByText(problem).waitFor();
+    }
+    await lab().page.locator('.view-line').getByText('question 2').first().click();
+    await lab().command('Show or Focus Hover');
+    await lab()
+      .page.locator('.monaco-hover')
+      .getByText(/\d+ tokens, \d+ trained on/)
       .waitFor();
     await lab().shootOnce('preview-raw-editor');
     await lab().openFile('other.jsonl');

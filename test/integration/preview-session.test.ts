@@ -188,6 +188,18 @@ describe('rows', () => {
     }
   });
 
+  it('are shown raw as they stand in the file', async () => {
+    const page = open(
+      write('raw.jsonl', ['{"prompt":"a", "n": 1.0, "n": 12345678901234567890, "completion":"\\u00e9"}']),
+    );
+    void page.session.begin();
+    await page.show();
+    const [row] = await page.rows(0, 1, 'raw');
+    expect(row?.raw).toBe(
+      '{\n  "prompt": "a",\n  "n": 1.0,\n  "n": 12345678901234567890,\n  "completion": "\\u00e9"\n}',
+    );
+  });
+
   it('say what is wrong with those that are none, and keep long ones short', async () => {
     const long = 'x'.repeat(100_000);
     const page = open(

@@ -22,8 +22,11 @@ export interface Rows {
   readonly complete: boolean;
   /** How a text file is laid out; undefined for tables. */
   readonly layout: TextLayout | undefined;
-  /** @returns fewer at the end; a row of which more than `count` lie before the nearest mark takes longer */
-  read(from: number, count: number): Promise<RawRecord[]>;
+  /**
+   * @param keepSource with the lines of JSON that they were read from, where the file is of such
+   * @returns fewer at the end; a row of which more than `count` lie before the nearest mark takes longer
+   */
+  read(from: number, count: number, keepSource?: boolean): Promise<RawRecord[]>;
   /** Takes the marks that workers made of the file's parts (JSONL). */
   setMarks(marks: Float64Array, rows: number): void;
   /** Makes the marks here, where no workers do. */
@@ -174,7 +177,7 @@ export class TextRows implements Rows {
     progress(row);
   }
 
-  async read(from: number, count: number): Promise<RawRecord[]> {
+  async read(from: number, count: number, keepSource = false): Promise<RawRecord[]> {
     const { size } = await this.file.stat();
     if (size < this.size) {
       throw new LabError('became shorter while it was open', {
@@ -191,7 +194,9 @@ export class TextRows implements Rows {
       for await (const piece of this.pieces(begin, reuse)) {
         if (row >= from) {
           const place = { file: this.kind.path, index: row, line: piece.line };
-          records.push({ place, bytes: piece.bytes.length, ...parseText(piece, this.layout) });
+          const record = { place, bytes: piece.bytes.length, ...parseText(piece, this.layout) };
+          const whole = keepSource && this.layout.kind === 'jsonl' && 'value' in record;
+          records.push(whole ? { ...record, source: Buffer.from(piece.bytes) } : record);
         }
         row++;
         if (records.length >= count) break;
@@ -277,13 +282,14 @@ class SpooledRows implements Rows {
 
   setMarks(): void {}
 
-  async read(from: number, count: number): Promise<RawRecord[]> {
+  async read(from: number, count: number, keepSource = false): Promise<RawRecord[]> {
     if (this.spool === undefined && from + count <= headRows) {
       this.head ??= await this.readHead();
-      return this.head.slice(from, from + count);
+      const records = this.head.slice(from, from + count);
+      return keepSource ? records : records.map(withoutSource);
     }
     const spool = await this.spooled();
-    const records = await spool.read(from, count);
+    const records = await spool.read(from, count, keepSource && this.kind.kind !== 'xlsx');
     return this.kind.kind === 'xlsx' ? records.map(unwrapped) : records;
   }
 
@@ -300,8 +306,10 @@ class SpooledRows implements Rows {
 
   private async readHead(): Promise<RawRecord[]> {
     const head: RawRecord[] = [];
-    for await (const record of readRecords(this.kind.path)) {
-      head.push(record);
+    for await (const record of readRecords(this.kind.path, { keepSource: true })) {
+      // A copy: the line is a part of a larger buffer.
+      const source = 'source' in record && record.source !== undefined ? { source: Buffer.from(record.source) } : {};
+      head.push({ ...record, ...source });
       if (head.length >= headRows) break;
     }
     return head;
@@ -342,6 +350,12 @@ class SpooledRows implements Rows {
       yield chunk;
     }
   }
+}
+
+function withoutSource(record: RawRecord): RawRecord {
+  if ('problem' in record || record.source === undefined) return record;
+  const { source: _, ...rest } = record;
+  return rest;
 }
 
 /** Records of a spreadsheet as lines of JSON that keep their places. */

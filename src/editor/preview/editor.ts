@@ -10,10 +10,9 @@ import { evaluationChoices, modelChoice, modelChoices, stemOf } from '../form/ch
 import { modelFolders } from '../form/index.js';
 import type { Services } from '../services.js';
 import { onViewMessage, showView, viewIcon } from '../webview.js';
+import { chosenModel, keepModel } from './defaults.js';
 import { readMapping, writeMapping } from './mappings.js';
 import { type PreviewChoices, PreviewSession } from './session.js';
-
-const modelKey = 'sft-lab.preview.model';
 
 export interface PreviewHome {
   readonly context: vscode.ExtensionContext;
@@ -77,7 +76,7 @@ async function findChoices(path: string, context: vscode.ExtensionContext): Prom
     modelChoices(await modelFolders(), (found) => found),
     evaluationChoices(path),
   ]);
-  const kept = context.workspaceState.get<unknown>(modelKey);
+  const kept = chosenModel(context);
   const model = choices.find(({ value }) => value === kept)?.value ?? choices[0]?.value ?? starterName;
   const files = evaluation.choices.filter(({ value }) => /\.[a-z]+$/i.test(value));
   const sister = files.find(({ value }) => value === evaluation.first);
@@ -128,7 +127,7 @@ class PreviewHost {
       case 'mapping':
         return this.remap(message.mapping);
       case 'model':
-        await this.home.context.workspaceState.update(modelKey, message.model);
+        await keepModel(this.home.context, message.model);
         return this.session.setModel(message.model);
       case 'evaluation':
         return this.session.setEvaluation(message.evaluation);
@@ -177,7 +176,7 @@ class PreviewHost {
       })) ?? [];
     if (folder === undefined) return;
     const found = await describeModel(folder.fsPath);
-    await this.home.context.workspaceState.update(modelKey, found.name);
+    await keepModel(this.home.context, found.name);
     await this.session.setModel(found.name, modelChoice(found).label);
   }
 

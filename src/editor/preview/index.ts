@@ -35,7 +35,7 @@ export const register: Register = (context, services) => {
       ),
     ),
     vscode.commands.registerCommand('sft-lab.preview', (uri?: unknown) => preview(uri, home)),
-    new RawEditors(services),
+    new RawEditors(services, context),
     watchArrowFolders(),
   );
 };

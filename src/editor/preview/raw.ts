@@ -5,21 +5,23 @@
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as vscode from 'vscode';
 import { formatError } from '../../core/errors.js';
 import { visibleText } from '../../core/view/visible.js';
-import { findModel, starterName } from '../../data/models.js';
+import { findModel, maxPositionsOf } from '../../data/models.js';
 import { type OpenDataSet, openDataView, runJob } from '../../data/view/index.js';
 import type { Services } from '../services.js';
+import { chosenModel, sisterOf } from './defaults.js';
 import { readMapping } from './mappings.js';
+import { templateOptions } from './model-options.js';
 import { describeTokens, lineProblems, looksLikeDataSet, rowOfLine } from './raw-lines.js';
 
 const files: vscode.DocumentSelector = [{ scheme: 'file', pattern: '**/*.{jsonl,ndjson}' }];
 const waitMilliseconds = 800;
 /** Longer texts are looked at when they are saved. */
 const mostUnsaved = 5_000_000;
-const maxLength = 1024;
+const mostTokens = 1024;
 const severities = {
   error: vscode.DiagnosticSeverity.Error,
   warning: vscode.DiagnosticSeverity.Warning,
@@ -34,7 +36,10 @@ export class RawEditors implements vscode.Disposable, vscode.CodeLensProvider, v
   /** The data set that was hovered last. */
   private hovered: { readonly key: string; readonly view: Promise<OpenDataSet> } | undefined;
 
-  constructor(private readonly services: Services) {
+  constructor(
+    private readonly services: Services,
+    private readonly context: vscode.ExtensionContext,
+  ) {
     const look = (document: vscode.TextDocument, wait: number): void => this.lookSoon(document, wait);
     this.owned = vscode.Disposable.from(
       this.diagnostics,
@@ -65,13 +70,12 @@ export class RawEditors implements vscode.Disposable, vscode.CodeLensProvider, v
     if (row === undefined) return undefined;
     try {
       const view = await this.open(document);
-      const modelDirectory = await findModel(starterName, document.uri.fsPath);
-      const model = { modelDirectory, promptPrefix: '', instructionResponseSeparator: '\n\n' };
+      const { name, maxLength, lossOn: _, ...model } = await this.model(document.uri);
       const [made] = await view.tokens({ from: row, count: 1, model, ...(await mappingOf(document.uri)) });
       if (made === undefined || 'problem' in made) return undefined;
       const { counts, trained } = describeTokens(made, maxLength);
       const text = new vscode.MarkdownString();
-      text.appendText(`${counts} (starter model's tokenizer)`);
+      text.appendText(`${counts} (as ${name} reads it)`);
       if (trained !== '') text.appendCodeblock(visibleText(trained), 'plaintext');
       return new vscode.Hover(text, document.lineAt(line).range);
     } catch (error) {
@@ -118,7 +122,15 @@ export class RawEditors implements vscode.Disposable, vscode.CodeLensProvider, v
         path = join(folder, 'unsaved.jsonl');
         await writeFile(path, text, { mode: 0o600 });
       }
-      const options = { path, evaluation: [], ...(await mappingOf(uri)) };
+      const options = {
+        path,
+        evaluation: await sisterOf(uri.fsPath),
+        ...(await mappingOf(uri)),
+        ...(await this.model(uri).then(
+          ({ name: _, ...model }) => ({ model }),
+          () => ({}),
+        )),
+      };
       const analysis = await runJob('analyse', options, { signal: stop.signal });
       if (stop.signal.aborted) return;
       this.diagnostics.set(
@@ -138,6 +150,15 @@ export class RawEditors implements vscode.Disposable, vscode.CodeLensProvider, v
       if (this.working.get(uri.toString()) === stop) this.working.delete(uri.toString());
       if (folder !== undefined) await rm(folder, { recursive: true, force: true });
     }
+  }
+
+  /** As a run of the model that the preview was last seen with would read the data. */
+  private async model(uri: vscode.Uri) {
+    const name = chosenModel(this.context);
+    const folder = await findModel(name, dirname(uri.fsPath));
+    const positions = await maxPositionsOf(folder).catch(() => undefined);
+    const maxLength = Math.min(mostTokens, positions ?? mostTokens);
+    return { ...templateOptions(folder, undefined), maxLength, lossOn: 'completion' as const, name };
   }
 
   private open(document: vscode.TextDocument): Promise<OpenDataSet> {

@@ -65,9 +65,11 @@ export class RowsService {
         this.rows = undefined;
         return null;
       case 'record': {
-        const [record] = await this.read(Uint32Array.of(ask.argument));
+        const [record] = await this.readSources(Uint32Array.of(ask.argument));
         if (record === undefined) throw new LabError(`row ${ask.argument + 1} is not there`);
-        return 'problem' in record ? record.problem : JSON.stringify(record.value);
+        return 'problem' in record
+          ? record.problem
+          : (record.source?.toString().trim() ?? JSON.stringify(record.value));
       }
       default:
         throw new Error(`rows cannot ${ask.method}`);
@@ -121,7 +123,7 @@ export class RowsService {
   }
 
   private async shown(rows: Uint32Array, view: ViewKind, whole: boolean, task: Task): Promise<PreviewRow[]> {
-    const records = await this.read(rows);
+    const records = await (view === 'raw' ? this.readSources(rows) : this.read(rows));
     return records.map((record) => {
       task.beat(record.place.index);
       return view === 'raw' ? rawRow(record, whole) : shownRow(record, this.example(record), whole);
@@ -156,16 +158,19 @@ export class RowsService {
     return toExample(record.value, format, fields, record.place);
   }
 
+  /** As they stand in the file, which few want: they are not kept. */
+  private async readSources(wanted: Uint32Array): Promise<RawRecord[]> {
+    const records: RawRecord[] = [];
+    for (const [from, count] of stretches(wanted)) records.push(...(await this.opened().read(from, count, true)));
+    return records;
+  }
+
   /** Rows next to each other are read together. */
   private async read(wanted: Uint32Array): Promise<RawRecord[]> {
     const rows = this.opened();
-    for (let i = 0; i < wanted.length; ) {
-      const from = wanted[i] ?? 0;
-      let count = 1;
-      while (i + count < wanted.length && wanted[i + count] === from + count) count++;
+    for (const [from, count] of stretches(wanted)) {
       const missing = Array.from({ length: count }, (_, k) => from + k).some((row) => !this.kept.has(row));
       if (missing) for (const record of await rows.read(from, count)) this.keep(record);
-      i += count;
     }
     const found = Array.from(wanted, (row) => this.kept.get(row)).filter((record) => record !== undefined);
     this.forget();
@@ -189,6 +194,17 @@ export class RowsService {
     if (this.rows === undefined) throw new LabError('the data set is not open');
     return this.rows;
   }
+}
+
+/** Where rows next to each other begin, and how many there are. */
+function stretches(rows: Uint32Array): [number, number][] {
+  const found: [number, number][] = [];
+  for (const row of rows) {
+    const last = found.at(-1);
+    if (last !== undefined && last[0] + last[1] === row) last[1]++;
+    else found.push([row, 1]);
+  }
+  return found;
 }
 
 function tooLarge({ place, bytes }: RawRecord): RowTokens {

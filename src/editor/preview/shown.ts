@@ -4,6 +4,7 @@ import type { Example } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
 import type { PreviewRow, RowTokens } from '../../core/view/preview.js';
 import { RecordProblem, type toExample } from '../../data/read/formats.js';
+import { layOut } from '../../data/read/lay-out.js';
 import type { RawRecord } from '../../data/read/records.js';
 import type { ExampleTokenizer } from '../../data/text/examples.js';
 import { allTokens, runsOf } from './source.js';
@@ -66,7 +67,9 @@ export function rawRow(record: RawRecord, whole: boolean): PreviewRow {
   const place = placeOf(record);
   if ('problem' in record) return { ...place, problem: record.problem, cut: 0 };
   const budget = new Budget(whole ? wholeCharacters : listedCharacters);
-  return { ...place, raw: budget.take(JSON.stringify(record.value, null, 2) ?? 'null'), cut: budget.cut };
+  const raw =
+    record.source === undefined ? (JSON.stringify(record.value, null, 2) ?? 'null') : layOut(record.source.toString());
+  return { ...place, raw: budget.take(raw), cut: budget.cut };
 }
 
 function placeOf({ place, bytes }: RawRecord): Pick<PreviewRow, 'row' | 'line' | 'bytes'> {
