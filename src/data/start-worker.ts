@@ -11,15 +11,13 @@ export interface DataWorker {
 }
 
 export const maxHeapMegabytes = 8192;
-/** Enough that what one data set leaves behind while it is read is seldom looked through. */
-const youngMegabytes = 96;
 
 export function startDataWorker(): DataWorker {
   const progress = new SharedArrayBuffer(12);
   const workerData: WorkerData = { progress };
   const worker = new Worker(workerUrl('data-worker.js'), {
     workerData,
-    resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes, maxYoungGenerationSizeMb: youngMegabytes },
+    resourceLimits: { maxOldGenerationSizeMb: maxHeapMegabytes },
   });
   // Until somebody waits for it nothing does.
   worker.unref();

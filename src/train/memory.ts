@@ -14,6 +14,7 @@ import type { BatchShape, MemoryPlan, OpenOptions, Work } from '../engine/types.
 import { answerLimit } from './answers.js';
 import { microbatches } from './batching.js';
 import { type ModelNeeds, modelOptions } from './open-model.js';
+import { planSteps } from './schedule.js';
 
 export interface RunMemory {
   /** To open the model with. */
@@ -120,7 +121,13 @@ async function workOf({ config, info }: ModelNeeds, data: TrainingData): Promise
 }
 
 async function trainingShape(config: ResolvedConfig, data: TrainingData): Promise<BatchShape> {
-  const most = await data.largest(config.per_device_train_batch_size, Math.ceil(config.num_train_epochs));
+  const { records, exact } = data.report.train;
+  const { totalSteps, stepsPerEpoch } = planSteps(config, records, exact);
+  // Every epoch has batches of its own, and `max_steps` may go through more of them than `num_train_epochs` says.
+  const most = await data.largest(
+    config.per_device_train_batch_size,
+    Math.ceil(totalSteps / Math.max(1, stepsPerEpoch)),
+  );
   return { ...most, measured: config.prompt_loss_steps > 0 ? most.tokens - most.trained : 0 };
 }
 

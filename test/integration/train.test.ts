@@ -101,6 +101,11 @@ describe('sft-lab train', () => {
     const events = stdout.trimEnd().split('\n').map(parseEvent);
     expect(events.every((event) => event !== undefined)).toBe(true);
     expect(events.at(-1)).toMatchObject({ type: 'status', status: 'finished', step: 3 });
+    const last = events.at(-1);
+    const timing = last?.type === 'status' ? last.timing : undefined;
+    expect(timing?.steps).toBe(3);
+    expect((timing?.engine ?? 0) + (timing?.data ?? 0)).toBeLessThanOrEqual(timing?.total ?? 0);
+    expect(timing?.engine).toBeGreaterThan(0);
     const again = await run(
       workspace,
       'train',
