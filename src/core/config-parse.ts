@@ -1,7 +1,7 @@
 /** From the text of a config to a checked config: every mistake is named by key, with what is allowed and what was likely meant. */
 
 import { isAbsolute, resolve } from 'node:path';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import {
   type ConfigDataSource,
   configKeys,

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { webviewPage } from './html.js';
 
 /** Scripts on; files from the bundled webviews alone. */

@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { LabError } from '../core/errors.js';
 import { writeDurably } from './files.js';
 

@@ -17,9 +17,9 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function lint(file: string, imported: string): string {
+function lint(file: string, imported: string, what = '{ x }'): string {
   mkdirSync(join(folder, dirname(file)), { recursive: true });
-  writeFileSync(join(folder, file), `import { x } from '${imported}';\n\nexport const y = x;\n`);
+  writeFileSync(join(folder, file), `import ${what} from '${imported}';\n\nexport const y = x;\n`);
   const biome = join(root, 'node_modules', '.bin', 'biome');
   const { stdout, stderr } = spawnSync(biome, ['lint', '--colors=off', file], { cwd: folder, encoding: 'utf8' });
   return `${stdout}${stderr}`;
@@ -47,4 +47,9 @@ test.each([
   ['src/editor/x.ts', 'vscode'],
 ])('%s may import %s', (file, imported) => {
   expect(lint(file, imported)).not.toContain('noRestrictedImports');
+});
+
+test.each(['src/core/x.ts', 'src/editor/x.ts'])('%s may not import all of zod by the name z', (file) => {
+  expect(lint(file, 'zod', '{ z as x }')).toContain('noRestrictedImports');
+  expect(lint(file, 'zod', '* as x')).not.toContain('noRestrictedImports');
 });
