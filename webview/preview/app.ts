@@ -107,7 +107,7 @@ export class App {
   }
 
   get records(): number | undefined {
-    return this.figures?.records;
+    return this.figures?.checked?.records ?? this.figures?.records;
   }
 
   send(message: FromPreview): void {

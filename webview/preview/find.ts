@@ -156,7 +156,7 @@ export class FindBar {
       return;
     }
     const of = counted.complete
-      ? ` of ${formatNumber(records ?? counted.searched ?? 0)}`
+      ? ` of ${formatNumber(Math.max(records ?? 0, counted.searched ?? 0))}`
       : ` · ${formatNumber(counted.searched ?? 0)} searched`;
     this.status.textContent = `${formatNumber(counted.count)} records${of}`;
   }

@@ -90,7 +90,11 @@ export class PreviewClient {
     };
     const worker = new Worker(this.program, {
       workerData,
-      resourceLimits: { maxOldGenerationSizeMb: this.megabytes },
+      // A small young generation: most of an idle worker's memory would be that.
+      resourceLimits: {
+        maxOldGenerationSizeMb: this.megabytes,
+        maxYoungGenerationSizeMb: this.role === 'rows' ? 4 : 16,
+      },
     });
     worker.on('message', (answer: Answer) => this.hear(answer));
     worker.on('error', (error: Error & { code?: string }) => {
