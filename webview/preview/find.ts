@@ -152,13 +152,13 @@ export class FindBar {
     }
     if (!filtered) {
       const more = counted.complete ? '' : '+';
-      this.status.textContent = `${formatNumber(counted.count)}${more} records`;
+      this.status.textContent = `${formatNumber(counted.count)}${more} ${plural(counted.count)}`;
       return;
     }
     const of = counted.complete
       ? ` of ${formatNumber(Math.max(records ?? 0, counted.searched ?? 0))}`
       : ` · ${formatNumber(counted.searched ?? 0)} searched`;
-    this.status.textContent = `${formatNumber(counted.count)} records${of}`;
+    this.status.textContent = `${formatNumber(counted.count)} ${plural(counted.count)}${of}`;
   }
 
   private renderChips(filter: Filter): void {
@@ -178,6 +178,10 @@ export class FindBar {
         : null,
     );
   }
+}
+
+function plural(count: number): string {
+  return count === 1 ? 'record' : 'records';
 }
 
 function numberOf(input: HTMLInputElement): number | null {
