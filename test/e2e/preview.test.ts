@@ -10,6 +10,7 @@ import { root } from './harness/server.js';
 const tables = join(root, 'test', 'fixtures', 'tables');
 const opened = ['flat.xlsx', 'flat.parquet', 'flat.jsonl.gz', 'flat.jsonl.zst', 'file.arrow'];
 const many = 1_000_000;
+const grown = '{"prompt":"one","completion":"1"}\n{"prompt":"two","completion":"2"}\n';
 
 function fill(folder: string): void {
   fillWithExamples(folder);
@@ -25,7 +26,7 @@ function fill(folder: string): void {
   writeFileSync(join(folder, 'asked.jsonl'), `${JSON.stringify({ ask: 'Why?', say: 'So.' })}\n`);
   writeFileSync(join(folder, 'other.jsonl'), '{"a": 1}\n{"b": 2}\n');
   writeFileSync(join(folder, 'wide.jsonl'), Buffer.from('\ufeff{"prompt":"Größe?","completion":"日本"}\n', 'utf16le'));
-  writeFileSync(join(folder, 'grows.jsonl'), `${lines.slice(10, 14).join('\n')}\n`);
+  writeFileSync(join(folder, 'grows.jsonl'), grown);
   const rows = Array.from({ length: many }, (_, i) => `{"prompt":"p${i}","completion":"c"}`);
   writeFileSync(join(folder, 'million.jsonl'), `${rows.join('\n')}\n`);
 }
@@ -91,15 +92,17 @@ describe('the preview', () => {
   });
 
   it('tells when the file changes on disk, and reads it again when it is asked to', async () => {
+    // As often as this is tried.
+    writeFileSync(lab().path('grows.jsonl'), grown);
     const frame = await preview('grows.jsonl');
-    await frame.getByText('4 records').waitFor();
+    await frame.getByText('2 records').waitFor();
     appendFileSync(lab().path('grows.jsonl'), '{"prompt":"new","completion":"row"}\n');
     await frame
       .locator('.notice')
       .getByText(/changed on disk/)
       .waitFor();
     await button(frame, 'Read again').click();
-    await frame.getByText('5 records').waitFor();
+    await frame.getByText('3 records').waitFor();
     rmSync(lab().path('grows.jsonl'));
     await frame
       .locator('.notice')
@@ -237,6 +240,9 @@ describe('the preview', () => {
       const rows = document.querySelector('.rows');
       const bar = document.querySelector('.bar');
       let worst = 0;
+      let where = 0;
+      let frame = 0;
+      let last = performance.now();
       let since = 0;
       for (let i = 0; i < 300; i++) {
         if (i < 150) rows.dispatchEvent(new WheelEvent('wheel', { deltaY: 250, bubbles: true, cancelable: true }));
@@ -250,12 +256,16 @@ describe('the preview', () => {
         const now = performance.now();
         if (seen.some((row) => !row.classList.contains('waiting'))) since = 0;
         else since ||= now;
-        if (since > 0) worst = Math.max(worst, now - since);
+        frame = Math.max(frame, now - last);
+        last = now;
+        if (since === 0 || now - since <= worst) continue;
+        worst = now - since;
+        where = i;
       }
-      return worst;
+      return Math.round(worst) + ' ms, at step ' + where + '; longest frame ' + Math.round(frame) + ' ms';
     })()`);
     // A figure, no verdict: machines that run tests are busy.
-    console.log(`longest blank while scrolling: ${Math.round(Number(worst))} ms`);
+    console.log(`longest blank while scrolling: ${String(worst)}`);
     await frame.getByLabel('Go to row').fill('777777');
     await frame.getByLabel('Go to row').press('Enter');
     await frame.locator('.message.user').getByText('p777776', { exact: true }).waitFor();
@@ -278,7 +288,8 @@ describe('the text editor', () => {
     await lab().command('Show or Focus Hover');
     await lab()
       .page.locator('.monaco-hover')
-      .getByText(/\d+ tokens, \d+ trained on/)
+      .getByText(/\d+\stokens,\s\d+\strained/)
+      .first()
       .waitFor();
     await lab().shootOnce('preview-raw-editor');
     await lab().openFile('other.jsonl');

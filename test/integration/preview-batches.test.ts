@@ -11,6 +11,7 @@ import type { RowTokens, ToPreview } from '../../src/core/view/preview.js';
 import { openTrainingData } from '../../src/data/index.js';
 import { PreviewSession } from '../../src/editor/preview/session.js';
 import { toBatch } from '../../src/train/batching.js';
+import buildDataWorker from '../setup/data-worker.js';
 import { modelFolder, reference, type TokenizerName, templateText, trainingOptions } from '../unit/data/support.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -20,6 +21,7 @@ const program = join(folder, 'preview-worker.mjs');
 const maxLength = 100;
 
 beforeAll(async () => {
+  await buildDataWorker();
   await build({
     absWorkingDir: root,
     entryPoints: ['src/editor/preview/worker.ts'],

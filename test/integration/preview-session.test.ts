@@ -9,6 +9,7 @@ import { countLoss } from '../../src/core/mask.js';
 import { type Filter, noFilter, type ToPreview, toPreview, type ViewKind } from '../../src/core/view/preview.js';
 import { openTrainingData } from '../../src/data/index.js';
 import { PreviewSession } from '../../src/editor/preview/session.js';
+import buildDataWorker from '../setup/data-worker.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const starter = join(root, 'media', 'starter-model');
@@ -19,6 +20,7 @@ const folder = mkdtempSync(join(root, 'build', 'test-preview-'));
 const program = join(folder, 'preview-worker.mjs');
 
 beforeAll(async () => {
+  await buildDataWorker();
   await build({
     absWorkingDir: root,
     entryPoints: ['src/editor/preview/worker.ts'],

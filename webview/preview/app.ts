@@ -278,7 +278,7 @@ export class App {
     this.find.renderStatus();
     if (complete && !wasComplete && searched !== null) this.announce(`${count} records found`);
     this.empty.hidden = count > 0 || !complete;
-    this.empty.textContent = problem === undefined ? 'No record fits.' : '';
+    this.empty.textContent = problem !== undefined ? '' : searched === null ? 'No records.' : 'No record fits.';
     this.goToWanted();
   }
 

@@ -5,6 +5,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { LabError } from '../../core/errors.js';
 import { parseJson } from '../read/parse.js';
 import { isBlank, maxRecordBytes } from '../read/split.js';
 import { lengthBin, lengthBins } from './histogram.js';
@@ -56,14 +57,23 @@ for (const byte of [0x20, 0x09, 0x0d]) blank[byte] = 1;
 
 /**
  * @param beat called now and then with the offset that it is at
- * @throws Error where the file cannot be read, or became shorter
+ * @throws LabError where the file cannot be read
  */
 export function scanSegment(task: SegmentTask, beat: (offset: number) => void): SegmentResult {
-  const fd = openSync(task.file, 'r');
+  const fd = opened(task.file);
   try {
     return new Segment(fd, task).run(beat);
   } finally {
     closeSync(fd);
+  }
+}
+
+function opened(file: string): number {
+  try {
+    return openSync(file, 'r');
+  } catch (cause) {
+    const advice = cause instanceof Error ? cause.message : String(cause);
+    throw new LabError('cannot be opened', { place: { file }, advice, cause });
   }
 }
 

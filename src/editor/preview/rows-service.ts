@@ -78,6 +78,7 @@ export class RowsService {
 
   private async open(path: string, mapping: Mapping): Promise<Opened> {
     await this.rows?.close();
+    this.rows = undefined;
     this.kept.clear();
     this.rows = await openRows(path);
     const { kind, layout } = this.rows;

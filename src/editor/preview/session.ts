@@ -77,6 +77,8 @@ export class PreviewSession {
   private scanning = new AbortController();
   private scanLosses = 0;
   private closed = false;
+  /** It could not be read, which was told; there are no rows. */
+  private lost = false;
 
   constructor(private readonly setting: PreviewSetting) {
     this.mapping = setting.mapping;
@@ -122,6 +124,7 @@ export class PreviewSession {
       this.detected = this.opened.detected;
       this.count = this.opened.count;
       this.complete = this.opened.complete;
+      this.lost = false;
       this.tell();
       this.tellCount();
       const indexed = this.index();
@@ -131,6 +134,10 @@ export class PreviewSession {
       await indexed;
     } catch (error) {
       this.failed(error);
+      this.lost = true;
+      this.count = 0;
+      this.complete = true;
+      this.tellCount();
     }
   }
 
@@ -328,7 +335,7 @@ export class PreviewSession {
 
   private async sendRows(asked: RowsWish): Promise<void> {
     const { version, from, count, view } = asked;
-    if (version !== this.search.version) return;
+    if (version !== this.search.version || this.lost) return;
     try {
       const rows = await this.rows.ask('rows', { rows: this.rowsOf(from, count), view, whole: false });
       this.setting.send({ type: 'rows', version, from, rows });
@@ -338,7 +345,7 @@ export class PreviewSession {
   }
 
   private async sendTokens({ version, from, count }: TokensWish, signal: AbortSignal): Promise<void> {
-    if (version !== this.search.version) return;
+    if (version !== this.search.version || this.lost) return;
     try {
       const tokens = await this.rows.ask('tokens', { rows: this.rowsOf(from, count), whole: false }, { signal });
       this.setting.send({ type: 'tokens', version, from, tokens });

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readRecords } from '../../../src/data/read/records.js';
 import { type AnalysisOptions, analyse } from '../../../src/data/view/analyse.js';
 import { Examiner } from '../../../src/data/view/examine.js';
@@ -11,9 +11,11 @@ import { examineAll } from '../../../src/data/view/examine-all.js';
 import { Fold } from '../../../src/data/view/fold.js';
 import { schemaOf } from '../../../src/data/view/json-scan.js';
 import { indexParts, layoutFor } from '../../../src/data/view/segments.js';
+import buildDataWorker from '../../setup/data-worker.js';
 import { plainOptions, tokenizerFolder } from './support.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'sft-lab-shared-'));
+beforeAll(() => buildDataWorker());
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const silent = { row: () => undefined, share: () => undefined };
 
