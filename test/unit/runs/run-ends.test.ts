@@ -1,68 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { LockContent } from '../../../src/runs/lock.js';
 import { RunEnds, tallyOf } from '../../../src/runs/run-ends.js';
-import type { ExperimentRow, RunRow } from '../../../src/runs/run-rows.js';
-
-const holder = (token: string): LockContent => ({
-  v: 1,
-  token,
-  pid: 1,
-  processStart: null,
-  boot: '',
-  pidSpace: '',
-  host: '',
-  monotonic: 0,
-  beats: 0,
-});
-
-function row(name: string, state: RunRow['state'], experiment = '/e'): RunRow {
-  return {
-    folder: `${experiment}/${name}`,
-    name,
-    label: name,
-    experiment,
-    experimentFolder: experiment,
-    experimentLabel: experiment,
-    kind: 'train',
-    state,
-    reason: undefined,
-    step: 1,
-    totalSteps: 2,
-    epoch: 0,
-    loss: undefined,
-    best: undefined,
-    secondsPerStep: undefined,
-    tokensPerSecond: undefined,
-    trainSeconds: 1,
-    created: undefined,
-    startedAt: undefined,
-    updatedAt: undefined,
-    configFile: undefined,
-    config: {},
-    holder: state === 'running' ? holder(name) : undefined,
-  };
-}
-
-function experiment(runs: readonly RunRow[], token?: string): ExperimentRow {
-  const comparison: ExperimentRow['comparison'] = {
-    v: 1,
-    name: 'e',
-    created: '2026-01-01T00:00:00Z',
-    configFile: null,
-    digest: '',
-    axes: {},
-    runs: ['a', 'b', 'c'].map((name) => ({ name, label: name, values: {} })),
-    baseline: null,
-  };
-  return {
-    folder: '/e',
-    name: 'e',
-    label: 'e',
-    comparison,
-    holder: token === undefined ? undefined : holder(token),
-    runs,
-  };
-}
+import { experiment, row } from './rows.js';
 
 const told = (ends: ReturnType<RunEnds['update']>): string[] =>
   ends.map((end) => (end.kind === 'run' ? `${end.row.name} ${end.ended}` : `comparison ${end.token}`));
