@@ -6,7 +6,6 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import {
   accessSync,
   appendFileSync,
@@ -15,7 +14,6 @@ import {
   existsSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -25,6 +23,7 @@ import { availableParallelism } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { takeLock } from './lock.mjs';
+import { hashFiles, hashOf, stamp } from './made.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const build = join(root, 'build');
@@ -35,34 +34,6 @@ const log = join(build, 'setup.log');
 const debianPackages = ['g++', 'make', 'cmake', 'libdnnl-dev', 'nlohmann-json3-dev', 'libgtest-dev'];
 
 class SetupError extends Error {}
-
-function hashOf(...parts) {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part).update('\0');
-  return hash.digest('hex');
-}
-
-/** A hash of the names and contents of files and folders, given from the root. */
-function hashFiles(...paths) {
-  const parts = [];
-  const add = (path) => {
-    const full = join(root, path);
-    if (!existsSync(full)) return;
-    if (statSync(full).isDirectory()) for (const name of readdirSync(full).sort()) add(join(path, name));
-    else parts.push(path, readFileSync(full));
-  };
-  for (const path of paths) add(path);
-  return hashOf(...parts);
-}
-
-/** A file that says what something was made from. It goes before the work begins: half-made is not made. */
-function stamp(file) {
-  return {
-    holds: (hash) => existsSync(file) && readFileSync(file, 'utf8') === hash,
-    drop: () => rmSync(file, { force: true }),
-    set: (hash) => writeFileSync(file, hash),
-  };
-}
 
 let worked = false;
 
