@@ -1,10 +1,10 @@
 /**
  * Bundles the TypeScript into `dist/`: the command line, the data workers beside it, the extension, and for each folder of
  * `webview/` with a `main.ts` the script of that view.
- * `--watch` builds again at every change.
+ * `--watch` builds again at every change. `build/bundled.json` lists the npm packages that went in.
  */
 
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { context } from 'esbuild';
 
@@ -20,6 +20,7 @@ const shared = {
   platform: 'node',
   target: 'node20',
   sourcemap: true,
+  metafile: true,
   logLevel: 'warning',
 };
 
@@ -36,7 +37,6 @@ const bundles = [
     format: 'esm',
     // What only some of them load is read when it is needed.
     splitting: true,
-    metafile: true,
     chunkNames: 'parts/[name]-[hash]',
     banner: { js: requireBanner },
   },
@@ -80,14 +80,24 @@ function dropOldParts(made) {
   }
 }
 
+/** Names of the npm packages whose code is in the bundles. */
+function bundledPackages(results) {
+  const names = results.flatMap(({ metafile }) =>
+    Object.keys(metafile.inputs).flatMap((file) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] ?? []),
+  );
+  return [...new Set(names)].sort();
+}
+
 const contexts = await Promise.all(bundles.map((options) => context(options)));
 if (process.argv.includes('--watch')) {
   await Promise.all(contexts.map((one) => one.watch()));
   console.log('watching');
 } else {
   try {
-    const [programs] = await Promise.all(contexts.map((one) => one.rebuild()));
-    dropOldParts(Object.keys(programs.metafile.outputs));
+    const results = await Promise.all(contexts.map((one) => one.rebuild()));
+    mkdirSync(join(root, 'build'), { recursive: true });
+    writeFileSync(join(root, 'build', 'bundled.json'), JSON.stringify(bundledPackages(results)));
+    dropOldParts(Object.keys(results[0].metafile.outputs));
   } catch {
     process.exitCode = 1; // esbuild has said what is wrong
   } finally {

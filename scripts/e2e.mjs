@@ -1,10 +1,12 @@
 /**
- * `npm run e2e [filter…]`: the extension in real VS Code (code-server) in a real browser. Filters are parts of test files' names;
- * `-t PATTERN` picks tests by name. Screenshots: build/e2e/screenshots. See test/e2e/README.md.
+ * `npm run e2e [filter…]`: the extension in real VS Code (code-server) in a real browser, installed from its package, which is made
+ * where something of it changed. Filters are parts of test files' names; `-t PATTERN` picks tests by name; `--unpacked` takes the
+ * build as it lies in dist/ and build/native, which is quicker. Screenshots: build/e2e/screenshots. See test/e2e/README.md.
  */
 
 import { join } from 'node:path';
 import { installTools } from './e2e-tools.mjs';
+import { packageExtension } from './package.mjs';
 import { stageExtension } from './stage.mjs';
 import { root, runSuites } from './suites.mjs';
 
@@ -18,10 +20,13 @@ try {
   process.exit(skipped);
 }
 try {
-  await stageExtension();
+  const unpacked = process.argv.includes('--unpacked');
+  if (unpacked) await stageExtension();
+  const env = unpacked ? {} : { SFT_LAB_VSIX: await packageExtension() };
+  const filters = process.argv.slice(2).filter((argument) => argument !== '--unpacked');
   const vitest = join(root, 'node_modules', '.bin', 'vitest');
   await runSuites([
-    ['VS Code', vitest, ['run', '--config', 'test/e2e/vitest.config.ts', ...process.argv.slice(2)], { CI: 'true' }],
+    ['VS Code', vitest, ['run', '--config', 'test/e2e/vitest.config.ts', ...filters], { CI: 'true', ...env }],
   ]);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

@@ -1,6 +1,6 @@
 /** The native addon: where it lies, what it exports, and how its errors become ours. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -46,17 +46,61 @@ export interface NativeEngine {
   stop(): void;
 }
 
-const addonPath = join('build', 'native', 'sft-lab-engine.node');
+const fileName = 'sft-lab-engine.node';
+const built = join('build', 'native', fileName);
 
-/** Looks upwards from this file, so that it is found from the sources and from the bundle alike. */
+/** Of each engine in a package for x64, what Linux calls the instructions that it is built with; the fastest first. */
+const levels: readonly (readonly [string, readonly string[]])[] = [
+  ['x86-64-v4', ['avx512f', 'avx512bw', 'avx512cd', 'avx512dq', 'avx512vl']],
+  ['x86-64-v3', ['avx2', 'bmi1', 'bmi2', 'f16c', 'fma', 'movbe']],
+];
+
+/**
+ * Folders of a package's `engine/` that this machine can run, the fastest first. Other systems than Linux do not tell; theirs get
+ * what all machines of some years have.
+ *
+ * @throws LabError where the machine is too old for any
+ */
+export function runnableLevels(arch: string, cpuinfo: string | undefined): readonly string[] {
+  if (arch === 'arm64') return ['armv8.5-a', 'armv8.2-a'];
+  if (cpuinfo === undefined) return ['x86-64-v3'];
+  const flags = new Set(/^flags\s*:(.*)$/m.exec(cpuinfo)?.[1]?.trim().split(/\s+/));
+  const runnable = levels.filter(([, needed]) => needed.every((flag) => flags.has(flag))).map(([level]) => level);
+  if (runnable.length > 0) return runnable;
+  throw new LabError('the engine needs a processor with AVX2 and FMA, which this one has not', {
+    advice:
+      'Intel has them since Haswell (2013), AMD since Excavator (2015). Build SFT Lab on this machine: `npm run setup`.',
+  });
+}
+
+function cpuinfo(): string | undefined {
+  try {
+    return readFileSync('/proc/cpuinfo', 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** The engine of a package whose top is `folder`. */
+function packagedAddon(folder: string): string | undefined {
+  const engines = join(folder, 'engine');
+  if (!existsSync(join(folder, 'package.json')) || !existsSync(engines)) return undefined;
+  return runnableLevels(process.arch, cpuinfo())
+    .map((level) => join(engines, level, fileName))
+    .find((file) => existsSync(file));
+}
+
+/** Looks upwards from this file, so that it is found from the sources and from the bundle alike, in a checkout and a package. */
 function findAddon(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   for (;;) {
-    const candidate = join(folder, addonPath);
+    const candidate = join(folder, built);
     if (existsSync(candidate)) return candidate;
+    const packaged = packagedAddon(folder);
+    if (packaged !== undefined) return packaged;
     const parent = dirname(folder);
     if (parent === folder) {
-      throw new LabError(`the engine is not built: ${addonPath} is missing`, { advice: 'Run `npm run setup`.' });
+      throw new LabError(`the engine is not built: ${built} is missing`, { advice: 'Run `npm run setup`.' });
     }
     folder = parent;
   }

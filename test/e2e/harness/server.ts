@@ -15,7 +15,7 @@ export interface ServerOptions {
   /** Empty folder for profile, extensions and home. */
   readonly directory: string;
   readonly settings: Readonly<Record<string, unknown>>;
-  /** A `.vsix` to install; the unpacked `build/extension` without. */
+  /** A `.vsix` to install; without, the package under test, or the unpacked `build/extension` where there is none. */
   readonly vsix?: string | undefined;
 }
 
@@ -28,7 +28,7 @@ export class CodeServer {
     readonly log: () => string,
   ) {}
 
-  static async start({ directory, settings, vsix }: ServerOptions): Promise<CodeServer> {
+  static async start({ directory, settings, vsix = packaged() }: ServerOptions): Promise<CodeServer> {
     const profile = join(directory, 'profile');
     const extensions = join(directory, 'extensions');
     const home = join(directory, 'home');
@@ -38,7 +38,7 @@ export class CodeServer {
     if (vsix === undefined) {
       symlinkSync(join(root, 'build', 'extension'), join(extensions, 'sft-lab.sft-lab-0.1.0'));
     } else {
-      execFileSync(node, [entry, ...places, '--install-extension', vsix], { env, stdio: 'pipe' });
+      installPackage(vsix, directory);
     }
     writeSettings(profile, settings);
     const port = await freePort();
@@ -86,6 +86,27 @@ export class CodeServer {
       if (commandLine(pid).includes('code-server')) tryKill(pid, 'SIGKILL');
     }
   }
+}
+
+/** The package that `npm run e2e` tests; undefined for the unpacked build. */
+export function packaged(): string | undefined {
+  const file = process.env.SFT_LAB_VSIX;
+  return file === undefined || file === '' ? undefined : file;
+}
+
+/** Installs a package into the profile under a folder, as a person does with a `.vsix`. Returns where it lies then. */
+export function installPackage(vsix: string, directory: string): string {
+  const [profile, extensions, home] = [
+    join(directory, 'profile'),
+    join(directory, 'extensions'),
+    join(directory, 'home'),
+  ];
+  mkdirSync(home, { recursive: true });
+  const places = ['--user-data-dir', profile, '--extensions-dir', extensions];
+  execFileSync(node, [entry, ...places, '--install-extension', vsix], { env: environment(home), stdio: 'pipe' });
+  const [name] = readdirSync(extensions).filter((one) => one.startsWith('sft-lab.'));
+  if (name === undefined) throw new Error(`${vsix} was not installed`);
+  return join(extensions, name);
 }
 
 function writeSettings(profile: string, settings: Readonly<Record<string, unknown>>): void {

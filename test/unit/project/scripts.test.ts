@@ -157,3 +157,11 @@ test('the lock file of the packages names no registry', () => {
   const lock = readFileSync(join(scripts, '..', 'package-lock.json'), 'utf8');
   expect(lock).not.toContain('"resolved"');
 });
+
+test('the README of an installed extension has no pictures, dead links or parts about a checkout', () => {
+  const { output } = runModule(
+    `import { installedReadme } from 'scripts/stage.mjs';
+     console.log(installedReadme('# A\\n\\n![x](media/x.png)\\n\\n<!-- checkout -->\\nnpm test\\n<!-- /checkout -->\\nSee [B](B.md), [C](https://c.d/e).\\n'));`,
+  );
+  expect(output.trim()).toBe('# A\n\nSee B, [C](https://c.d/e).');
+});

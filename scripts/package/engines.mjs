@@ -1,0 +1,73 @@
+/**
+ * The engines of a package: built for every machine of its platform instead of for this one, with the libraries they are linked to
+ * looked for beside them. On x64 there are two, and the machine chooses when it loads one (src/engine/addon.ts). The CUDA backend knows
+ * no such differences: it is the one that set-up has built.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { hashFiles, hashOf, stamp } from '../made.mjs';
+import { root } from '../suites.mjs';
+
+const folder = join(root, 'build', 'package');
+const log = join(folder, 'package.log');
+
+/** Folders of the package's `engine/`, which are values of `-march`. */
+const levels = {
+  x64: ['x86-64-v3', 'x86-64-v4'],
+  arm64: [process.platform === 'darwin' ? 'armv8.5-a' : 'armv8.2-a'],
+};
+
+export function run(command, args, options = {}) {
+  mkdirSync(folder, { recursive: true });
+  appendFileSync(log, `\n$ ${command} ${args.join(' ')}\n`);
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    ...options,
+  });
+  appendFileSync(log, `${stdout ?? ''}${stderr ?? ''}`);
+  if (status === 0) return stdout;
+  const end = `${stdout ?? ''}${stderr ?? ''}`.trimEnd().split('\n').slice(-30).join('\n');
+  throw new Error(`${command} ${args[0]} failed${error === undefined ? '' : ` (${error.message})`}.\n\n${end}`);
+}
+
+function version(command) {
+  return spawnSync(command, ['--version'], { encoding: 'utf8' }).stdout ?? '';
+}
+
+/** Builds what is not built. Returns for each level its folder's name in the package and the addon. */
+export function buildEngines() {
+  const modules = join(root, 'node_modules');
+  const headers = [join('node_modules', 'node-api-headers'), join('node_modules', 'node-addon-api')];
+  const tools = ['c++', 'nvcc', '/usr/local/cuda/bin/nvcc', 'cmake'].map(version);
+  const hash = hashOf(
+    hashFiles('native', 'scripts/package/engines.mjs', ...headers.map((name) => join(name, 'package.json'))),
+    ...tools,
+  );
+  mkdirSync(folder, { recursive: true });
+  const wanted = levels[process.arch];
+  if (wanted === undefined) throw new Error(`The engine is not set up for processors of the kind ${process.arch}.`);
+  const cuda = join(root, 'build', 'native', 'cuda', 'libsft_lab_cuda.a');
+  return wanted.map((level) => {
+    const build = join(folder, level);
+    const addon = join(build, 'sft-lab-engine.node');
+    const made = stamp(join(folder, `${level}.stamp`));
+    if (existsSync(addon) && made.holds(hash)) return { level, addon };
+    console.log(`package: the engine for ${level} (a minute or two, once)`);
+    writeFileSync(log, '');
+    made.drop();
+    run('cmake', [
+      ...['-S', 'native', '-B', build, '-DSFT_LAB_PACKAGE=ON', '-DSFT_LAB_TESTS=OFF', `-DSFT_LAB_MARCH=${level}`],
+      `-DNODE_API_HEADERS=${join(modules, 'node-api-headers', 'include')}`,
+      `-DNODE_ADDON_API=${join(modules, 'node-addon-api')}`,
+      ...(existsSync(cuda) ? [`-DSFT_LAB_CUDA_LIBRARY=${cuda}`] : ['-DSFT_LAB_CUDA=OFF']),
+    ]);
+    run('cmake', ['--build', build, '--target', 'sft_lab_engine', '-j', String(availableParallelism())]);
+    made.set(hash);
+    return { level, addon };
+  });
+}

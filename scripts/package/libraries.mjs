@@ -1,0 +1,69 @@
+/**
+ * The libraries that an engine is linked to and that a machine need not have: copied beside it, so that nothing has to be
+ * installed. What every system of the platform has stays out.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { run } from './engines.mjs';
+
+/** What comes with the system, or with the editor that loads the engine. */
+const systems = {
+  linux: /^(linux-vdso|ld-linux|lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+)\.so)/,
+  darwin: /^(libSystem|libc\+\+|libobjc)/,
+  win32: /^(kernel32|kernelbase|ntdll|msvcrt|ucrtbase|advapi32|user32|node)/i,
+};
+
+/** Name and place of each library that a file needs, and those that they need. */
+function needed(file) {
+  if (process.platform === 'darwin') {
+    const direct = run('otool', ['-L', file])
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(' ')[0])
+      .filter((path) => path.startsWith('/opt/') || path.startsWith('/usr/local/'));
+    return direct.flatMap((path) => [{ name: basename(path), path }, ...needed(path)]);
+  }
+  // MSYS2 has it on Windows.
+  return [...run('ldd', [file]).matchAll(/^\s*(\S+) => (\/\S+)/gm)].map(([, name, path]) => ({ name, path }));
+}
+
+/** The libraries to copy for some addons, each once. */
+export function librariesOf(addons) {
+  const found = new Map();
+  for (const addon of addons) {
+    for (const { name, path } of needed(addon)) if (!systems[process.platform].test(name)) found.set(name, path);
+  }
+  return [...found].map(([name, path]) => ({ name, path: realpathSync(path) }));
+}
+
+/** What a library's licence says, and where it was found. @throws where there is none: what has no licence is not given on */
+export function licenceOf({ name, path }) {
+  const owner = spawnSync('dpkg-query', ['-S', path, path.replace(/^\/usr/, '')], { encoding: 'utf8' });
+  const debian = /^([^:\s]+)(:\S+)?: /.exec(owner.stdout ?? '')?.[1];
+  if (debian !== undefined) return debianLicence(debian);
+  // Homebrew keeps it in the folder of the version.
+  for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder)) {
+    const file = existsSync(folder) ? readdirSync(folder).find((one) => /^(licen[cs]e|copying)/i.test(one)) : undefined;
+    if (file !== undefined) return { title: basename(folder), text: readFileSync(join(folder, file), 'utf8') };
+  }
+  throw new Error(`No licence of ${name} (${path}) was found.`);
+}
+
+/** The copyright file of a Debian package, with the licences that it only points to, and where its source is. */
+export function debianLicence(name) {
+  const copyright = readFileSync(join('/usr/share/doc', name, 'copyright'), 'utf8');
+  const ask = (format) => spawnSync('dpkg-query', ['-W', '-f', format, name], { encoding: 'utf8' }).stdout.trim();
+  const version = ask('$' + '{Version}');
+  const source = `${ask('$' + '{source:Package}')}/${ask('$' + '{source:Version}')}`;
+  const pointedTo = [...copyright.matchAll(/\/usr\/share\/common-licenses\/([A-Za-z]+-[\d.]*\d)/g)].map(
+    ([, licence]) => licence,
+  );
+  const texts = [...new Set(pointedTo)].sort().map((licence) => {
+    const text = readFileSync(join('/usr/share/common-licenses', licence), 'utf8');
+    return `/usr/share/common-licenses/${licence}:\n\n${text.trim()}`;
+  });
+  const from = `Its source, as Debian built it: https://sources.debian.org/src/${source}/`;
+  return { title: `${name} ${version} (Debian)`, text: [from, copyright.trim(), ...texts].join('\n\n') };
+}
