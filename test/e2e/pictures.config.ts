@@ -2,5 +2,5 @@ import { defineConfig } from 'vitest/config';
 
 /** The README's pictures (`npm run screenshots`): made as tests are run, but not with them. */
 export default defineConfig({
-  test: { include: ['test/e2e/pictures.ts'], testTimeout: 300_000, hookTimeout: 900_000 },
+  test: { include: ['test/e2e/pictures.ts'], testTimeout: 180_000, hookTimeout: 120_000 },
 });

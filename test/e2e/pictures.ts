@@ -1,24 +1,17 @@
 /** The README's pictures, of real runs in real VS Code: `npm run screenshots` writes them to media/. */
 
-import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { expect, it } from 'vitest';
 import { fillWithExamples, useLab } from './harness/lab.js';
 import { root } from './harness/server.js';
 
-/** The demo's comparison with more evaluations, so that there are curves of them. */
+/** The examples, and the demo's six runs as they were trained. */
 function fill(folder: string): void {
   fillWithExamples(folder);
-  const file = join(folder, 'tickets.sft.json');
-  const config: unknown = JSON.parse(readFileSync(file, 'utf8'));
-  writeFileSync(file, JSON.stringify(Object.assign(config ?? {}, { eval_strategy: 'steps', eval_steps: 47 }), null, 2));
-  const program = join(root, 'dist', 'cli.js');
-  execFileSync(process.execPath, [program, 'compare', file, '--quiet', '--no-baseline'], {
-    cwd: folder,
-    stdio: 'inherit',
-  });
+  const demo = join(root, '.sft', 'tickets');
+  if (existsSync(demo)) cpSync(demo, join(folder, '.sft', 'tickets'), { recursive: true });
 }
 
 const lab = useLab({ fill });
@@ -42,11 +35,12 @@ async function fromMenu(file: string, entry: string, title: string): Promise<Fra
 it('the run panel: six runs compared', async () => {
   await lab().showView('SFT Lab');
   const rows = lab().page.locator('.sidebar .monaco-list-row[aria-level="2"]');
-  await expect.poll(() => rows.count()).toBe(6);
-  await rows.first().click();
-  await rows.last().click({ modifiers: ['Shift'] });
+  await expect.poll(() => rows.count(), { message: 'the demo has six runs and the untuned model' }).toBe(7);
+  const trained = rows.filter({ hasNotText: 'untuned' });
+  await trained.first().click();
+  for (let i = 1; i < 6; i++) await trained.nth(i).click({ modifiers: ['Control'] });
   const tab = lab().page.locator('.tab').filter({ hasText: '6 runs' });
-  await lab().menu(rows.last(), 'Open', () => tab.first().isVisible());
+  await lab().menu(trained.last(), 'Open', () => tab.first().isVisible());
   // A click alone has opened the first run: its panel is in the way.
   await lab().command('View: Close Other Editors in Group');
   const panel = await lab().webview('Run');

@@ -73,13 +73,7 @@ export class Lab {
     fill(workspace);
     const all = { ...quietSettings, ...settings };
     const server = await CodeServer.start({ directory, settings: all, vsix });
-    const browser = await chromium.launch({
-      executablePath: '/usr/bin/chromium',
-      args: [
-        ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
-        ...['--disable-component-update', '--disable-sync', '--force-color-profile=srgb'],
-      ],
-    });
+    const browser = await openBrowser();
     const context = await browser.newContext({
       viewport: { width: widths[0], height: 900 },
       permissions: ['clipboard-read', 'clipboard-write'],
@@ -300,6 +294,17 @@ export class Lab {
     for (const pid of processesIn(this.directory)) tryKill(pid, 'SIGKILL');
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** Debian's Chromium, without what it would ask the network for. */
+export function openBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: [
+      ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
+      ...['--disable-component-update', '--disable-sync', '--force-color-profile=srgb'],
+    ],
+  });
 }
 
 /** Does something until it works, for a minute at most; what is left open of a try that failed is closed. */
