@@ -8,13 +8,14 @@ import { register as notifications } from './editor/notifications/index.js';
 import { register as panel } from './editor/panel/index.js';
 import { register as preview } from './editor/preview/index.js';
 import { RunStore } from './editor/runs/store.js';
+import { register as samples } from './editor/samples/index.js';
 import type { Register, Services } from './editor/services.js';
 import { register as status } from './editor/status/index.js';
 import { register as terminal } from './editor/terminal/index.js';
 import { register as tree } from './editor/tree/index.js';
 import { Launcher } from './launch/launcher.js';
 
-const surfaces: readonly Register[] = [terminal, tree, status, notifications, form, config, preview, panel];
+const surfaces: readonly Register[] = [terminal, tree, status, notifications, form, config, preview, panel, samples];
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const output = vscode.window.createOutputChannel('SFT Lab', { log: true });

@@ -2,18 +2,18 @@
 
 import type { Figures, Filter, FromPreview, PreviewState, SetInfo, ToPreview } from '../../src/core/view/preview.js';
 import { visibleText } from '../../src/core/view/visible.js';
+import { debounced } from '../shared/controls.js';
 import { element, fill, makeAnnouncer } from '../shared/dom.js';
 import { type Host, oncePerFrame } from '../shared/host.js';
+import { highlight, literal } from '../shared/text.js';
 import { onThemeChange } from '../shared/theme.js';
-import { debounced } from './controls.js';
+import { TokenTip } from '../shared/tip.js';
 import { FieldsPanel } from './fields.js';
 import { type Counted, FindBar } from './find.js';
 import { VirtualList } from './list.js';
 import { Overview } from './overview.js';
 import { type RowContext, rowElement, waitingRow } from './row.js';
 import { RowStore } from './store.js';
-import { highlight, literal } from './text.js';
-import { TokenTip } from './tokens.js';
 import { Toolbar } from './toolbar.js';
 
 export class App {

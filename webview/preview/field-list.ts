@@ -3,9 +3,9 @@
 import type { Checked } from '../../src/core/view/preview.js';
 import { visibleText } from '../../src/core/view/visible.js';
 import { element, fill } from '../shared/dom.js';
+import { formatBytes, formatNumber } from '../shared/text.js';
 import type { Theme } from '../shared/theme.js';
 import { Histogram } from './histogram.js';
-import { formatBytes, formatNumber } from './text.js';
 
 export class FieldList {
   readonly root = element('section', { class: 'schema', hidden: true });

@@ -2,8 +2,8 @@
 
 import { type Mapping, type SetInfo, mapping as schema } from '../../src/core/view/preview.js';
 import { visibleText } from '../../src/core/view/visible.js';
+import { Select } from '../shared/controls.js';
 import { element } from '../shared/dom.js';
-import { Select } from './controls.js';
 import { formatName } from './toolbar.js';
 
 type Role = 'prompt' | 'completion' | 'system' | 'messages';

@@ -3,9 +3,9 @@
 import { type Filter, noFilter, type PreviewState, type SetInfo } from '../../src/core/view/preview.js';
 import { problemTitles } from '../../src/core/view/preview-problems.js';
 import { visibleText } from '../../src/core/view/visible.js';
+import { debounced, Select } from '../shared/controls.js';
 import { element, fill } from '../shared/dom.js';
-import { debounced, Select } from './controls.js';
-import { formatNumber } from './text.js';
+import { formatNumber } from '../shared/text.js';
 
 export interface Counted {
   readonly count: number;

@@ -3,8 +3,8 @@
 import { BarController, BarElement, CategoryScale, Chart, LinearScale, type Plugin, Tooltip } from 'chart.js';
 import type { Figures } from '../../src/core/view/preview.js';
 import { element } from '../shared/dom.js';
+import { formatNumber } from '../shared/text.js';
 import { mixed, prefersReducedMotion, readTheme, type Theme } from '../shared/theme.js';
-import { formatNumber } from './text.js';
 
 Chart.register(BarController, BarElement, CategoryScale, LinearScale, Tooltip);
 

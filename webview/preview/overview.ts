@@ -3,12 +3,12 @@
 import type { Figures, Filter, PreviewProblem, SetInfo } from '../../src/core/view/preview.js';
 import { problemTitles } from '../../src/core/view/preview-problems.js';
 import { visibleText } from '../../src/core/view/visible.js';
+import { Select } from '../shared/controls.js';
 import { element, fill } from '../shared/dom.js';
+import { formatNumber, formatPercent } from '../shared/text.js';
 import type { Theme } from '../shared/theme.js';
-import { Select } from './controls.js';
 import { FieldList } from './field-list.js';
 import { Histogram } from './histogram.js';
-import { formatNumber, formatPercent } from './text.js';
 import { formatName } from './toolbar.js';
 
 export interface OverviewOwner {

@@ -4,8 +4,9 @@ import { countLoss } from '../../src/core/mask.js';
 import type { PreviewRow, RowTokens, ViewKind } from '../../src/core/view/preview.js';
 import { visibleText } from '../../src/core/view/visible.js';
 import { element } from '../shared/dom.js';
-import { appendText, formatNumber, formatPercent } from './text.js';
-import { type MaskChoice, type TokenTip, tokenBody } from './tokens.js';
+import { appendText, formatNumber, formatPercent } from '../shared/text.js';
+import type { TokenTip } from '../shared/tip.js';
+import { type MaskChoice, tokenBody } from './tokens.js';
 
 export interface RowContext {
   readonly view: ViewKind;

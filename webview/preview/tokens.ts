@@ -3,8 +3,9 @@
 import { hasLoss, type LossOn } from '../../src/core/mask.js';
 import type { RowTokens } from '../../src/core/view/preview.js';
 import { visibleText } from '../../src/core/view/visible.js';
-import { element, fill } from '../shared/dom.js';
-import { formatNumber } from './text.js';
+import { element } from '../shared/dom.js';
+import { formatNumber } from '../shared/text.js';
+import type { TokenTip } from '../shared/tip.js';
 
 export interface MaskChoice {
   readonly lossOn: LossOn;
@@ -86,47 +87,4 @@ function completionOf(runs: readonly number[]): (index: number) => boolean {
     while (index >= end && run < runs.length - 1) end += runs[++run] ?? 0;
     return run % 2 === 1;
   };
-}
-
-type TipLines = readonly (readonly [string, string])[];
-
-/** What a token is, beside the pointer. */
-export class TokenTip {
-  readonly root = element('div', { class: 'tip', role: 'tooltip', hidden: true });
-  private readonly lines = new WeakMap<Element, () => TipLines>();
-
-  listen(area: HTMLElement): void {
-    area.addEventListener('pointerover', (event) => {
-      const target = event.target instanceof Element ? event.target : null;
-      const lines = target === null ? undefined : this.lines.get(target);
-      if (target === null || lines === undefined) this.hide();
-      else this.show(target, lines());
-    });
-    area.addEventListener('pointerleave', () => this.hide());
-    area.addEventListener('wheel', () => this.hide(), { passive: true });
-  }
-
-  attach(span: Element, lines: () => TipLines): void {
-    this.lines.set(span, lines);
-  }
-
-  hide(): void {
-    this.root.hidden = true;
-  }
-
-  private show(target: Element, lines: TipLines): void {
-    fill(
-      this.root,
-      ...lines.map(([name, value]) =>
-        element('div', {}, name === '' ? null : element('span', { class: 'muted' }, `${name} `), value),
-      ),
-    );
-    this.root.hidden = false;
-    const box = target.getClientRects()[0] ?? target.getBoundingClientRect();
-    const own = this.root.getBoundingClientRect();
-    const below = box.bottom + 6 + own.height < window.innerHeight;
-    const left = Math.max(6, Math.min(box.left, window.innerWidth - own.width - 6));
-    this.root.style.left = `${left}px`;
-    this.root.style.top = `${below ? box.bottom + 6 : box.top - own.height - 6}px`;
-  }
 }

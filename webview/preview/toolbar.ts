@@ -3,9 +3,9 @@
 import type { LossOn } from '../../src/core/mask.js';
 import type { FromPreview, PreviewState, SetInfo, ViewKind } from '../../src/core/view/preview.js';
 import { visibleText } from '../../src/core/view/visible.js';
+import { debounced, Segments, Select } from '../shared/controls.js';
 import { element, fill } from '../shared/dom.js';
-import { debounced, Segments, Select } from './controls.js';
-import { formatBytes, formatNumber } from './text.js';
+import { formatBytes, formatNumber } from '../shared/text.js';
 
 const shortest = 16;
 const formatNames: Readonly<Record<string, string>> = {

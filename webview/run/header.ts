@@ -75,6 +75,11 @@ export class Header {
       made.push(this.command('terminal', 'terminal', 'Terminal', alone.key));
       made.push(this.command('log', 'log', 'Log', alone.key), this.command('config', 'gear', 'Config', alone.key));
     }
+    const keys = view.runs.filter((run) => !run.level).map(({ key }) => key);
+    if (keys.length > 0) {
+      const title = 'What the model said at each evaluation';
+      made.push(this.action('chat', 'Samples', title, () => view.send({ type: 'openSamples', keys })));
+    }
     made.push(this.action('plus', 'Add run…', 'Show more runs in these charts', () => view.send({ type: 'add' })));
     return made;
   }

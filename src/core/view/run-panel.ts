@@ -62,6 +62,8 @@ export const fromPanel = z.discriminatedUnion('type', [
   /** The rest is what a person asks for. */
   z.object({ type: z.literal('add') }),
   z.object({ type: z.literal('remove'), key: z.string() }),
+  /** What the models of these runs said. */
+  z.object({ type: z.literal('openSamples'), keys: z.array(z.string()) }),
   z.object({ type: z.literal('exportCsv'), keys: z.array(z.string()) }),
   z.object({ type: z.literal('exportPng'), name: z.string(), png: z.instanceof(ArrayBuffer) }),
   z.object({

@@ -11,6 +11,7 @@ export const promptFilters = [
   'becameWrong',
   'flipFlopped',
   'differ',
+  'sampled',
   'all',
 ] as const;
 export type PromptFilter = (typeof promptFilters)[number];
@@ -26,7 +27,7 @@ export interface PromptEntry {
 }
 
 /** The records of all runs, each once, in the order of their files. */
-export function joinBooks(books: readonly (SetBook | undefined)[]): PromptEntry[] {
+function joinBooks(books: readonly (SetBook | undefined)[]): PromptEntry[] {
   const entries = new Map<string, { key: string; place: RecordPlace; rows: (number | undefined)[] }>();
   for (const [i, book] of books.entries()) {
     for (const [row, place] of book?.places.entries() ?? []) {
@@ -47,8 +48,6 @@ export function joinBooks(books: readonly (SetBook | undefined)[]): PromptEntry[
 
 /** How the answers to one record went, in one run. */
 export interface Course {
-  /** One verdict for each evaluation of the set. */
-  readonly verdicts: readonly Verdict[];
   /** The first and the last that there is. */
   readonly first: Verdict;
   readonly last: Verdict;
@@ -58,36 +57,62 @@ export interface Course {
   readonly loss: number | null;
   /** The last answer; undefined: it never was asked. */
   readonly answer: string | undefined;
+  /** Whether there is an answer with tokens and entropies. */
+  readonly sampled: boolean;
 }
 
 const noCourse: Course = {
-  verdicts: [],
   first: Verdict.none,
   last: Verdict.none,
   changes: 0,
   loss: null,
   answer: undefined,
+  sampled: false,
 };
 
 export function courseOf(book: SetBook | undefined, row: number | undefined): Course {
   if (book === undefined || row === undefined) return noCourse;
-  const verdicts: Verdict[] = [];
+  const { points } = book;
   let [first, last]: [Verdict, Verdict] = [Verdict.none, Verdict.none];
   let changes = 0;
+  for (const point of points) {
+    const verdict = point.verdict(row);
+    if (verdict === Verdict.none) continue;
+    if (first === Verdict.none) first = verdict;
+    else if (verdict !== last) changes++;
+    last = verdict;
+  }
   let loss: number | null = null;
   let answer: string | undefined;
-  for (const point of book.points) {
-    const verdict = point.verdict(row);
-    verdicts.push(verdict);
-    if (verdict !== Verdict.none) {
-      if (first === Verdict.none) first = verdict;
-      else if (verdict !== last) changes++;
-      last = verdict;
-    }
-    loss = point.loss(row) ?? loss;
-    answer = point.answer(row) ?? answer;
+  for (let i = points.length - 1; i >= 0 && (loss === null || answer === undefined); i--) {
+    loss ??= points[i]?.loss(row) ?? null;
+    answer ??= points[i]?.answer(row);
   }
-  return { verdicts, first, last, changes, loss, answer };
+  return { first, last, changes, loss, answer, sampled: points.some(({ samples }) => samples.has(row)) };
+}
+
+/** One verdict for each evaluation of the set. */
+export function verdictsOf(book: SetBook | undefined, row: number | undefined): Verdict[] {
+  return book === undefined || row === undefined ? [] : book.points.map((point) => point.verdict(row));
+}
+
+/** What is known of the records of all runs; of each evaluation it is gathered once, and every list is made of it. */
+export interface PromptTable {
+  readonly entries: readonly PromptEntry[];
+  /** How the answers of the listed run went. */
+  readonly courses: readonly Course[];
+  /** Whether the runs do not agree on a record. */
+  readonly differ: readonly boolean[];
+}
+
+/** @param current which of the books answers, verdicts and losses are taken from */
+export function promptTable(books: readonly (SetBook | undefined)[], current: number): PromptTable {
+  const entries = joinBooks(books);
+  return {
+    entries,
+    courses: entries.map(({ rows }) => courseOf(books[current], rows[current])),
+    differ: entries.map(({ rows }) => books.length > 1 && runsDiffer(books, rows)),
+  };
 }
 
 const fits: Readonly<Record<Exclude<PromptFilter, 'differ'>, (course: Course) => boolean>> = {
@@ -97,6 +122,7 @@ const fits: Readonly<Record<Exclude<PromptFilter, 'differ'>, (course: Course) =>
   becameRight: ({ first, last }) => first === Verdict.wrong && last === Verdict.right,
   becameWrong: ({ first, last }) => first === Verdict.right && last === Verdict.wrong,
   flipFlopped: ({ changes }) => changes > 1,
+  sampled: ({ sampled }) => sampled,
   all: () => true,
 };
 
@@ -128,32 +154,24 @@ export interface PromptQuery {
 export interface PromptList {
   /** Indexes of entries, as shown. */
   readonly order: number[];
-  readonly courses: readonly Course[];
   /** Records that each filter lets through, of those with the text. */
   readonly counts: Readonly<Record<PromptFilter, number>>;
 }
 
-/**
- * @param current which of the books answers, verdicts and losses are taken from
- * @param textOf prompt and reference of an entry, as far as they are known
- */
+/** @param textOf prompt and reference of an entry, as far as they are known */
 export function listPrompts(
-  entries: readonly PromptEntry[],
-  books: readonly (SetBook | undefined)[],
-  current: number,
+  { entries, courses, differ }: PromptTable,
   query: PromptQuery,
   textOf: (entry: PromptEntry) => string,
 ): PromptList {
   const wanted = query.text.trim().toLowerCase();
   const counts = Object.fromEntries(promptFilters.map((filter) => [filter, 0])) as Record<PromptFilter, number>;
-  const courses = entries.map(({ rows }) => courseOf(books[current], rows[current]));
   const order: number[] = [];
   for (const [i, entry] of entries.entries()) {
     const course = courses[i] ?? noCourse;
     if (wanted !== '' && !`${textOf(entry)}\n${course.answer ?? ''}`.toLowerCase().includes(wanted)) continue;
     for (const filter of promptFilters) {
-      const fit = filter === 'differ' ? books.length > 1 && runsDiffer(books, entry.rows) : fits[filter](course);
-      if (!fit) continue;
+      if (!(filter === 'differ' ? differ[i] === true : fits[filter](course))) continue;
       counts[filter]++;
       if (filter === query.filter) order.push(i);
     }
@@ -163,5 +181,5 @@ export function listPrompts(
     const worse = compare(query.order === 'worst');
     order.sort((a, b) => worse(at(a), at(b)));
   }
-  return { order, courses, counts };
+  return { order, counts };
 }

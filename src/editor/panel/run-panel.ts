@@ -182,6 +182,9 @@ export class RunPanel implements vscode.Disposable {
         this.listChanged = true;
         this.flushSoon();
         return;
+      case 'openSamples':
+        await vscode.commands.executeCommand('sft-lab.openSamples', message.keys);
+        return;
       case 'exportCsv':
         await this.exportCsv(message.keys);
         return;

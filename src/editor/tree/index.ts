@@ -38,6 +38,9 @@ export const register: Register = (context, services) => {
     command('open', async (nodes) => {
       await vscode.commands.executeCommand('sft-lab.openRun', foldersOf(services, nodes));
     }),
+    command('samples', async (nodes) => {
+      await vscode.commands.executeCommand('sft-lab.openSamples', foldersOf(services, nodes));
+    }),
     command('stop', async (nodes) => {
       // A comparison is stopped as a whole: with its run alone it would go on with the next.
       const comparisons = runs.experiments().filter(({ holder }) => holder !== undefined);

@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { placeKey } from '../../../../src/core/data.js';
 import type { BodyOf, EventBody, RunEvent } from '../../../../src/core/events.js';
 import { keptAnswer, RunSamples, type SetBook, Verdict } from '../../../../src/core/view/samples-book.js';
-import { courseOf, joinBooks, listPrompts, type PromptQuery } from '../../../../src/core/view/samples-list.js';
+import {
+  courseOf,
+  listPrompts,
+  type PromptQuery,
+  promptTable,
+  verdictsOf,
+} from '../../../../src/core/view/samples-list.js';
 
 const file = '/data/eval.jsonl';
 
@@ -119,9 +125,11 @@ describe('courseOf', () => {
   it('says how the answers to a record went', () => {
     const one = book(examples(1, [false]), examples(2, [true]), examples(3, [undefined]), examples(4, [false]));
     expect(courseOf(one, 0)).toEqual({
-      ...{ verdicts: [0, 1, -1, 0], first: 0, last: 0, changes: 2, loss: 2, answer: 'no 0' },
+      ...{ first: 0, last: 0, changes: 2, loss: 2, answer: 'no 0', sampled: false },
     });
-    expect(courseOf(one, undefined).verdicts).toEqual([]);
+    expect(verdictsOf(one, 0)).toEqual([0, 1, -1, 0]);
+    expect(verdictsOf(one, undefined)).toEqual([]);
+    expect(courseOf(one, undefined)).toMatchObject({ last: Verdict.none, loss: null });
   });
 });
 
@@ -129,9 +137,8 @@ describe('listPrompts', () => {
   const [r, w, u] = [true, false, undefined];
   // By record: became right, became wrong, flip-flopped to wrong, always right, never asked.
   const one = book(examples(1, [w, r, w, r, u]), examples(2, [w, r, r, r, u]), examples(3, [r, w, w, r, u]));
-  const entries = joinBooks([one]);
-  const shown = (patch: Partial<PromptQuery>): number[] =>
-    listPrompts(entries, [one], 0, { ...query, ...patch }, noText).order;
+  const table = promptTable([one], 0);
+  const shown = (patch: Partial<PromptQuery>): number[] => listPrompts(table, { ...query, ...patch }, noText).order;
 
   it('filters by how the answers went', () => {
     expect(shown({ filter: 'becameRight' })).toEqual([0]);
@@ -140,9 +147,19 @@ describe('listPrompts', () => {
     expect(shown({ filter: 'wrong' })).toEqual([1, 2]);
     expect(shown({ filter: 'right' })).toEqual([0, 3]);
     expect(shown({ filter: 'answered' })).toEqual([0, 1, 2, 3]);
-    const { counts } = listPrompts(entries, [one], 0, query, noText);
+    const { counts } = listPrompts(table, query, noText);
     expect(counts).toEqual({
-      ...{ answered: 4, wrong: 2, right: 2, becameRight: 1, becameWrong: 1, flipFlopped: 1, differ: 0, all: 5 },
+      ...{
+        answered: 4,
+        wrong: 2,
+        right: 2,
+        becameRight: 1,
+        becameWrong: 1,
+        flipFlopped: 1,
+        differ: 0,
+        sampled: 0,
+        all: 5,
+      },
     });
   });
 
@@ -154,7 +171,7 @@ describe('listPrompts', () => {
 
   it('finds text in prompt, reference and answer', () => {
     const found = (text: string): number[] =>
-      listPrompts(entries, [one], 0, { ...query, text }, ({ place }) => `Question ${place.index}`).order;
+      listPrompts(table, { ...query, text }, ({ place }) => `Question ${place.index}`).order;
     expect(found('question 3')).toEqual([3]);
     expect(found('NO 1')).toEqual([1]);
     expect(found('nowhere')).toEqual([]);
@@ -163,11 +180,12 @@ describe('listPrompts', () => {
   it('puts runs together by the places of their records, and finds those on which they do not agree', () => {
     const other = book(examples(7, [r, r, w]), sample(7, 9, 'yes'));
     const books = [one, other, undefined];
-    const joined = joinBooks(books);
-    expect(joined.map(({ place }) => place.index)).toEqual([0, 1, 2, 3, 4, 9]);
-    expect(joined[5]?.rows).toEqual([undefined, 3, undefined]);
-    expect(listPrompts(joined, books, 0, { ...query, filter: 'differ' }, noText).order).toEqual([1]);
-    expect(listPrompts(joined, books, 1, { ...query, filter: 'wrong' }, noText).order).toEqual([2]);
+    const joined = promptTable(books, 0);
+    expect(joined.entries.map(({ place }) => place.index)).toEqual([0, 1, 2, 3, 4, 9]);
+    expect(joined.entries[5]?.rows).toEqual([undefined, 3, undefined]);
+    expect(listPrompts(joined, { ...query, filter: 'differ' }, noText).order).toEqual([1]);
+    expect(listPrompts(promptTable(books, 1), { ...query, filter: 'sampled' }, noText).order).toEqual([5]);
+    expect(listPrompts(promptTable(books, 1), { ...query, filter: 'wrong' }, noText).order).toEqual([2]);
   });
 
   it('counts as it filters, whatever the answers', () => {
@@ -178,7 +196,7 @@ describe('listPrompts', () => {
     fc.assert(
       fc.property(rights, fc.constantFrom('worst' as const, 'best' as const, 'file' as const), (steps, order) => {
         const any = book(...steps.map((list, i) => examples(i, list)));
-        const all = joinBooks([any]);
+        const all = promptTable([any], 0);
         for (const filter of [
           'answered',
           'wrong',
@@ -188,7 +206,7 @@ describe('listPrompts', () => {
           'flipFlopped',
           'all',
         ] as const) {
-          const list = listPrompts(all, [any], 0, { filter, order, text: '' }, noText);
+          const list = listPrompts(all, { filter, order, text: '' }, noText);
           expect(list.order).toHaveLength(list.counts[filter]);
           expect(new Set(list.order).size).toBe(list.order.length);
         }

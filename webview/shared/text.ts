@@ -1,7 +1,7 @@
 /** Text of strangers: shown as text, with what would not be seen made visible. */
 
 import { visibleParts } from '../../src/core/view/visible.js';
-import { element } from '../shared/dom.js';
+import { element } from './dom.js';
 
 /** Direction is kept from left to right around it, whatever the text holds. */
 export function appendText(parent: HTMLElement, text: string): void {

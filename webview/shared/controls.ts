@@ -1,6 +1,6 @@
 /** Small controls that several parts use. */
 
-import { element, fill } from '../shared/dom.js';
+import { element, fill } from './dom.js';
 
 export interface Option {
   readonly value: string;
