@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { LabError } from '../../core/errors.js';
 import { type FromSamples, fromSamples } from '../../core/view/samples.js';
 import { exists } from '../../runs/run-folder.js';
 import { pickRuns } from '../runs/pick.js';
@@ -117,6 +118,8 @@ export class SamplesPanel implements vscode.Disposable {
   private async openRecord(): Promise<void> {
     const place = this.session.selected?.place;
     if (place === undefined) return;
+    if (!(await exists(place.file)))
+      throw new LabError('the data set is not there any more', { place: { file: place.file } });
     const uri = vscode.Uri.file(place.file);
     const { size } = await vscode.workspace.fs.stat(uri);
     if (!/\.(jsonl|ndjson|json|csv|tsv|tab)$/i.test(place.file) || size > longestDocument) {
