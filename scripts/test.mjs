@@ -9,6 +9,7 @@ await runSuites([
   ['import order', process.execPath, ['scripts/import-rules.mjs', '--check']],
   ['lint and format', bin('biome'), ['ci', '--error-on-warnings']],
   ['types', bin('tsc'), ['-p', '.']],
+  ['types of the pages', bin('tsc'), ['-p', 'webview', '--noEmit']],
   ['engine', 'ctest', ['--test-dir', 'build/native', '--output-on-failure', '--no-tests=error', '--progress']],
   ['unit and integration', bin('vitest'), ['run']],
 ]);

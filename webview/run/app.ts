@@ -24,8 +24,12 @@ import { RunTable } from './run-table.js';
 import { Toolbar } from './toolbar.js';
 import type { View } from './view.js';
 
-/** Milliseconds after the last movement until charts are drawn in full again. */
-const restMs = 120;
+/** Milliseconds after the last movement of the axis until its place is kept. */
+const restMs = 200;
+/** Milliseconds after which runs that were not found are said to be gone. */
+const patienceMs = 5000;
+/** Milliseconds between two renderings of facts that runs tell while they train. */
+const factsMs = 250;
 
 export class App implements View {
   state: PanelState;
@@ -36,7 +40,6 @@ export class App implements View {
   whole: Span = { from: 0, to: 1 };
   cursor: View['cursor'] = null;
   emphasis: string | undefined;
-  moving = false;
   private readonly frames = new Frames();
   private readonly cards = new Map<ChartId, ChartCard>();
   private readonly announce_: (text: string) => void;
@@ -50,10 +53,15 @@ export class App implements View {
   private readonly content: HTMLElement;
   private pointer = { x: 0, y: 0 };
   private rest: number | undefined;
+  private factsSoon: number | undefined;
+  /** Whether a button of the mouse is held. */
+  private pressed = false;
   /** What the next frame has to bring up to date. */
   private dirty = { facts: false, charts: false, cursor: false };
   private readonly ask: () => void;
   private received = false;
+  private patient = true;
+  missing: readonly string[] = [];
 
   constructor(
     private readonly host: Host<ToPanel, FromPanel, PanelState>,
@@ -87,7 +95,20 @@ export class App implements View {
     document.addEventListener('pointermove', ({ clientX, clientY }) => {
       this.pointer = { x: clientX, y: clientY };
     });
+    for (const [event, pressed] of [
+      ['pointerdown', true],
+      ['pointerup', false],
+      ['pointercancel', false],
+    ] as const) {
+      document.addEventListener(event, () => {
+        this.pressed = pressed;
+      });
+    }
     document.addEventListener('scroll', () => this.frames.ask(), { passive: true });
+    window.setTimeout(() => {
+      this.patient = false;
+      this.touch('facts');
+    }, patienceMs);
     host.send({ type: 'ready' });
   }
 
@@ -105,13 +126,9 @@ export class App implements View {
 
   move(span: Span | null): void {
     this.state = { ...this.state, zoom: span };
-    this.moving = true;
     this.touch('charts');
     clearTimeout(this.rest);
-    this.rest = window.setTimeout(() => {
-      this.moving = false;
-      this.change({});
-    }, restMs);
+    this.rest = window.setTimeout(() => this.host.keep(this.state), restMs);
   }
 
   setCursor(cursor: View['cursor']): void {
@@ -138,23 +155,40 @@ export class App implements View {
     this.ask();
   }
 
+  /**
+   * Figures that change twenty times a second are read by nobody; and a button that is made anew between the pressing and the
+   * letting go of the mouse is never clicked.
+   */
+  private touchFactsSoon(): void {
+    this.factsSoon ??= window.setTimeout(() => {
+      this.factsSoon = undefined;
+      if (this.pressed) this.touchFactsSoon();
+      else this.touch('facts');
+    }, factsMs);
+  }
+
   private receive(message: ToPanel): void {
     switch (message.type) {
       case 'runs':
         this.received = true;
-        this.takeRuns(message.runs);
+        this.takeRuns(message.runs, message.missing);
         break;
       case 'run': {
         const run = this.runs.find(({ key }) => key === message.run.key);
         if (run === undefined) return;
         this.sayEnd(run.info, message.run);
+        const ended = run.info.state !== message.run.state;
         run.info = message.run;
-        this.touch('facts', 'charts');
+        this.touch('charts');
+        if (ended) this.touch('facts');
+        else this.touchFactsSoon();
         break;
       }
       case 'points': {
         const run = this.runs.find(({ key }) => key === message.key);
         if (run === undefined) return;
+        // With the first points come the charts that show them.
+        if (run.points.count === 0) this.touch('facts');
         if (!run.put(message.from, message.points)) this.send({ type: 'lost', key: message.key });
         this.touch('charts');
         break;
@@ -162,7 +196,7 @@ export class App implements View {
     }
   }
 
-  private takeRuns(infos: readonly PanelRun[]): void {
+  private takeRuns(infos: readonly PanelRun[], missing: readonly string[]): void {
     const before = new Map(this.runs.map((run) => [run.key, run]));
     this.runs = infos.map((info) => {
       const known = before.get(info.key);
@@ -170,7 +204,9 @@ export class App implements View {
       known.info = info;
       return known;
     });
-    const keys = infos.map(({ key }) => key);
+    this.missing = missing;
+    // Runs that are not found now may be there in the next window.
+    const keys = [...infos.map(({ key }) => key), ...missing];
     if (keys.join('\n') !== this.state.keys.join('\n')) {
       this.state = { ...this.state, keys };
       this.host.keep(this.state);
@@ -191,10 +227,12 @@ export class App implements View {
       this.whole = wholeSpan(this.shown, this.state.xAxis);
       this.looks = new Looks(this.runs, this.theme);
     }
-    if (facts) this.renderFacts();
-    if (curves) {
+    if (facts) {
+      this.renderFacts();
       this.arrange();
-      this.toolbar.render();
+    }
+    if (facts || curves) {
+      this.toolbar.renderZoom();
       this.frames.request(this.cards.values());
     }
     if (cursor) this.drawCursors();
@@ -203,20 +241,26 @@ export class App implements View {
   private renderFacts(): void {
     const any = this.runs.length > 0;
     this.content.hidden = !any;
-    this.empty.hidden = any || !this.received;
+    this.empty.hidden = any;
     if (!any) {
-      if (this.received) this.sayEmpty();
+      // The editor may still be looking for them.
+      if (this.received && (this.missing.length === 0 || !this.patient)) this.sayEmpty();
       return;
     }
     this.header.render();
+    this.toolbar.render();
     this.legend.render();
     this.table.render();
   }
 
   private sayEmpty(): void {
+    const { missing } = this;
+    const [one] = missing;
+    const gone = missing.length === 1 ? 'This run is not there any more' : 'These runs are not there any more';
     fill(
       this.empty,
-      element('h2', {}, 'No runs are shown'),
+      element('h2', {}, one === undefined ? 'No runs are shown' : gone),
+      one === undefined ? null : element('p', { class: 'mono paths' }, missing.join('\n')),
       element('p', { class: 'muted' }, 'Choose runs of this workspace to see their curves here, together.'),
       element('button', { class: 'action', type: 'button', onclick: () => this.send({ type: 'add' }) }, 'Choose runs…'),
     );

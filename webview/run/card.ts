@@ -1,6 +1,6 @@
 /** One chart with its heading: chart.js draws axes and curves, a second canvas above it the cursor and the selection. */
 
-import { type ChartDefinition, formatFigure } from '../../src/core/view/charts.js';
+import { type ChartDefinition, formatFigure, unitName } from '../../src/core/view/charts.js';
 import { bestOf } from '../../src/core/view/panel-runs.js';
 import { element, fill } from '../shared/dom.js';
 import { icon } from '../shared/icons.js';
@@ -11,6 +11,7 @@ import type { Drawable, Frames } from './frames.js';
 import { drawBest, drawCheckpoints, drawCursor, drawEpochs, epochMarks, type Reading, readCurves } from './guides.js';
 import { CurvePlot } from './plot.js';
 import { watchPointer } from './pointer.js';
+import { Raster } from './raster.js';
 import { sayReadings } from './readout.js';
 import { type Area, Chart, type Plot, type Projection, projectionOf } from './trace-controller.js';
 import { toggled, type View } from './view.js';
@@ -28,7 +29,9 @@ export class ChartCard implements Drawable {
   private chart: Chart<'trace'> | undefined;
   private curves: readonly Curve[] = [];
   private plot: CurvePlot | undefined;
+  private readonly raster = new Raster();
   private visible = false;
+  private enlarged: boolean | undefined;
   /** Pixels between which the pointer selects. */
   private selection: { from: number; to: number } | null = null;
   private readonly observer: IntersectionObserver;
@@ -39,7 +42,7 @@ export class ChartCard implements Drawable {
     private readonly frames: Frames,
     private readonly onPicture: (card: ChartCard) => void,
   ) {
-    const { title, id, about } = definition;
+    const { title, id, about, unit } = definition;
     this.logButton = this.button('Log', 'Logarithmic scale', () =>
       view.change({ logCharts: toggled(view.state.logCharts, id) }),
     );
@@ -65,7 +68,12 @@ export class ChartCard implements Drawable {
       element(
         'header',
         {},
-        element('h3', { title: about }, title),
+        element(
+          'h3',
+          { title: about },
+          title,
+          unitName(unit) === '' ? null : element('span', { class: 'unit' }, ` ${unitName(unit)}`),
+        ),
         this.callout,
         element(
           'div',
@@ -94,6 +102,10 @@ export class ChartCard implements Drawable {
     return this.view.cursor?.chart === this.definition.id ? -1 : Math.max(0, top);
   }
 
+  blank(): boolean {
+    return this.chart === undefined;
+  }
+
   dispose(): void {
     this.observer.disconnect();
     this.chart?.destroy();
@@ -111,7 +123,9 @@ export class ChartCard implements Drawable {
       curves: this.curves,
       state,
       log,
-      coarse: () => (view.moving ? 2 : 1),
+      raster: this.raster,
+      background: theme.background,
+      contrast: theme.kind.startsWith('high-contrast'),
       emphasis: () => view.emphasis,
     });
     this.plot.refresh();
@@ -188,7 +202,7 @@ export class ChartCard implements Drawable {
     }
     if (cursor === null) return [];
     const readings = this.readings(cursor.x);
-    drawCursor(context, projection, cursor.x, readings, theme);
+    drawCursor(context, projection, cursor.x, readings, theme, cursor.chart === this.definition.id);
     return readings;
   }
 
@@ -228,45 +242,46 @@ export class ChartCard implements Drawable {
     return projectionOf(chart.chartArea, chart.scales.x, chart.scales.y);
   }
 
-  /** The heading's figure, the buttons, and what screen readers are told of the chart. */
+  /** The heading's figure, the buttons, and what screen readers are told of the chart; touches what has changed alone. */
   private describe(): void {
     const { view, definition, frame } = this;
     const { state } = view;
     const enlarged = state.enlarged === definition.id;
-    this.logButton.setAttribute('aria-pressed', String(state.logCharts.includes(definition.id)));
-    fill(this.enlargeButton, icon(enlarged ? 'reduce' : 'enlarge'));
-    this.enlargeButton.setAttribute('aria-label', `${enlarged ? 'Reduce' : 'Enlarge'} ${definition.title}`);
-    this.enlargeButton.title = enlarged ? 'Back to all charts (Escape)' : 'Enlarge (Enter)';
-    this.root.classList.toggle('enlarged', enlarged);
+    const log = String(state.logCharts.includes(definition.id));
+    if (this.logButton.getAttribute('aria-pressed') !== log) this.logButton.setAttribute('aria-pressed', log);
+    if (this.enlarged !== enlarged) {
+      this.enlarged = enlarged;
+      fill(this.enlargeButton, icon(enlarged ? 'reduce' : 'enlarge'));
+      this.enlargeButton.setAttribute('aria-label', `${enlarged ? 'Reduce' : 'Enlarge'} ${definition.title}`);
+      this.enlargeButton.title = enlarged ? 'Back to all charts (Escape)' : 'Enlarge (Enter)';
+      this.root.classList.toggle('enlarged', enlarged);
+    }
     const evaluated = this.curves.filter(({ set, run }) => set !== trainSet && !run.level);
     const best = bestOf(
       definition,
       [...new Set(evaluated.map(({ run }) => run.info))],
       new Set(evaluated.map(({ set }) => set)),
     );
-    let said = 'no values';
-    if (best !== undefined) {
-      const run = view.looks.runs.find(({ key }) => key === best.key);
-      const where = [
-        ...(view.runs.length > 1 ? [run?.info.label ?? ''] : []),
-        ...(view.looks.sets.length > 1 ? [best.set] : []),
-        `step ${best.step.toLocaleString('en')}`,
-      ].join(' · ');
-      const value = formatFigure(best.value, definition.unit);
-      said = `best ${value}, ${where}`;
-      fill(this.callout, 'best ', element('strong', {}, value), element('span', { class: 'where' }, ` ${where}`));
-      this.callout.title = said;
-    } else {
-      const last = this.lastTrained();
-      if (last === undefined) fill(this.callout);
-      else {
-        const value = formatFigure(last, definition.unit);
-        said = `last ${value}`;
-        fill(this.callout, 'last ', element('strong', {}, value));
-      }
-      this.callout.title = '';
-    }
-    frame.setAttribute('aria-label', `${definition.title} by ${axisTitles[state.xAxis].toLowerCase()}: ${said}`);
+    const last = best === undefined ? this.lastTrained() : undefined;
+    const kind = best === undefined ? 'last' : 'best';
+    const value = formatFigure(best?.value ?? last, definition.unit);
+    const run = view.looks.runs.find(({ key }) => key === best?.key);
+    const where =
+      best === undefined
+        ? ''
+        : [
+            ...(view.runs.length > 1 ? [run?.info.label ?? ''] : []),
+            ...(view.looks.sets.length > 1 ? [best.set] : []),
+            `step ${best.step.toLocaleString('en')}`,
+          ].join(' · ');
+    const any = best !== undefined || last !== undefined;
+    const said = any ? [`${kind} ${value}`, where].filter((part) => part !== '').join(', ') : 'no values';
+    const label = `${definition.title} by ${axisTitles[state.xAxis].toLowerCase()}: ${said}`;
+    if (frame.getAttribute('aria-label') === label) return;
+    frame.setAttribute('aria-label', label);
+    this.callout.title = where === '' ? '' : said;
+    if (!any) fill(this.callout);
+    else fill(this.callout, `${kind} `, element('strong', {}, value), element('span', { class: 'where' }, ` ${where}`));
   }
 
   /** Where one run alone is shown: its newest value. */

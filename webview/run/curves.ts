@@ -3,13 +3,16 @@
 import type { ChartDefinition } from '../../src/core/view/charts.js';
 import type { PanelState } from '../../src/core/view/run-panel.js';
 import type { Theme } from '../shared/theme.js';
-import type { RunModel } from './model.js';
+import type { Measured, RunModel } from './model.js';
 
 export const trainSet = 'train';
 
 export type Marker = 'circle' | 'square' | 'triangle' | 'diamond';
 const markers: readonly Marker[] = ['circle', 'square', 'triangle', 'diamond'];
 const dashes: readonly (readonly number[])[] = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
+/** Of runs, where colours alone must not tell them apart. */
+const runDashes: readonly (readonly number[])[] = [[], [9, 4], [3, 3], [12, 3, 3, 3], [6, 2], [12, 3, 3, 3, 3, 3]];
+const levelDash: readonly number[] = [4, 4];
 
 export interface Curve {
   readonly run: RunModel;
@@ -42,6 +45,17 @@ export class Looks {
     return this.color(this.order.get(key) ?? 0);
   }
 
+  /** Of a run's line, in charts and beside its name. */
+  runDash(run: RunModel): readonly number[] {
+    if (run.level) return levelDash;
+    if (!this.byRun || !this.theme.kind.startsWith('high-contrast')) return [];
+    return runDashes[(this.order.get(run.key) ?? 0) % runDashes.length] ?? [];
+  }
+
+  marker(set: string): Marker {
+    return markers[Math.max(0, this.sets.indexOf(set)) % markers.length] ?? 'circle';
+  }
+
   /** Of a curve of the only run. */
   setColor(set: string): string {
     return this.color(set === trainSet ? 0 : 1 + this.sets.indexOf(set));
@@ -49,13 +63,14 @@ export class Looks {
 
   curve(run: RunModel, set: string): Curve {
     const at = Math.max(0, this.sets.indexOf(set));
+    const own = this.runDash(run);
     const setLabel = set === trainSet ? 'train' : set;
     return {
       run,
       set,
       color: this.byRun ? this.runColor(run.key) : this.setColor(set),
-      dash: run.level ? [4, 4] : this.byRun && set !== trainSet ? (dashes[at % dashes.length] ?? []) : [],
-      marker: markers[at % markers.length] ?? 'circle',
+      dash: own.length > 0 || !this.byRun || set === trainSet ? own : (dashes[at % dashes.length] ?? []),
+      marker: this.marker(set),
       label: this.byRun ? `${run.info.label} · ${setLabel}` : setLabel,
     };
   }
@@ -100,17 +115,9 @@ function hasPoints(run: RunModel, chart: ChartDefinition): boolean {
   return false;
 }
 
-export interface Measured {
-  readonly step: number;
-  readonly epoch: number;
-  readonly value: number;
-}
+export type { Measured } from './model.js';
 
-export function evaluationsOf(run: RunModel, chart: ChartDefinition, set: string): Measured[] {
-  const found: Measured[] = [];
-  for (const { set: name, step, epoch, values } of run.info.evaluations) {
-    const value = values[chart.id] ?? null;
-    if (name === set && value !== null) found.push({ step, epoch, value });
-  }
-  return found;
+/** A run's figures of a chart on a set, in order. */
+export function evaluationsOf(run: RunModel, chart: ChartDefinition, set: string): readonly Measured[] {
+  return run.measured(chart.id, set);
 }

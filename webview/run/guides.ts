@@ -186,12 +186,14 @@ export function readCurves(
   return readings;
 }
 
+/** @param own whether the cursor is in this chart: in the others it is a line, with dots where they are few */
 export function drawCursor(
   context: CanvasRenderingContext2D,
   { area, from, to, x, y }: Projection,
   at: number,
   readings: readonly Reading[],
   theme: Theme,
+  own: boolean,
 ): void {
   if (at < from || at > to) return;
   context.strokeStyle = mixed(theme.foreground, 60);
@@ -201,6 +203,7 @@ export function drawCursor(
   context.moveTo(pixel, area.top);
   context.lineTo(pixel, area.bottom);
   context.stroke();
+  if (!own && readings.length > 8) return;
   for (const { curve, x: place, value } of readings) {
     if (curve.run.level || place < from || place > to) continue;
     const py = y(value);

@@ -39,8 +39,30 @@ export class Header {
         alone?.state === 'failed' && alone.reason !== null
           ? element('p', { class: 'failure', role: 'alert' }, icon('warning'), alone.reason)
           : null,
+        this.missing(),
         this.tiles(),
       ),
+    );
+  }
+
+  private missing(): HTMLElement | null {
+    const { missing } = this.view;
+    if (missing.length === 0) return null;
+    const take = (): void => {
+      for (const key of missing) this.view.send({ type: 'remove', key });
+    };
+    return element(
+      'p',
+      { class: 'notice', title: missing.join('\n') },
+      icon('warning'),
+      element(
+        'span',
+        {},
+        missing.length === 1
+          ? `${nameOf(missing[0] ?? '')} is not there any more.`
+          : `${missing.length} runs are not there any more.`,
+      ),
+      this.action('cross', 'Take out', 'Take out of the panel', take),
     );
   }
 
@@ -145,7 +167,7 @@ export class Header {
           element(
             'dd',
             { class: 'tile-where', title: run?.info.label ?? '' },
-            many ? swatch(view.looks.runColor(best.key), 'line') : null,
+            many && run !== undefined ? swatch(view.looks.runColor(best.key), 'line', view.looks.runDash(run)) : null,
             element(
               'span',
               {},
@@ -178,6 +200,11 @@ export function stateBadge({ state, reason }: Pick<PanelRun, 'state' | 'reason'>
     element('span', { class: 'badge-dot' }),
     names[state],
   );
+}
+
+/** A run's name, of its folder. */
+function nameOf(folder: string): string {
+  return folder.split(/[\\/]/).at(-1) ?? folder;
 }
 
 function shortNumber(value: number): string {

@@ -6,7 +6,7 @@ import type { View } from './view.js';
 import { toggled } from './view.js';
 
 /** A piece of a curve as charts draw it. */
-export function swatch(color: string, kind: Marker | 'line' | 'dashed' | 'dotted'): SVGSVGElement {
+export function swatch(color: string, kind: Marker | 'line', dash: readonly number[] = []): SVGSVGElement {
   const space = 'http://www.w3.org/2000/svg';
   const svg = document.createElementNS(space, 'svg');
   svg.setAttribute('viewBox', '0 0 16 10');
@@ -16,8 +16,7 @@ export function swatch(color: string, kind: Marker | 'line' | 'dashed' | 'dotted
   const path = document.createElementNS(space, 'path');
   path.setAttribute('d', 'M1 5h14');
   path.setAttribute('class', 'stroke');
-  if (kind === 'dashed' || kind === 'dotted')
-    path.setAttribute('stroke-dasharray', kind === 'dashed' ? '4 2' : '1.5 2');
+  if (dash.length > 0) path.setAttribute('stroke-dasharray', dash.map((part) => part * 0.6).join(' '));
   svg.append(path);
   const marks: Partial<Record<typeof kind, string>> = {
     circle: 'M8 2a3 3 0 1 0 .01 0z',
@@ -52,7 +51,7 @@ export class Legend {
               const chip = this.chip(
                 run.key,
                 run.info.label,
-                swatch(looks.runColor(run.key), run.level ? 'dashed' : 'line'),
+                swatch(looks.runColor(run.key), 'line', looks.runDash(run)),
                 !state.hiddenRuns.includes(run.key),
                 () => view.change({ hiddenRuns: toggled(state.hiddenRuns, run.key) }),
               );
@@ -73,14 +72,11 @@ export class Legend {
           state.train,
           () => view.change({ train: !state.train }),
         ),
-        ...looks.sets.map((set, i) =>
+        ...looks.sets.map((set) =>
           this.chip(
             `set:${set}`,
             set,
-            swatch(
-              many ? 'var(--vscode-foreground)' : looks.setColor(set),
-              (['circle', 'square', 'triangle', 'diamond'] as const)[i % 4] ?? 'circle',
-            ),
+            swatch(many ? 'var(--vscode-foreground)' : looks.setColor(set), looks.marker(set)),
             !state.hiddenSets.includes(set),
             () => view.change({ hiddenSets: toggled(state.hiddenSets, set) }),
           ),

@@ -56,11 +56,42 @@ export class Series {
   }
 }
 
+export interface Measured {
+  readonly step: number;
+  readonly epoch: number;
+  readonly value: number;
+}
+
 export class RunModel {
   readonly points = new PointColumns();
   private readonly series_ = new Map<ChartId, Series>();
 
-  constructor(public info: PanelRun) {}
+  private readonly measured_ = new Map<string, readonly Measured[]>();
+
+  constructor(private info_: PanelRun) {}
+
+  get info(): PanelRun {
+    return this.info_;
+  }
+
+  set info(info: PanelRun) {
+    this.info_ = info;
+    this.measured_.clear();
+  }
+
+  /** The evaluations of a set that have this figure, in order. */
+  measured(id: ChartId, set: string): readonly Measured[] {
+    const name = `${id} ${set}`;
+    let found = this.measured_.get(name);
+    if (found === undefined) {
+      found = this.info.evaluations.flatMap(({ set: of, step, epoch, values }) => {
+        const value = values[id] ?? null;
+        return of === set && value !== null ? [{ step, epoch, value }] : [];
+      });
+      this.measured_.set(name, found);
+    }
+    return found;
+  }
 
   get key(): string {
     return this.info.key;

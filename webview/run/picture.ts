@@ -1,7 +1,10 @@
 /** Charts as one PNG: title, legend and curves in the theme's colours. */
 
+import { unitName } from '../../src/core/view/charts.js';
 import { axisTitles } from './axes.js';
 import type { ChartCard } from './card.js';
+import { type Marker, trainSet } from './curves.js';
+import { inkOf, Raster, shapeOf } from './raster.js';
 import type { View } from './view.js';
 
 const gap = 20;
@@ -22,8 +25,16 @@ export async function drawPicture(cards: readonly ChartCard[], view: View): Prom
   if (context === null) return undefined;
   const total = columns * (width + gap) + gap;
   const entries = looks.byRun
-    ? shown.map((run) => ({ color: looks.runColor(run.key), label: run.info.label }))
-    : ['train', ...looks.sets].map((set) => ({ color: looks.setColor(set), label: set }));
+    ? [
+        ...shown.map((run) => ({
+          ...{ color: looks.runColor(run.key), label: run.info.label, dash: looks.runDash(run), marker: undefined },
+        })),
+        ...looks.sets.map((set) => ({ color: theme.foreground, label: set, dash: [], marker: looks.marker(set) })),
+      ]
+    : [trainSet, ...looks.sets].map((set) => ({
+        ...{ color: looks.setColor(set), label: set, dash: [] },
+        marker: set === trainSet ? undefined : looks.marker(set),
+      }));
   const font = (size: number, weight = 400): string => `${weight} ${theme.fontSize * size}px ${theme.fontFamily}`;
   context.font = font(0.92);
   const legend = layOut(entries, total - 2 * gap, (label) => context.measureText(label).width);
@@ -41,9 +52,14 @@ export async function drawPicture(cards: readonly ChartCard[], view: View): Prom
   const title = only?.info.label ?? [...new Set(runs.map(({ info }) => info.experiment))].join(', ');
   context.fillText(`${title} · by ${axisTitles[state.xAxis].toLowerCase()}`, gap, gap);
   context.font = font(0.92);
-  for (const { x, y, color, label } of legend.places) {
-    context.fillStyle = color;
-    context.fillRect(gap + x, gap + line + y + 7, 14, 3);
+  const pieces = new Raster();
+  for (const { x, y, color, label, dash, marker } of legend.places) {
+    pieces.begin(14 * ratio, 8 * ratio, 2 * ratio);
+    const ink = inkOf(color);
+    const pattern = dash.map((part) => part * 0.6 * ratio);
+    pieces.line(Float32Array.of(0, 4 * ratio, 14 * ratio, 4 * ratio), 2, 2 * ratio, ink, pattern);
+    if (marker !== undefined) pieces.mark(shapeOf(marker, 3 * ratio), 7 * ratio, 4 * ratio, ink);
+    pieces.paint(context, gap + x, gap + line + y + 4, ratio);
     context.fillStyle = theme.foreground;
     context.fillText(label, gap + x + 20, gap + line + y + 2);
   }
@@ -52,8 +68,8 @@ export async function drawPicture(cards: readonly ChartCard[], view: View): Prom
     const y = top + Math.floor(i / columns) * (height + line + gap);
     context.fillStyle = theme.foreground;
     context.font = font(0.95, 600);
-    const unit = definition.unit === 'nats' ? ' (nats)' : '';
-    context.fillText(definition.title + unit, x, y);
+    const unit = unitName(definition.unit);
+    context.fillText(definition.title + (unit === '' ? '' : ` (${unit})`), x, y);
     context.drawImage(picture, x, y + line, picture.width / ratio, picture.height / ratio);
   }
   const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, 'image/png'));
@@ -63,6 +79,9 @@ export async function drawPicture(cards: readonly ChartCard[], view: View): Prom
 interface Entry {
   readonly color: string;
   readonly label: string;
+  readonly dash: readonly number[];
+  /** Of evaluations. */
+  readonly marker: Marker | undefined;
 }
 
 /** Entries in lines, as words in a paragraph. */
@@ -86,10 +105,10 @@ function layOut(
   return { places, height: y + line };
 }
 
-/** A file's name for a picture. */
+/** A file's name for a picture, without its ending. */
 export function pictureName(cards: readonly ChartCard[], view: View): string {
   const [first] = view.shown;
   const runs = view.shown.length === 1 ? (first?.info.name ?? 'run') : (first?.info.experiment ?? 'runs');
   const [card] = cards;
-  return cards.length === 1 && card !== undefined ? `${runs}-${card.definition.id}.png` : `${runs}.png`;
+  return cards.length === 1 && card !== undefined ? `${runs}-${card.definition.id}` : runs;
 }

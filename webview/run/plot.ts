@@ -5,20 +5,26 @@ import { lowerBound, type XAxis } from '../../src/core/view/columns.js';
 import type { Pyramid } from '../../src/core/view/pyramid.js';
 import type { PanelState } from '../../src/core/view/run-panel.js';
 import { trace } from '../../src/core/view/trace.js';
-import { mixed } from '../shared/theme.js';
-import { type Curve, evaluationsOf, type Marker, type Measured, trainSet } from './curves.js';
+import { type Curve, evaluationsOf, type Measured, trainSet } from './curves.js';
+import { type Ink, inkOf, type Raster, shapeOf } from './raster.js';
 import type { Plot, Projection } from './trace-controller.js';
 
 /** Pairs of pixel and value; as wide as any screen. */
 const buffer = new Float32Array(2 * (4 * 8192 + 16));
+
+/** Room for marks at the edges of the drawing. */
+const margin = 8;
 
 export interface PlotInput {
   readonly chart: ChartDefinition;
   readonly curves: readonly Curve[];
   readonly state: PanelState;
   readonly log: boolean;
-  /** Pixels that share a pair of extremes: more while things move. */
-  readonly coarse: () => number;
+  readonly raster: Raster;
+  /** What rims of marks are drawn in. */
+  readonly background: string;
+  /** Whether nothing may be faint. */
+  readonly contrast: boolean;
   /** Key of the run to bring forward. */
   readonly emphasis: () => string | undefined;
 }
@@ -68,55 +74,84 @@ export class CurvePlot implements Plot {
   }
 
   draw(context: CanvasRenderingContext2D, projection: Projection): void {
-    const { curves, chart, state } = this.input;
-    const { area, from, to } = projection;
-    context.save();
-    context.beginPath();
-    context.rect(area.left, area.top - 3, area.right - area.left, area.bottom - area.top + 6);
-    context.clip();
-    context.lineJoin = 'bevel';
-    const trained = curves.filter(({ set }) => set === trainSet);
-    const measured = curves.filter(({ set }) => set !== trainSet);
+    const { curves, chart, state, raster, contrast } = this.input;
+    const { area } = projection;
+    const ratio = window.devicePixelRatio;
+    raster.begin(
+      Math.max(1, Math.round((area.right - area.left) * ratio)),
+      Math.max(1, Math.round((area.bottom - area.top) * ratio)),
+      Math.ceil(margin * ratio),
+    );
+    // What stands out lies on top.
+    const order = [...curves].sort((a, b) => Number(this.inFront(a)) - Number(this.inFront(b)));
+    const trained = order.filter(({ set }) => set === trainSet);
+    const measured = order.filter(({ set }) => set !== trainSet);
     const dense = trained.length > 1 || measured.length > 0;
     if (state.raw && state.smoothing > 0) {
-      context.lineWidth = 1;
+      const share = trained.length > 6 ? 0.14 : 0.24;
       for (const curve of trained) {
-        context.strokeStyle = mixed(curve.color, this.faded(curve) ? 6 : trained.length > 6 ? 14 : 24);
-        this.drawTrace(context, projection, curve, curve.run.series(chart.id).raw);
+        const ink = inkOf(curve.color, this.faded(curve) ? 0.05 : share);
+        this.drawTrace(projection, curve, curve.run.series(chart.id).raw, 1, ink, []);
       }
     }
     for (const curve of trained) {
-      context.lineWidth = dense ? 1.25 : 1.5;
       // Beside an evaluation of the same colour, training stands back.
       const beside = measured.some(({ run, color }) => run === curve.run && color === curve.color);
-      context.strokeStyle = this.faded(curve) ? mixed(curve.color, 18) : beside ? mixed(curve.color, 60) : curve.color;
+      const ink = inkOf(curve.color, this.faded(curve) ? 0.18 : beside && !contrast ? 0.6 : 1);
       const series = curve.run.series(chart.id);
-      this.drawTrace(context, projection, curve, state.smoothing > 0 ? series.smooth : series.raw);
+      const width = this.inFront(curve) ? 2.25 : contrast ? 1.75 : dense ? 1.25 : 1.5;
+      this.drawTrace(projection, curve, state.smoothing > 0 ? series.smooth : series.raw, width, ink, curve.dash);
     }
-    for (const curve of measured) {
-      const color = this.faded(curve) ? mixed(curve.color, 18) : curve.color;
-      context.strokeStyle = color;
-      context.fillStyle = color;
-      context.lineWidth = 1.75;
-      context.setLineDash([...curve.dash]);
-      const places = placesOf(curve, chart, state.xAxis);
-      context.beginPath();
-      if (curve.run.level) {
-        const y = projection.y(places.at(-1)?.value ?? Number.NaN);
-        context.moveTo(area.left, y);
-        context.lineTo(area.right, y);
-      } else for (const { x, value } of places) context.lineTo(projection.x(x), projection.y(value));
-      context.stroke();
-      context.setLineDash([]);
-      if (curve.run.level) continue;
-      const visible = places.filter(({ x }) => x >= from && x <= to);
-      // Marks that would touch each other are no marks.
-      const radius = visible.length * 9 > area.right - area.left ? 0 : measured.length > 8 ? 2.25 : 3;
-      if (radius > 0) {
-        for (const { x, value } of visible) mark(context, curve.marker, projection.x(x), projection.y(value), radius);
-      }
+    for (const curve of measured) this.drawMeasured(projection, curve, measured.length);
+    raster.paint(context, area.left, area.top, ratio);
+  }
+
+  private drawMeasured({ area, from, to, y }: Projection, curve: Curve, among: number): void {
+    const { chart, state, raster, background } = this.input;
+    const ratio = window.devicePixelRatio;
+    const scale = (ratio * (area.right - area.left)) / Math.max(to - from, Number.MIN_VALUE);
+    const places = placesOf(curve, chart, state.xAxis);
+    const points = new Float32Array(2 * Math.max(2, places.length));
+    let count = 0;
+    const put = (x: number, value: number): void => {
+      points[2 * count] = x;
+      points[2 * count + 1] = (y(value) - area.top) * ratio;
+      count++;
+    };
+    const last = places.at(-1);
+    if (curve.run.level && last !== undefined) {
+      put(0, last.value);
+      put((area.right - area.left) * ratio, last.value);
+    } else for (const { x, value } of places) put((x - from) * scale, value);
+    const ink = inkOf(curve.color, this.faded(curve) ? 0.18 : 1);
+    const width = this.inFront(curve) ? 2.5 : among > 8 ? 1.25 : 1.75;
+    raster.line(
+      points,
+      count,
+      width * ratio,
+      ink,
+      curve.dash.map((part) => part * ratio),
+      5 * this.input.curves.indexOf(curve),
+    );
+    if (curve.run.level) return;
+    const visible = places.filter(({ x }) => x >= from && x <= to).length;
+    // Marks that would touch each other are no marks.
+    if (visible * 9 > area.right - area.left) return;
+    const radius = (among > 8 ? 2.25 : 3) * ratio;
+    const shape = shapeOf(curve.marker, radius);
+    // A rim keeps a mark apart from what is under it, as long as marks are few.
+    const rim = among > 8 ? undefined : shapeOf(curve.marker, radius + ratio);
+    const rimInk = inkOf(background);
+    for (const [i, { x }] of places.entries()) {
+      if (x < from || x > to) continue;
+      const [px, py] = [points[2 * i] as number, points[2 * i + 1] as number];
+      if (rim !== undefined) raster.mark(rim, px, py, rimInk);
+      raster.mark(shape, px, py, ink);
     }
-    context.restore();
+  }
+
+  private inFront({ run }: Curve): boolean {
+    return this.input.emphasis() === run.key;
   }
 
   private faded({ run }: Curve): boolean {
@@ -132,24 +167,26 @@ export class CurvePlot implements Plot {
   }
 
   private drawTrace(
-    context: CanvasRenderingContext2D,
     { area, from, to, y }: Projection,
     { run }: Curve,
     pyramid: Pyramid,
+    thickness: number,
+    ink: Ink,
+    dash: Curve['dash'],
   ): void {
-    const stride = this.input.coarse();
-    const width = Math.max(1, Math.round((area.right - area.left) / stride));
+    const ratio = window.devicePixelRatio;
+    const width = Math.max(1, Math.round((area.right - area.left) * ratio));
+    const bottom = (area.bottom - area.top) * ratio;
     const pairs = trace(run.points.column(this.input.state.xAxis), pyramid, { from, to, width }, buffer);
-    const scale = (area.right - area.left) / width;
-    context.beginPath();
-    for (let i = 0; i < pairs; i++) {
-      const value = buffer[2 * i + 1] as number;
-      // A step at which the figure was not measured is passed over, not a gap.
+    for (let i = 1; i < 2 * pairs; i += 2) {
+      const value = buffer[i] as number;
+      // A step at which the figure was not measured is passed over; what a logarithm has no place for lies at the bottom.
       if (Number.isNaN(value)) continue;
-      const pixel = y(value);
-      context.lineTo(area.left + (buffer[2 * i] as number) * scale, Number.isFinite(pixel) ? pixel : area.bottom);
+      const pixel = (y(value) - area.top) * ratio;
+      buffer[i] = Number.isFinite(pixel) ? pixel : bottom;
     }
-    context.stroke();
+    const pattern = dash.map((part) => part * ratio);
+    this.input.raster.line(buffer, pairs, thickness * ratio, ink, pattern);
   }
 }
 
@@ -179,28 +216,4 @@ function leastAbove0(values: Float32Array, from: number, to: number): number {
     if (value > 0 && value < least) least = value;
   }
   return least;
-}
-
-export function mark(context: CanvasRenderingContext2D, kind: Marker, x: number, y: number, radius: number): void {
-  context.beginPath();
-  switch (kind) {
-    case 'circle':
-      context.arc(x, y, radius, 0, 2 * Math.PI);
-      break;
-    case 'square':
-      context.rect(x - radius, y - radius, 2 * radius, 2 * radius);
-      break;
-    case 'triangle':
-      context.moveTo(x, y - radius * 1.2);
-      context.lineTo(x + radius * 1.1, y + radius * 0.9);
-      context.lineTo(x - radius * 1.1, y + radius * 0.9);
-      break;
-    case 'diamond':
-      context.moveTo(x, y - radius * 1.3);
-      context.lineTo(x + radius * 1.3, y);
-      context.lineTo(x, y + radius * 1.3);
-      context.lineTo(x - radius * 1.3, y);
-      break;
-  }
-  context.fill();
 }

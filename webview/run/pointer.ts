@@ -3,7 +3,7 @@
  * wheel, or a pinch: zoom. Double click: all. Keys: arrows move the cursor, with Shift the view; + and − zoom, 0 shows all.
  */
 
-import { panned, type Span, zoomed } from './axes.js';
+import { panned, type Span, sayX, zoomed } from './axes.js';
 import type { ChartCard } from './card.js';
 import { toggled, type View } from './view.js';
 
@@ -84,6 +84,14 @@ export function watchPointer(frame: HTMLElement, card: ChartCard, view: View): v
     { passive: false },
   );
 
+  /** Moves the axis by a key, and says what is seen then. */
+  const moveAloud = (span: Span | null): void => {
+    view.move(span);
+    const { xAxis } = view.state;
+    const { from, to } = view.span;
+    view.announce(span === null ? 'All is shown' : `From ${sayX(from, xAxis)} to ${sayX(to, xAxis)}`);
+  };
+
   frame.addEventListener('keydown', (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const { span, whole, cursor } = view;
@@ -98,7 +106,7 @@ export function watchPointer(frame: HTMLElement, card: ChartCard, view: View): v
       case 'ArrowLeft':
       case 'ArrowRight': {
         const sign = event.key === 'ArrowLeft' ? -1 : 1;
-        if (event.shiftKey) view.move(panned(span, whole, (sign * width) / 8));
+        if (event.shiftKey) moveAloud(panned(span, whole, (sign * width) / 8));
         else put(at + (sign * width) / 60);
         break;
       }
@@ -110,13 +118,13 @@ export function watchPointer(frame: HTMLElement, card: ChartCard, view: View): v
         break;
       case '+':
       case '=':
-        view.move(zoomed(span, whole, at, 0.7));
+        moveAloud(zoomed(span, whole, at, 0.7));
         break;
       case '-':
-        view.move(zoomed(span, whole, at, 1 / 0.7));
+        moveAloud(zoomed(span, whole, at, 1 / 0.7));
         break;
       case '0':
-        view.move(null);
+        moveAloud(null);
         break;
       case 'l':
       case 'L':
@@ -127,7 +135,7 @@ export function watchPointer(frame: HTMLElement, card: ChartCard, view: View): v
         break;
       case 'Escape':
         if (view.state.enlarged !== null) view.change({ enlarged: null });
-        else if (view.state.zoom !== null) view.move(null);
+        else if (view.state.zoom !== null) moveAloud(null);
         else view.setCursor(null);
         break;
       default:

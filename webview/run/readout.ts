@@ -3,6 +3,7 @@
 import { type ChartDefinition, formatFigure } from '../../src/core/view/charts.js';
 import { element, fill } from '../shared/dom.js';
 import { sayX } from './axes.js';
+import { trainSet } from './curves.js';
 import type { Reading } from './guides.js';
 import { swatch } from './legend.js';
 import type { View } from './view.js';
@@ -31,7 +32,7 @@ export class Readout {
         'div',
         { class: 'readout-rows' },
         ...seen.flatMap(({ curve, value, raw }) => [
-          swatch(curve.color, curve.set === 'train' ? 'line' : curve.marker),
+          swatch(curve.color, curve.set === trainSet ? 'line' : curve.marker, curve.dash),
           element('span', { class: 'readout-name' }, curve.label),
           element('span', { class: 'readout-value' }, formatFigure(value, chart.unit)),
           element('span', { class: 'readout-raw' }, raw === undefined ? '' : formatFigure(raw, chart.unit)),

@@ -133,8 +133,9 @@ export class RunTable {
     return made;
   }
 
-  private nameCell({ key, info, level }: RunModel, hidden: boolean): HTMLElement {
+  private nameCell(run: RunModel, hidden: boolean): HTMLElement {
     const { view } = this;
+    const { key, info } = run;
     return element(
       'th',
       { scope: 'row', class: 'name' },
@@ -148,7 +149,7 @@ export class RunTable {
           'data-focus': `show:${key}`,
           onchange: () => view.change({ hiddenRuns: toggled(view.state.hiddenRuns, key) }),
         }),
-        swatch(view.looks.runColor(key), level ? 'dashed' : 'line'),
+        swatch(view.looks.runColor(key), 'line', view.looks.runDash(run)),
         element('span', { class: 'run-label', title: `${info.experiment} / ${info.name}` }, info.label),
         element(
           'button',

@@ -99,7 +99,7 @@ export class Toolbar {
       const on = box.dataset.key === 'raw' ? state.raw : state.checkpoints;
       if (box.checked !== on) box.checked = on;
     }
-    this.resetButton.hidden = state.zoom === null;
+    this.renderZoom();
     keepingFocus(this.chooserList, () =>
       fill(
         this.chooserList,
@@ -120,6 +120,12 @@ export class Toolbar {
           ),
       ),
     );
+  }
+
+  /** What depends on the visible part of the axis. */
+  renderZoom(): void {
+    const hidden = this.view.state.zoom === null;
+    if (this.resetButton.hidden !== hidden) this.resetButton.hidden = hidden;
   }
 
   private makeAxis(): void {

@@ -15,6 +15,8 @@ export interface View {
   /** Those not switched off. */
   readonly shown: readonly RunModel[];
   readonly looks: Looks;
+  /** Folders in which there is no run any more. */
+  readonly missing: readonly string[];
   /** All of the x axis, and the part that is seen. */
   readonly whole: Span;
   readonly span: Span;
@@ -22,8 +24,6 @@ export interface View {
   readonly cursor: { readonly x: number; readonly chart: ChartId } | null;
   /** Key of the run that stands out. */
   readonly emphasis: string | undefined;
-  /** Whether the axis is being moved: drawings may be coarser until it rests. */
-  readonly moving: boolean;
   change(patch: Partial<PanelState>): void;
   /** Moves the axis, for the charts alone. */
   move(span: Span | null): void;

@@ -141,6 +141,11 @@ export const charts: readonly ChartDefinition[] = [
   },
 ];
 
+/** What a chart's figures are counted in, as its title says it; empty where they say it themselves or count nothing. */
+export function unitName(unit: ChartDefinition['unit']): string {
+  return unit === 'nats' || unit === 'tokens/s' ? unit : '';
+}
+
 /** A figure for people: as many digits as say something. */
 export function formatFigure(value: number | null | undefined, unit: ChartDefinition['unit']): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';

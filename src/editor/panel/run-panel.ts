@@ -16,6 +16,8 @@ import { requireTrust, showError } from '../show-error.js';
 import { onViewMessage, showView, viewIcon } from '../webview.js';
 
 const flushMs = 50;
+/** Milliseconds between two tellings of how far a run is, where nothing else about it is new. */
+const progressMs = 250;
 
 /** A run that is shown: what its log has said, and what of it the page has not been told. */
 interface Shown {
@@ -25,6 +27,10 @@ interface Shown {
   /** Index of the first point that the page lacks. */
   points: number | undefined;
   facts: boolean;
+  /** The run has gone on. */
+  progress: boolean;
+  /** When the page was last told of the run. */
+  told: number;
 }
 
 export class RunPanel implements vscode.Disposable {
@@ -33,7 +39,7 @@ export class RunPanel implements vscode.Disposable {
   private ready = false;
   /** The list itself has changed. */
   private listChanged = true;
-  private timer: NodeJS.Timeout | undefined;
+  private timer: { readonly handle: NodeJS.Timeout; readonly at: number } | undefined;
 
   constructor(
     private readonly panel: vscode.WebviewPanel,
@@ -66,7 +72,7 @@ export class RunPanel implements vscode.Disposable {
   }
 
   dispose(): void {
-    clearTimeout(this.timer);
+    clearTimeout(this.timer?.handle);
     for (const { follow } of this.runs.values()) follow.dispose();
     this.runs.clear();
     for (const one of this.owned) one.dispose();
@@ -81,6 +87,8 @@ export class RunPanel implements vscode.Disposable {
         caughtUp: false,
         points: undefined,
         facts: false,
+        progress: false,
+        told: 0,
       };
       this.runs.set(folder, shown);
     }
@@ -97,7 +105,8 @@ export class RunPanel implements vscode.Disposable {
     }
     const change = shown.record.add(events);
     if (change.points !== undefined) shown.points = Math.min(shown.points ?? change.points, change.points);
-    shown.facts ||= change.facts || change.points !== undefined;
+    shown.facts ||= change.facts;
+    shown.progress ||= change.points !== undefined;
     shown.caughtUp ||= caughtUp;
     this.flushSoon();
   }
@@ -110,11 +119,15 @@ export class RunPanel implements vscode.Disposable {
     this.flushSoon();
   }
 
-  private flushSoon(): void {
-    this.timer ??= setTimeout(() => {
+  private flushSoon(after = flushMs): void {
+    const at = Date.now() + after;
+    if (this.timer !== undefined && this.timer.at <= at) return;
+    clearTimeout(this.timer?.handle);
+    const handle = setTimeout(() => {
       this.timer = undefined;
       if (this.ready) this.flush();
-    }, flushMs);
+    }, after);
+    this.timer = { handle, at };
   }
 
   private flush(): void {
@@ -128,16 +141,19 @@ export class RunPanel implements vscode.Disposable {
     for (const [folder, shown] of this.runs) {
       // The past comes in many pieces: one message when all of it is there.
       if (!shown.caughtUp) continue;
-      if (shown.facts) {
+      if (shown.facts || (shown.progress && Date.now() - shown.told >= progressMs)) {
         const run = this.describe(folder);
         if (run !== undefined) this.send({ type: 'run', run });
         shown.facts = false;
+        shown.progress = false;
+        shown.told = Date.now();
       }
       if (shown.points !== undefined) {
         this.send({ type: 'points', key: folder, from: shown.points, points: shown.record.points.pack(shown.points) });
         shown.points = undefined;
       }
     }
+    if ([...this.runs.values()].some(({ progress, caughtUp }) => progress && caughtUp)) this.flushSoon(progressMs);
   }
 
   private describe(folder: string): PanelRun | undefined {
