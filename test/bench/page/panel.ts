@@ -1,0 +1,69 @@
+/** Stands in for VS Code around the run panel's page: takes its messages and sends it runs as the extension does. */
+
+import type { FromPanel, ToPanel } from '../../../src/core/view/run-panel.js';
+import { type BenchRun, makeInfo, makePoints, makeRuns } from './data.js';
+import { countFrames, paintedWhen } from './frames.js';
+
+const sent: FromPanel[] = [];
+let kept: unknown;
+let runs: BenchRun[] = [];
+
+const post = (message: ToPanel, transfer: Transferable[] = []): void => window.postMessage(message, '*', transfer);
+
+/** Whether every chart in the window has been drawn: a drawn one tells screen readers what it shows. */
+function allDrawn(): boolean {
+  const frames = [...document.querySelectorAll('.chart-frame')].filter((frame) => {
+    const { top, bottom } = frame.getBoundingClientRect();
+    return bottom > 0 && top < window.innerHeight;
+  });
+  return frames.length > 0 && frames.every((frame) => frame.hasAttribute('aria-label'));
+}
+
+const bench = {
+  sent,
+  frames: countFrames(),
+  prepare(count: number, points: number, live: boolean): void {
+    runs = makeRuns(count, points, live);
+  },
+  /** Sends all runs at once. @returns milliseconds until all charts in the window are on the screen */
+  async arrive(): Promise<number> {
+    const began = performance.now();
+    post({ type: 'runs', runs: runs.map(({ info }) => info), missing: [] });
+    for (const { info, points } of runs) post({ type: 'points', key: info.key, from: 0, points }, [points]);
+    return (await paintedWhen(allDrawn)) - began;
+  },
+  charts: (): number => [...document.querySelectorAll('.chart-frame[aria-label]')].length,
+  /** Every run has new points 20 times a second and says how far it is 4 times, as the extension does, for as long. */
+  async live(seconds: number, from: number, each: number): Promise<number> {
+    let at = from;
+    const until = performance.now() + seconds * 1000;
+    for (let round = 0; performance.now() < until; round++) {
+      for (let run = 0; run < runs.length; run++) {
+        const points = makePoints(run, at, each);
+        if (round % 5 === 0) post({ type: 'run', run: makeInfo(run, at + each, true) });
+        post({ type: 'points', key: runs[run]?.info.key ?? '', from: at, points }, [points]);
+      }
+      at += each;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    return at;
+  },
+};
+
+declare global {
+  interface Window {
+    acquireVsCodeApi: () => unknown;
+    bench: typeof bench;
+  }
+}
+
+window.bench = bench;
+window.acquireVsCodeApi = () => ({
+  postMessage: (message: FromPanel) => sent.push(message),
+  getState: () => kept,
+  setState: (state: unknown) => {
+    kept = state;
+  },
+});
+const start = new URLSearchParams(location.search).get('state');
+if (start !== null) kept = JSON.parse(start);
