@@ -1,0 +1,284 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Frame, Locator } from 'playwright-core';
+import { beforeAll, expect, it, vi } from 'vitest';
+import { readEvents } from '../../src/runs/event-log.js';
+import { fillWithExamples, useLab, writeConfig } from './harness/lab.js';
+import { root } from './harness/server.js';
+
+const long = 'a run whose name says all that was thought of when it was started, and more than any column has room for';
+
+/** Trains for real, as the command line does, before the editor is there. */
+function train(folder: string, name: string, values: Readonly<Record<string, unknown>>): void {
+  const file = writeConfig(folder, name, {
+    eval_dataset: { tickets: 'tickets.eval.jsonl', arithmetic: 'arithmetic.eval.jsonl' },
+    max_train_samples: 56,
+    max_eval_samples: 16,
+    eval_steps: 7,
+    max_steps: 42,
+    verifier: 'exact',
+    ...values,
+    experiment: 'curves',
+  });
+  execFileSync(process.execPath, [join(root, 'dist', 'cli.js'), 'train', file, '--quiet'], { cwd: folder });
+}
+
+// Training comes first.
+vi.setConfig({ hookTimeout: 400_000 });
+
+const lab = useLab({
+  fill: (folder) => {
+    fillWithExamples(folder);
+    train(folder, 'slow', { run_name: 'slow', learning_rate: 0.0003 });
+    train(folder, 'fast', { run_name: 'fast', learning_rate: 0.003, loss_on: 'all' });
+    for (const [i, run_name] of ['third', long].entries()) {
+      train(folder, `more${i}`, { run_name, max_steps: 28, save_steps: 7, warmup_steps: 4 + i });
+    }
+  },
+});
+
+let panel: Frame;
+const chart = (id: string): Locator => panel.locator(`[data-chart="${id}"]`);
+const said = async (id: string): Promise<string> => (await chart(id).getAttribute('aria-label')) ?? '';
+const chip = (name: string): Locator => panel.locator('.legend .chip').filter({ hasText: name }).first();
+const status = (): Locator => panel.getByRole('status');
+
+/** A hash of what a chart shows. As text: it runs in the page, whose types are not ours. */
+async function drawing(id: string): Promise<string> {
+  return panel.evaluate(
+    `crypto.subtle.digest('SHA-256', document.querySelector('[data-chart="${id}"] canvas').getContext('2d')
+      .getImageData(0, 0, 2000, 2000).data).then((hash) => [...new Uint8Array(hash)].join())`,
+  );
+}
+
+/** Does something, after which the chart looks otherwise. */
+async function changes(id: string, act: () => Promise<unknown>): Promise<void> {
+  const before = await drawing(id);
+  await act();
+  await expect.poll(() => drawing(id)).not.toBe(before);
+}
+
+/** Opens runs of the sidebar together. */
+async function open(...names: string[]): Promise<void> {
+  await lab().command('SFT Lab: Open Run…');
+  for (const name of names) {
+    await lab().page.locator('.quick-input-list .monaco-list-row').filter({ hasText: name }).first().click();
+  }
+  await lab().page.locator('.quick-input-widget').getByRole('button', { name: 'OK' }).click();
+  panel = await lab().webview('Run');
+  await expect.poll(() => said('loss'), { timeout: 60_000 }).toContain('best');
+}
+
+beforeAll(async () => {
+  await lab().showView('SFT Lab');
+  await lab().row('curves').waitFor({ timeout: 60_000 });
+}, 180_000);
+
+it('shows one run: train and evaluation sets in one chart, prompt and completion loss apart, the best called out', async () => {
+  await open('slow');
+  for (const id of ['loss', 'completionLoss', 'promptLoss', 'accuracy', 'entropy']) {
+    await expect.poll(() => said(id)).toMatch(/by step: best .*(tickets|arithmetic).*step \d+/);
+  }
+  for (const id of ['learningRate', 'gradNorm', 'tokensPerSecond', 'memory']) {
+    await chart(id).scrollIntoViewIfNeeded();
+    await expect.poll(() => said(id)).toMatch(/by step: last [\d.,]+/);
+  }
+  for (const name of ['train', 'tickets', 'arithmetic']) await chip(name).waitFor();
+  await panel.getByText('Best completion loss').waitFor();
+  await panel.locator('.config-list dt').filter({ hasText: 'learning_rate' }).first().waitFor();
+  await chart('loss').scrollIntoViewIfNeeded();
+  await lab().shoot('panel-one');
+});
+
+it('adds a run: one colour each, and a table with what differs between the configs', async () => {
+  await panel.getByRole('button', { name: 'Add run…' }).click();
+  await lab().page.locator('.quick-input-list .monaco-list-row').filter({ hasText: 'fast' }).first().click();
+  await lab().page.locator('.quick-input-widget').getByRole('button', { name: 'OK' }).click();
+  await panel.getByRole('heading', { name: '2 runs compared' }).waitFor();
+  const heads = panel.locator('.runs thead th.differs');
+  await expect.poll(async () => (await heads.allTextContents()).map((text) => text.trim())).toContain('learning_rate');
+  expect((await heads.allTextContents()).map((text) => text.trim())).toContain('loss_on');
+  expect(await panel.locator('tr[data-run$="fast"] td.differs').allTextContents()).toContain('0.003');
+  // The same in both: only where it is asked for.
+  await expect.poll(() => panel.locator('.runs thead th').filter({ hasText: /^seed/ }).count()).toBe(0);
+  await panel.getByLabel('Config differences only').uncheck();
+  await panel.locator('.runs thead th').filter({ hasText: /^seed/ }).waitFor();
+  await panel.getByLabel('Config differences only').check();
+});
+
+it('hides a run by the legend', async () => {
+  await chart('loss').scrollIntoViewIfNeeded();
+  await expect.poll(() => chip('fast').getAttribute('aria-pressed')).toBe('true');
+  await changes('loss', () => chip('fast').click());
+  await expect.poll(() => chip('fast').getAttribute('aria-pressed')).toBe('false');
+  await expect.poll(() => panel.locator('tr[data-run$="fast"]').getAttribute('class')).toBe('off');
+  await changes('loss', () => chip('fast').click());
+});
+
+it('switches the axis, the scale, and smoothing', async () => {
+  for (const [axis, name] of [
+    ['Epoch', 'epoch'],
+    ['Tokens', 'tokens'],
+    ['Time', 'time'],
+    ['Step', 'step'],
+  ] as const) {
+    await changes('loss', () => panel.getByText(axis, { exact: true }).first().click());
+    await expect.poll(() => said('loss')).toContain(`Loss by ${name}:`);
+  }
+  await chart('loss').hover();
+  const log = panel.locator('[data-chart-card="loss"]').getByRole('button', { name: 'Logarithmic scale' });
+  await changes('loss', () => log.click());
+  await expect.poll(() => log.getAttribute('aria-pressed')).toBe('true');
+  await changes('loss', () => log.click());
+  const smoothing = panel.getByRole('slider', { name: 'Smoothing' });
+  await changes('loss', () => smoothing.fill('0.9'));
+  await changes('loss', () => panel.getByText('Raw', { exact: true }).click());
+  await changes('loss', () => panel.getByText('Raw', { exact: true }).click());
+  await changes('loss', () => smoothing.fill('0.6'));
+});
+
+it('zooms by wheel, by dragging and by keys, pans, and shows all again', async () => {
+  const { page } = lab();
+  const reset = panel.getByRole('button', { name: 'Reset zoom' });
+  const at = async (part: number): Promise<[number, number]> => {
+    const box = await chart('loss').boundingBox();
+    if (box === null) throw new Error('the chart is not on the screen');
+    return [box.x + 60 + (box.width - 70) * part, box.y + box.height / 2];
+  };
+  await chart('loss').scrollIntoViewIfNeeded();
+  expect(await reset.isVisible()).toBe(false);
+  await page.mouse.move(...(await at(0.5)));
+  await page.keyboard.down('Control');
+  // Charts move together.
+  const other = await drawing('entropy');
+  await changes('loss', () => page.mouse.wheel(0, -300));
+  await page.keyboard.up('Control');
+  await expect.poll(() => drawing('entropy')).not.toBe(other);
+  await reset.waitFor();
+  await changes('loss', () => page.mouse.wheel(80, 0));
+  await changes('loss', () => reset.click());
+  await reset.waitFor({ state: 'hidden' });
+
+  await page.mouse.move(...(await at(0.2)));
+  await page.mouse.down();
+  await page.mouse.move(...(await at(0.6)), { steps: 5 });
+  await changes('loss', () => page.mouse.up());
+  await reset.waitFor();
+  await page.mouse.move(...(await at(0.5)));
+  await changes('loss', () => chart('loss').dblclick());
+  await reset.waitFor({ state: 'hidden' });
+
+  await chart('loss').focus();
+  await changes('loss', () => page.keyboard.press('+'));
+  await changes('loss', () => page.keyboard.press('Shift+ArrowRight'));
+  await changes('loss', () => page.keyboard.press('-'));
+  await page.keyboard.press('+');
+  await page.keyboard.press('0');
+  await reset.waitFor({ state: 'hidden' });
+});
+
+it('moves a linked cursor by mouse and by keys, and says what stands there', async () => {
+  await chart('loss').hover();
+  await expect.poll(() => panel.locator('.readout-name').allTextContents()).toContain('slow · train');
+  await expect.poll(() => panel.locator('.readout-place').textContent()).toMatch(/^step \d+$/);
+  await panel.locator('h1').hover();
+  await panel.locator('.readout').waitFor({ state: 'hidden' });
+  await chart('loss').focus();
+  await lab().page.keyboard.press('End');
+  await lab().page.keyboard.press('ArrowLeft');
+  await expect.poll(() => status().textContent()).toMatch(/^step \d+: .*slow · train [\d.]+/);
+  await lab().page.keyboard.press('Escape');
+});
+
+it('enlarges a chart and goes back, by keys alone', async () => {
+  await chart('loss').focus();
+  await lab().page.keyboard.press('Enter');
+  await panel.locator('.card.enlarged').waitFor();
+  await expect.poll(() => panel.locator('.card').count()).toBe(1);
+  expect(await panel.evaluate(`document.activeElement.dataset.chart`)).toBe('loss');
+  await lab().shoot('panel-enlarged');
+  await chart('loss').focus();
+  await lab().page.keyboard.press('Escape');
+  await expect.poll(() => panel.locator('.card').count()).toBeGreaterThan(5);
+});
+
+it('exports what it shows: CSV with the very figures of the logs, and a picture', async () => {
+  const csv = lab().path('out.csv');
+  await panel.getByRole('button', { name: 'CSV' }).click();
+  await lab().answer(csv);
+  await expect.poll(() => existsSync(csv)).toBe(true);
+  const [header = '', ...rows] = readFileSync(csv, 'utf8').trimEnd().split('\r\n');
+  const names = header.split(',');
+  const cells = rows.map((row) => Object.fromEntries(row.split(',').map((cell, i) => [names[i] ?? '', cell])));
+  for (const run of ['slow', 'fast']) {
+    const { events } = await readEvents(lab().path('.sft', 'curves', run, 'events.jsonl'));
+    const steps = events.flatMap((event) => (event.type === 'train' ? [event] : []));
+    const own = cells.filter((row) => row.run === run && row.set === 'train');
+    expect(own.map(({ step }) => Number(step))).toEqual(steps.map(({ step }) => step));
+    expect(own.map(({ loss }) => Number(loss))).toEqual(steps.map(({ loss }) => loss));
+    const evals = events.flatMap((event) => (event.type === 'eval' ? [event] : []));
+    const measured = cells.filter((row) => row.run === run && row.set !== 'train');
+    expect(measured.map(({ set }) => set)).toEqual(evals.map(({ set }) => set));
+    expect(measured.map(({ promptLoss }) => Number(promptLoss))).toEqual(
+      evals.map(({ promptLoss }) => promptLoss ?? 0),
+    );
+  }
+
+  const png = lab().path('out.png');
+  await panel.getByRole('button', { name: 'PNG', exact: true }).click();
+  await lab().answer(png);
+  await expect.poll(() => existsSync(png) && readFileSync(png).length).toBeGreaterThan(10_000);
+  const bytes = readFileSync(png);
+  expect(bytes.subarray(0, 8)).toEqual(Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]));
+  expect(bytes.subarray(-8, -4).toString('latin1')).toBe('IEND');
+  expect(bytes.readUInt32BE(16)).toBeGreaterThan(600);
+});
+
+it('takes the colours of another theme at once, and moves nothing where motion is unwanted', async () => {
+  await changes('loss', () => lab().setTheme('light'));
+  await changes('loss', () => lab().setTheme('dark'));
+  await lab().page.emulateMedia({ reducedMotion: 'reduce' });
+  await expect
+    .poll(() => panel.evaluate(`document.getAnimations().filter(({ playState }) => playState === 'running').length`))
+    .toBe(0);
+  await lab().page.emulateMedia({ reducedMotion: 'no-preference' });
+});
+
+it('keeps its state over a reload of the window', async () => {
+  await panel.getByText('Epoch', { exact: true }).first().click();
+  await chip('fast').click();
+  await panel.getByRole('slider', { name: 'Smoothing' }).fill('0.3');
+  await expect.poll(() => said('loss')).toContain('Loss by epoch');
+  await lab().reload();
+  panel = await lab().webview('Run');
+  await panel.getByRole('heading', { name: '2 runs compared' }).waitFor({ timeout: 60_000 });
+  await expect.poll(() => said('loss'), { timeout: 60_000 }).toContain('Loss by epoch');
+  await expect.poll(() => chip('fast').getAttribute('aria-pressed')).toBe('false');
+  expect(await panel.getByRole('slider', { name: 'Smoothing' }).inputValue()).toBe('0.3');
+  await chip('fast').click();
+  await panel.getByText('Step', { exact: true }).first().click();
+});
+
+it('shows four runs, also with a name that is too long', async () => {
+  await panel.getByRole('button', { name: 'Add run…' }).click();
+  for (const name of ['third', 'a run whose name']) {
+    await lab().page.locator('.quick-input-list .monaco-list-row').filter({ hasText: name }).first().click();
+  }
+  await lab().page.locator('.quick-input-widget').getByRole('button', { name: 'OK' }).click();
+  await panel.getByRole('heading', { name: '4 runs compared' }).waitFor();
+  await lab().shoot('panel-four');
+  await panel.locator('.runs h2').scrollIntoViewIfNeeded();
+  await lab().shoot('panel-table', () => panel.locator('.runs tbody tr').last().scrollIntoViewIfNeeded());
+});
+
+it('says what to do where no run is shown', async () => {
+  for (let left = 4; left > 1; left--) {
+    await expect.poll(() => panel.locator('.runs tbody tr').count()).toBe(left);
+    const row = panel.locator('.runs tbody tr').last();
+    await row.hover();
+    await row.getByRole('button', { name: /^Take/ }).click();
+  }
+  await panel.getByRole('heading', { name: 'slow' }).waitFor();
+  await lab().shootOnce('panel-left');
+});
