@@ -20,13 +20,13 @@ const traceSchema = z.object({
 type TraceEvent = z.infer<typeof traceSchema>['traceEvents'][number];
 
 export interface FrameTimes {
-  /** Milliseconds by the clock that the main thread worked for each frame that drew something. */
+  /** Milliseconds by the clock that the main thread worked for each frame. */
   readonly wall: readonly number[];
   /** The same by the thread's own processor time, which other programs on the machine hardly disturb. */
   readonly cpu: readonly number[];
 }
 
-/** Of the frames between two marks (`performance.mark`); frames in which nothing was drawn are left out. */
+/** Of the frames between two marks (`performance.mark`). */
 export function frameTimes(trace: Buffer, from: string, to: string): FrameTimes {
   const { traceEvents } = traceSchema.parse(JSON.parse(trace.toString('utf8')));
   const begin = traceEvents.find(({ name, cat }) => name === from && cat?.includes('blink.user_timing') === true);

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Frame, Locator } from 'playwright-core';
 import { beforeAll, expect, it, vi } from 'vitest';
@@ -8,6 +8,9 @@ import { fillWithExamples, useLab, writeConfig } from './harness/lab.js';
 import { root } from './harness/server.js';
 
 const long = 'a run whose name says all that was thought of when it was started, and more than any column has room for';
+
+const cli = join(root, 'dist', 'cli.js');
+const live = { max_steps: 20_000, eval_strategy: 'no', save_steps: 100_000 };
 
 /** Trains for real, as the command line does, before the editor is there. */
 function train(folder: string, name: string, values: Readonly<Record<string, unknown>>): void {
@@ -21,7 +24,7 @@ function train(folder: string, name: string, values: Readonly<Record<string, unk
     ...values,
     experiment: 'curves',
   });
-  execFileSync(process.execPath, [join(root, 'dist', 'cli.js'), 'train', file, '--quiet'], { cwd: folder });
+  execFileSync(process.execPath, [cli, 'train', file, '--quiet'], { cwd: folder });
 }
 
 // Training comes first.
@@ -42,7 +45,7 @@ let panel: Frame;
 const chart = (id: string): Locator => panel.locator(`[data-chart="${id}"]`);
 const said = async (id: string): Promise<string> => (await chart(id).getAttribute('aria-label')) ?? '';
 const chip = (name: string): Locator => panel.locator('.legend .chip').filter({ hasText: name }).first();
-const status = (): Locator => panel.getByRole('status');
+const status = (): Locator => panel.locator('div[role="status"]');
 
 /** A hash of what a chart shows. As text: it runs in the page, whose types are not ours. */
 async function drawing(id: string): Promise<string> {
@@ -67,7 +70,7 @@ async function open(...names: string[]): Promise<void> {
   }
   await lab().page.locator('.quick-input-widget').getByRole('button', { name: 'OK' }).click();
   panel = await lab().webview('Run');
-  await expect.poll(() => said('loss'), { timeout: 60_000 }).toContain('best');
+  await expect.poll(() => said('loss'), { timeout: 60_000 }).toMatch(/: (best|last) /);
 }
 
 beforeAll(async () => {
@@ -77,10 +80,10 @@ beforeAll(async () => {
 
 it('shows one run: train and evaluation sets in one chart, prompt and completion loss apart, the best called out', async () => {
   await open('slow');
-  for (const id of ['loss', 'completionLoss', 'promptLoss', 'accuracy', 'entropy']) {
+  for (const id of ['loss', 'completionLoss', 'promptLoss', 'accuracy']) {
     await expect.poll(() => said(id)).toMatch(/by step: best .*(tickets|arithmetic).*step \d+/);
   }
-  for (const id of ['learningRate', 'gradNorm', 'tokensPerSecond', 'memory']) {
+  for (const id of ['entropy', 'learningRate', 'gradNorm', 'tokensPerSecond', 'memory']) {
     await chart(id).scrollIntoViewIfNeeded();
     await expect.poll(() => said(id)).toMatch(/by step: last [\d.,]+/);
   }
@@ -235,14 +238,11 @@ it('exports what it shows: CSV with the very figures of the logs, and a picture'
   expect(bytes.readUInt32BE(16)).toBeGreaterThan(600);
 });
 
-it('takes the colours of another theme at once, and moves nothing where motion is unwanted', async () => {
+it('takes the colours of another theme at once', async () => {
+  await chart('loss').scrollIntoViewIfNeeded();
   await changes('loss', () => lab().setTheme('light'));
+  await changes('loss', () => lab().setTheme('high-contrast'));
   await changes('loss', () => lab().setTheme('dark'));
-  await lab().page.emulateMedia({ reducedMotion: 'reduce' });
-  await expect
-    .poll(() => panel.evaluate(`document.getAnimations().filter(({ playState }) => playState === 'running').length`))
-    .toBe(0);
-  await lab().page.emulateMedia({ reducedMotion: 'no-preference' });
 });
 
 it('keeps its state over a reload of the window', async () => {
@@ -272,13 +272,51 @@ it('shows four runs, also with a name that is too long', async () => {
   await lab().shoot('panel-table', () => panel.locator('.runs tbody tr').last().scrollIntoViewIfNeeded());
 });
 
-it('says what to do where no run is shown', async () => {
+it('takes runs out', async () => {
   for (let left = 4; left > 1; left--) {
     await expect.poll(() => panel.locator('.runs tbody tr').count()).toBe(left);
     const row = panel.locator('.runs tbody tr').last();
     await row.hover();
     await row.getByRole('button', { name: /^Take/ }).click();
+    if (left > 2) continue;
+    await panel.getByRole('heading', { name: 'slow', exact: true }).waitFor();
   }
-  await panel.getByRole('heading', { name: 'slow' }).waitFor();
-  await lab().shootOnce('panel-left');
+});
+
+it('follows a run that is being trained, without motion where that is unwanted, and stops it', async () => {
+  const file = writeConfig(lab().workspace, 'live', { ...live, run_name: 'live' });
+  const trainer = spawn(process.execPath, [cli, 'train', file, '--quiet'], { cwd: lab().workspace, stdio: 'ignore' });
+  await lab().row('live').waitFor({ timeout: 60_000 });
+  await open('live');
+  const step = async (): Promise<number> =>
+    Number(/step ([\d,]+)/.exec((await panel.locator('.progress-text').textContent()) ?? '')?.[1]?.replaceAll(',', ''));
+  const dot = panel.locator('.badge.running .badge-dot');
+  await dot.waitFor({ timeout: 60_000 });
+  const before = await step();
+  await expect.poll(step, { timeout: 60_000 }).toBeGreaterThan(before);
+  const moving = (): Promise<number> =>
+    panel.evaluate(`document.getAnimations().filter(({ playState }) => playState === 'running').length`);
+  await expect.poll(moving).toBeGreaterThan(0);
+  await lab().page.emulateMedia({ reducedMotion: 'reduce' });
+  await expect.poll(moving).toBe(0);
+  await lab().page.emulateMedia({ reducedMotion: 'no-preference' });
+  await lab().shootOnce('panel-live');
+  await panel.getByRole('button', { name: 'Stop' }).click();
+  await panel.locator('.badge.stopped').waitFor({ timeout: 60_000 });
+  await expect.poll(() => trainer.exitCode, { timeout: 30_000 }).not.toBeNull();
+});
+
+it('says which run is gone, and what to do then', async () => {
+  rmSync(lab().path('.sft', 'live', 'live'), { recursive: true });
+  await lab().reload();
+  panel = await lab().webview('Run');
+  await panel.getByRole('heading', { name: 'This run is not there any more' }).waitFor({ timeout: 60_000 });
+  await lab().shoot('panel-gone');
+  await panel.getByRole('button', { name: 'Choose runs…' }).click();
+  await lab().page.locator('.quick-input-list .monaco-list-row').filter({ hasText: 'third' }).first().click();
+  await lab().page.locator('.quick-input-widget').getByRole('button', { name: 'OK' }).click();
+  await panel.getByRole('heading', { name: 'third', exact: true }).waitFor();
+  await panel.getByText('live is not there any more.').waitFor();
+  await panel.getByRole('button', { name: 'Take out', exact: true }).click();
+  await panel.getByText('live is not there any more.').waitFor({ state: 'hidden' });
 });

@@ -9,14 +9,29 @@ export interface Theme {
   readonly accent: string;
   readonly fontFamily: string;
   readonly fontSize: number;
-  /** Colours that are told apart, for curves: VS Code's own chart colours first. */
+  /** Colours that are told apart, for curves. */
   readonly series: readonly string[];
 }
 
-const chartColors = ['blue', 'orange', 'green', 'purple', 'red', 'yellow'];
+/**
+ * VS Code's own chart colours, and others where two of its own look alike to people who see red and green, or blue and yellow, as
+ * one (its orange and yellow do to everybody). In this order, the first are the easiest to tell apart, by lightness too.
+ */
+const curveColors = {
+  dark: [
+    ...['charts-blue', 'charts-orange', 'charts-green'],
+    ...['oklch(0.88 0.09 320)', 'oklch(0.6 0.17 15)', 'oklch(0.91 0.15 105)'],
+    ...['oklch(0.62 0.1 310)', 'oklch(0.7 0.11 190)'],
+  ],
+  light: [
+    ...['charts-blue', 'charts-orange', 'charts-purple'],
+    ...['oklch(0.42 0.12 150)', 'oklch(0.58 0.22 5)', 'oklch(0.33 0.11 262)'],
+    ...['oklch(0.66 0.12 310)', 'oklch(0.6 0.1 190)'],
+  ],
+};
 
-/** Hues (degrees) between those of the chart colours. */
-const moreHues = [195, 330, 75, 285, 20, 150, 240, 110, 350, 50, 215, 305, 130, 265];
+/** Hues (degrees) of the curves after those. */
+const moreHues = [75, 285, 130, 240, 20, 150, 330, 110, 350, 50, 215, 305];
 
 export function readTheme(): Theme {
   const style = getComputedStyle(document.documentElement);
@@ -28,7 +43,9 @@ export function readTheme(): Theme {
   const dark = kind === 'dark' || kind === 'high-contrast';
   const foreground = color('editor-foreground', dark ? '#cccccc' : '#333333');
   const contrast = color('contrastBorder', '');
-  const own = chartColors.map((name) => color(`charts-${name}`, ''));
+  const curves = curveColors[dark ? 'dark' : 'light'].map((name) =>
+    name.startsWith('charts-') ? color(name, '') : name,
+  );
   return {
     kind,
     foreground,
@@ -39,7 +56,7 @@ export function readTheme(): Theme {
     fontFamily: color('font-family', 'sans-serif'),
     fontSize: Number.parseFloat(color('font-size', '13px')) || 13,
     series: [
-      ...own.filter((value) => value !== ''),
+      ...curves.filter((value) => value !== ''),
       ...moreHues.map((hue) => `oklch(${dark ? 0.76 : 0.52} ${dark ? 0.13 : 0.15} ${hue})`),
     ],
   };
