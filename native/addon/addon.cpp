@@ -31,8 +31,10 @@ OpenOptions openOptions(const Napi::Object& object) {
   options.seed = static_cast<uint64_t>(number(object, "seed"));
   options.train = text(object, "mode") == "train";
   options.initialize = object.Get("initialize").ToBoolean();
+  if (object.Has("moments") && text(object, "moments") == "bf16") options.moments = DType::bf16;
   options.precision = text(object, "precision") == "bf16" ? DType::bf16 : DType::f32;
-  options.checkpointing = object.Get("checkpointing").ToBoolean();
+  const Napi::Value checkpointing = object.Get("checkpointing");
+  options.checkpointing = checkpointing.IsNumber() ? checkpointing.As<Napi::Number>().Int32Value() : checkpointing.ToBoolean() ? kAllLayers : 0;
   if (object.Has("working")) options.working = static_cast<size_t>(number(object, "working"));
   const Napi::Value adapter = object.Get("adapter");
   if (adapter.IsString()) {
@@ -287,6 +289,7 @@ Napi::Value plan(const Napi::CallbackInfo& call) {
         value.Set("training", static_cast<double>(found->training));
         value.Set("working", static_cast<double>(found->working));
         value.Set("peak", static_cast<double>(found->peak));
+        value.Set("layers", found->layers);
         return value;
       });
 }
@@ -341,6 +344,11 @@ Napi::Value devices(const Napi::CallbackInfo& call) {
     card.Set("memory", static_cast<double>(cards.list[i].memory));
     card.Set("driver", cards.driver);
     card.Set("capability", cards.list[i].capability);
+    auto features = Napi::Array::New(env);
+    features.Set(0u, "bf16");
+    card.Set("features", features);
+    if (!cards.driverVersion.empty()) card.Set("driverVersion", cards.driverVersion);
+    if (const auto use = cudaUse(cards.list[i])) card.Set("free", static_cast<double>(use->memoryFree));
     list.Set(list.Length(), card);
   }
 #endif
@@ -356,6 +364,24 @@ Napi::Value withoutCuda(const Napi::CallbackInfo& call) {
 #endif
 }
 
+/// How busy a card is and what is taken of its memory; undefined where that is not known, and for the CPU.
+Napi::Value deviceUse(const Napi::CallbackInfo& call) {
+#ifdef SFT_LAB_CUDA
+  static const CudaDevices cards = cudaDevices();  // asked for at every step: the list does not change
+  const std::string device = call[0].As<Napi::String>().Utf8Value();
+  const size_t number = device.starts_with("cuda:") ? std::stoul(device.substr(5)) : cards.list.size();
+  if (number < cards.list.size()) {
+    if (const auto use = cudaUse(cards.list[number])) {
+      auto value = Napi::Object::New(call.Env());
+      value.Set("busy", use->busy);
+      value.Set("memory", static_cast<double>(use->memoryUsed));
+      return value;
+    }
+  }
+#endif
+  return call.Env().Undefined();
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   auto* const engine = new Engine{Napi::Persistent(ModelHandle::define(env)), {}};
   env.SetInstanceData(engine);
@@ -364,6 +390,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("plan", Napi::Function::New(env, plan));
   exports.Set("devices", Napi::Function::New(env, devices));
   exports.Set("prepare", Napi::Function::New(env, prepare));
+  exports.Set("deviceUse", Napi::Function::New(env, deviceUse));
   exports.Set("withoutCuda", Napi::Function::New(env, withoutCuda));
   return exports;
 }

@@ -3,7 +3,8 @@
 //   sft_lab_bench_generate '{"model": FOLDER, "prompts": FILE, "new": 64, "stops": [2], "threads": 0}'
 //
 // FILE holds a JSON list of lists of token ids. Prints {"seconds": x, "cpu": y, "answers": [[ids], ...]}; x is that of one call of
-// `generate`, greedy, in fp32, after a short one, and y what it took of all cores together. Where the job has "part" or "batch", with passes or batches of that size.
+// `generate`, greedy, in fp32, after a short one, and y what it took of all cores together. Where the job has "part" or "batch", with passes or batches of that size;
+// "device" and "precision" are cpu and fp32 unless it says otherwise.
 
 #include <chrono>
 #include <cstdio>
@@ -13,7 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "cpu/cpu_backend.h"
+#include "bench/device.h"
 #include "model/model.h"
 
 namespace {
@@ -22,7 +23,9 @@ int run(const nlohmann::json& job) {
   using Clock = std::chrono::steady_clock;
   sftlab::OpenOptions open;
   open.directory = job.at("model").get<std::string>();
-  const auto model = sftlab::Model::open(open, sftlab::makeCpuBackend(job.value("threads", 0)));
+  open.initialize = job.value("initialize", false);
+  open.precision = job.value("precision", "fp32") == "bf16" ? sftlab::DType::bf16 : sftlab::DType::f32;
+  const auto model = sftlab::Model::open(open, sftlab::bench::device(job.value("device", "cpu"), job.value("threads", 0)));
   const auto prompts =
       nlohmann::json::parse(std::ifstream(job.at("prompts").get<std::string>())).get<std::vector<std::vector<int32_t>>>();
   sftlab::GenerateOptions options;

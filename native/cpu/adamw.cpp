@@ -3,9 +3,12 @@
 // All tensors are cut into pieces of one list, so that one parallel loop covers them whatever their sizes. The sum of
 // squares adds the same pieces in the same order whatever the thread count.
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "cpu/cpu_backend_impl.h"
+#include "cpu/philox.h"
 
 namespace sftlab {
 
@@ -27,6 +30,9 @@ Piece find(int64_t piece, TensorAt tensorAt) {
   while (piece >= piecesOf(tensorAt(index))) piece -= piecesOf(tensorAt(index++));
   return {index, piece * kPiece, std::min(kPiece, tensorAt(index).size() - piece * kPiece)};
 }
+
+/// A number in bf16, up or down at random, as far as the value lies from either: the mean is the value.
+Bf16 atRandom(float value, uint32_t random) { return {static_cast<uint16_t>((std::bit_cast<uint32_t>(value) + random) >> 16)}; }
 
 }  // namespace
 
@@ -53,7 +59,8 @@ double CpuBackend::squaredNorm(const std::vector<Tensor>& gradients) {
 void CpuBackend::adamw(const std::vector<AdamParameter>& parameters, const AdamOptions& options) {
   int64_t pieces = 0;
   for (const AdamParameter& parameter : parameters) {
-    requireF32(parameter.value, parameter.gradient, parameter.first, parameter.second);
+    requireF32(parameter.value, parameter.gradient);
+    requireSame(parameter.first, parameter.second);
     pieces += piecesOf(parameter.value);
   }
   const double correction1 = 1 - std::pow(options.beta1, static_cast<double>(options.step));
@@ -69,9 +76,27 @@ void CpuBackend::adamw(const std::vector<AdamParameter>& parameters, const AdamO
     const AdamParameter& parameter = parameters[part.index];
     float* const x = parameter.value.f32() + part.first;
     const float* const g = parameter.gradient.f32() + part.first;
+    const float keep = parameter.decay ? decayed : 1.0f;
+    if (parameter.first.dtype == DType::bf16) {
+      auto* const m = static_cast<Bf16*>(parameter.first.data) + part.first;
+      auto* const v = static_cast<Bf16*>(parameter.second.data) + part.first;
+      const RandomStream stream{options.rounding.seed, options.rounding.stream + part.index};
+      uint32_t random[kPhiloxRun];
+      static_assert(kPiece % kPhiloxRun == 0);
+      for (int64_t first = 0; first < part.count; first += kPhiloxRun) {
+        philoxRun(stream, static_cast<uint64_t>((part.first + first) / kPhiloxRun), random);
+        for (int64_t i = first; i < std::min(part.count, first + kPhiloxRun); ++i) {
+          const float gradient = g[i] * scale, before = get(m[i]);
+          const float newM = before + take1 * (gradient - before), newV = keep2 * get(v[i]) + take2 * gradient * gradient;
+          m[i] = atRandom(newM, random[i - first] & 0xFFFF);
+          v[i] = atRandom(newV, random[i - first] >> 16);
+          x[i] = x[i] * keep - stepSize * newM / (std::sqrt(newV) * root + epsilon);
+        }
+      }
+      return;
+    }
     float* const m = parameter.first.f32() + part.first;
     float* const v = parameter.second.f32() + part.first;
-    const float keep = parameter.decay ? decayed : 1.0f;
 #pragma omp simd
     for (int64_t i = 0; i < part.count; ++i) {
       const float gradient = g[i] * scale;

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <vector>
 
 #include "io/error.h"
@@ -21,6 +22,14 @@ std::vector<std::string> candidates() {
   std::vector<fs::path> folders{"/usr/local/cuda/lib64", "/usr/local/cuda/targets/x86_64-linux/lib"};
   for (const char* variable : {"VIRTUAL_ENV", "CONDA_PREFIX"}) {
     if (const char* root = std::getenv(variable)) folders.emplace_back(root);
+  }
+  // The environment whose python is the first on the path, though nobody activated it.
+  std::istringstream path(std::getenv("PATH") ? std::getenv("PATH") : "");
+  for (std::string folder; std::getline(path, folder, ':');) {
+    std::error_code ignored;
+    if (folder.empty() || !fs::exists(fs::path(folder) / "python3", ignored)) continue;
+    folders.push_back(fs::path(folder).parent_path() / "lib");
+    break;
   }
   for (const char* root : {"/usr/local/lib", "/usr/lib/python3", "/opt/conda/lib"}) folders.emplace_back(root);
   for (const fs::path& folder : folders) {

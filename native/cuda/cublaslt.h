@@ -16,6 +16,7 @@ struct CublasLt {
   static constexpr int kComputeFloat = 68;                ///< CUBLAS_COMPUTE_32F: no TF32
   static constexpr int kTransposeA = 3, kTransposeB = 4;  ///< cublasLtMatmulDescAttributes_t
   static constexpr int kMaxWorkspace = 1;                 ///< cublasLtMatmulPreferenceAttributes_t
+  static constexpr int kAlignmentA = 5;                   ///< and those of B, C and D after it
 
   struct Algorithm {
     uint64_t data[8];

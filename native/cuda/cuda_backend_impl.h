@@ -36,7 +36,9 @@ class CudaBackend final : public Backend {
   void copy(const Tensor& out, const Tensor& x) override;
 
   bool multiplies(DType) const override { return true; }
+  bool keepsRounded() const override { return true; }
   void matmul(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta) override;
+  void matmulAdd(const Tensor& out, const Tensor& addend, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb) override;
   void addBias(const Tensor& x, const Tensor& bias) override;
   void addBiasBackward(const Tensor& dbias, const Tensor& dout) override;
 
@@ -76,8 +78,10 @@ class CudaBackend final : public Backend {
   void adamw(const std::vector<AdamParameter>& parameters, const AdamOptions& options) override;
 
   size_t currentBytes() const override { return currentBytes_; }
-  size_t peakBytes() const override { return peakBytes_; }
+  size_t peakBytes() const override { return peakBytes_ + ownBytes(); }
   int32_t passRows() const override { return 4096; }
+  int64_t headRows(int64_t vocabulary) const override;
+  size_t ownBytes() const override;
 
  private:
   /// Memory for one operation; the next one may overwrite it.
@@ -90,36 +94,89 @@ class CudaBackend final : public Backend {
   template <typename Body>
   void columnSums(const Tensor& out, int64_t rows, Body body);
 
-  /// Weights that the optimizer changes, by their address, and their bf16 copy.
-  struct Weight {
-    int64_t size = 0;
-    void* copy = nullptr;
-    bool current = false;
-  };
-  /// x in bf16: itself, its kept copy, or a copy in `memory`.
+  void multiply(const Tensor& out, const Tensor& addend, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta);
+  /// x in bf16: itself, or a copy in `memory`.
   Tensor rounded(const Tensor& x, void* memory);
-  void weightsChanged(const std::vector<AdamParameter>& parameters);
 
+  struct Staging;
   int device_;
   Stream stream_;
+  std::unique_ptr<Staging> staging_;
   Products products_;
-  std::map<const void*, Weight> weights_;
   std::map<void*, size_t> blocks_;
   size_t currentBytes_ = 0, peakBytes_ = 0, scratchSize_ = 0;
   void* scratch_ = nullptr;
 };
 
-/// One thread for each element of a (rows, cols) tensor: body(row, col).
+/// One thread for each element of a (rows, cols) tensor: body(row, col). Where numbers of 32 bits count them all, a division of those is
+/// used: one of 64 costs more than what most bodies do.
 template <typename Body>
 KERNEL void eachElement(int64_t rows, int64_t cols, Body body) {
   const Self me = self();
-  for (int64_t i = me.index(); i < rows * cols; i += me.everyone()) body(i / cols, i % cols);
+  const int64_t all = rows * cols;
+  if (all <= INT32_MAX) {
+    const auto width = static_cast<uint32_t>(cols);
+    for (int64_t i = me.index(); i < all; i += me.everyone()) {
+      const uint32_t row = static_cast<uint32_t>(i) / width;
+      body(row, static_cast<uint32_t>(i) - row * width);
+    }
+  } else {
+    for (int64_t i = me.index(); i < all; i += me.everyone()) body(i / cols, i % cols);
+  }
+}
+
+/// One thread for each four elements of a row: body.four(row, col of the first).
+template <typename Body>
+KERNEL void eachFour(int64_t rows, int64_t cols, Body body) {
+  const Self me = self();
+  const auto width = static_cast<uint32_t>(cols / 4);
+  // Rows that the grid begins with, then as many further: no division of 64 bits.
+  for (int64_t i = me.index(); i < rows * width; i += me.everyone()) {
+    const int64_t row = rows * width <= INT32_MAX ? static_cast<int64_t>(static_cast<uint32_t>(i) / width) : i / width;
+    body.four(row, (i - row * width) * 4);
+  }
+}
+
+/// Four neighbours in one access.
+template <typename T>
+struct alignas(4 * sizeof(T)) Four4 {
+  T numbers[4];
+};
+template <typename T>
+DEVICE void load(float (&to)[4], const T* from) {
+  const Four4<T> four = *reinterpret_cast<const Four4<T>*>(from);
+  UNROLL for (int i = 0; i < 4; ++i) to[i] = get(four.numbers[i]);
+}
+template <typename T>
+DEVICE void store(T* to, const float (&from)[4]) {
+  Four4<T> four;
+  UNROLL for (int i = 0; i < 4; ++i) put(four.numbers[i], from[i]);
+  *reinterpret_cast<Four4<T>*>(to) = four;
+}
+/// Whether rows of all of them are made of whole fours at even places.
+template <typename... Tensors>
+bool inFours(const Tensors&... tensors) {
+  const auto one = [](const Tensor& x) {
+    return x.cols % 4 == 0 && x.stride % 4 == 0 && reinterpret_cast<uintptr_t>(x.data) % (4 * sizeOf(x.dtype)) == 0;
+  };
+  return (one(tensors) && ...);
 }
 
 /// Enough blocks to fill any GPU; loops take the rest.
 inline Grid gridFor(int64_t items) {
   const int64_t blocks = (items + kThreads - 1) / kThreads;
   return {static_cast<unsigned>(blocks < 8192 ? blocks : 8192)};
+}
+
+/// A body with both forms, by fours where all its tensors are made of them.
+template <typename Body, typename... Tensors>
+void launchEach(const Caller& stream, int64_t rows, int64_t cols, Body body, const Tensors&... tensors) {
+  if (rows * cols == 0) return;
+  if (inFours(tensors...)) {
+    launch(stream, gridFor(rows * cols / 4), kThreads, 0, eachFour<Body>, rows, cols, body);
+  } else {
+    launch(stream, gridFor(rows * cols), kThreads, 0, eachElement<Body>, rows, cols, body);
+  }
 }
 
 // Sums of columns in two steps, in an order that depends on the shape alone: blocks of rows first, then their sums.
@@ -136,13 +193,22 @@ KERNEL void sumBlocks(float* partial, int64_t rows, int64_t cols, Body body) {
   partial[me.blockY * cols + col] = sum;
 }
 
+/// Blocks of 32 columns, each of whose threads adds every eighth part of one.
 template <typename = void>
 KERNEL void addSums(float* out, const float* partial, int64_t parts, int64_t cols) {
-  const int64_t col = self().index();
-  if (col >= cols) return;
+  const Self me = self();
+  float* const sums = sharedMemory<float>();
+  const int64_t col = static_cast<int64_t>(me.blockX) * 32 + me.lane();
   float sum = 0;
-  for (int64_t part = 0; part < parts; ++part) sum += partial[part * cols + col];
-  out[col] += sum;
+  if (col < cols) {
+    for (int64_t part = me.warp(); part < parts; part += me.warps()) sum += partial[part * cols + col];
+  }
+  sums[me.thread] = sum;
+  syncBlock();
+  if (me.warp() != 0 || col >= cols) return;
+  float total = 0;
+  for (unsigned warp = 0; warp < me.warps(); ++warp) total += sums[warp * 32 + me.lane()];
+  out[col] += total;
 }
 
 template <typename Body>
@@ -153,7 +219,7 @@ void CudaBackend::columnSums(const Tensor& out, int64_t rows, Body body) {
   float* const partial = scratch<float>(static_cast<size_t>(parts * out.cols));
   const unsigned across = blocksFor(out.cols, kThreads);
   launch(stream_, {across, static_cast<unsigned>(parts)}, kThreads, 0, sumBlocks<Body>, partial, rows, out.cols, body);
-  launch(stream_, {across}, kThreads, 0, addSums<>, out.f32(), partial, parts, out.cols);
+  launch(stream_, {blocksFor(out.cols, 32)}, kThreads, kThreads * sizeof(float), addSums<>, out.f32(), partial, parts, out.cols);
 }
 
 }  // namespace sftlab::cuda

@@ -15,6 +15,7 @@ CudaDevices cudaDevices() {
     return found;
   }
   found.driver = std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10);
+  if (const cuda::Nvml* nvml = cuda::Nvml::get()) found.driverVersion = nvml->driver();
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess || count == 0) {
     found.missing = error == cudaSuccess ? "the driver sees no card" : cudaGetErrorString(error);
@@ -29,8 +30,10 @@ CudaDevices cudaDevices() {
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp properties{};
     if (cudaGetDeviceProperties(&properties, i) != cudaSuccess || properties.major < 8) continue;
+    char busId[32] = "";
+    cudaDeviceGetPCIBusId(busId, sizeof busId, i);
     found.list.push_back({properties.name, properties.totalGlobalMem,
-                          std::to_string(properties.major) + "." + std::to_string(properties.minor)});
+                          std::to_string(properties.major) + "." + std::to_string(properties.minor), busId});
   }
   if (found.list.empty()) found.missing = "no card of compute capability 8.0 or newer is there";
   return found;
@@ -38,8 +41,13 @@ CudaDevices cudaDevices() {
 
 #else
 
-CudaDevices cudaDevices() { return {{{"emulator", 0, "0.0"}}, "", ""}; }
+CudaDevices cudaDevices() { return {{{"emulator", 0, "0.0", ""}}, "", "", ""}; }
 
 #endif
+
+std::optional<cuda::CardUse> cudaUse(const CudaDevice& device) {
+  const cuda::Nvml* const nvml = cuda::Nvml::get();
+  return nvml ? nvml->use(device.busId) : std::nullopt;
+}
 
 }  // namespace sftlab

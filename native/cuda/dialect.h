@@ -9,8 +9,11 @@
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 
-#include <stdexcept>
+#include <cstdlib>
+#include <source_location>
 #include <string>
+
+#include "io/error.h"
 #define KERNEL __global__
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")  ///< before a loop whose counter picks registers
@@ -63,23 +66,45 @@ DEVICE T* sharedMemory() {
   return reinterpret_cast<T*>(sftlabShared);
 }
 
-inline void check(cudaError_t error) {
-  if (error != cudaSuccess) throw std::runtime_error(std::string("CUDA: ") + cudaGetErrorString(error));
+/// A call that failed, with the operation that made it. What fails on the card itself is told by a later call, and by all after it: the
+/// process cannot use the card any more. Environment SFT_LAB_CUDA_SYNC=1 waits for each kernel, so that the right one is named.
+inline void check(cudaError_t error, const std::source_location& from = std::source_location::current()) {
+  if (error == cudaSuccess) return;
+  std::string operation = from.function_name();
+  operation = operation.substr(0, operation.find('('));
+  throw Error("the GPU failed in " + operation.substr(operation.rfind(' ') + 1) + ": " + cudaGetErrorString(error), {}, "device",
+              "The last checkpoint is whole: go on from there. nvidia-smi says whether the card is still there, dmesg what befell it.");
+}
+
+/// A stream, and who starts a kernel on it: taken where an operation says `stream_`.
+struct Caller {
+  Stream stream;
+  std::source_location from;
+  Caller(Stream stream, const std::source_location& from = std::source_location::current()) : stream(stream), from(from) {}
+};
+
+inline bool waitsForEach() {
+  static const bool waits = std::getenv("SFT_LAB_CUDA_SYNC") != nullptr;
+  return waits;
 }
 
 template <typename... Parameters, typename... Arguments>
-void launch(Stream stream, Grid grid, unsigned threads, size_t shared, void (*kernel)(Parameters...), Arguments... arguments) {
+void launch(const Caller& caller, Grid grid, unsigned threads, size_t shared, void (*kernel)(Parameters...), Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   // Beyond 48 KB a kernel has to be told of it.
-  if (shared > 48 << 10) check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)));
-  kernel<<<dim3(grid.x, grid.y, grid.z), threads, shared, stream>>>(arguments...);
-  check(cudaGetLastError());
+  if (shared > 48 << 10) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)), caller.from);
+  }
+  kernel<<<dim3(grid.x, grid.y, grid.z), threads, shared, caller.stream>>>(arguments...);
+  check(cudaGetLastError(), caller.from);
+  if (waitsForEach()) check(cudaStreamSynchronize(caller.stream), caller.from);
 }
 
 #else
 
 struct EmulatedStream {};
 using Stream = EmulatedStream;
+using Caller = EmulatedStream;
 
 inline Self self() {
   namespace e = emulator;
@@ -119,6 +144,13 @@ void launch(Stream, Grid grid, unsigned threads, size_t shared, void (*kernel)(P
 template <typename T>
 DEVICE T warpSum(T value) {
   for (unsigned mask = 16; mask > 0; mask /= 2) value += shuffleXor(value, mask);
+  return value;
+}
+DEVICE int32_t warpLeast(int32_t value) {
+  for (unsigned mask = 16; mask > 0; mask /= 2) {
+    const int32_t other = shuffleXor(value, mask);
+    value = other < value ? other : value;
+  }
   return value;
 }
 DEVICE float warpMax(float value) {

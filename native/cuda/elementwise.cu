@@ -13,6 +13,13 @@ struct Add {
   View<float> out;
   View<T> x;
   DEVICE void operator()(int64_t row, int64_t col) const { out(row, col) += get(x(row, col)); }
+  DEVICE void four(int64_t row, int64_t col) const {
+    float sum[4], more[4];
+    load(sum, &out(row, col));
+    load(more, &x(row, col));
+    UNROLL for (int i = 0; i < 4; ++i) sum[i] += more[i];
+    store(&out(row, col), sum);
+  }
 };
 
 template <typename T>
@@ -20,6 +27,12 @@ struct AddBias {
   View<T> x;
   const float* bias;
   DEVICE void operator()(int64_t row, int64_t col) const { put(x(row, col), get(x(row, col)) + bias[col]); }
+  DEVICE void four(int64_t row, int64_t col) const {
+    float sum[4];
+    load(sum, &x(row, col));
+    UNROLL for (int i = 0; i < 4; ++i) sum[i] += bias[col + i];
+    store(&x(row, col), sum);
+  }
 };
 
 template <typename T>
@@ -35,6 +48,13 @@ struct Swiglu {
     const float g = get(gate(row, col));
     put(out(row, col), g * sigmoid(g) * get(up(row, col)));
   }
+  DEVICE void four(int64_t row, int64_t col) const {
+    float g[4], u[4];
+    load(g, &gate(row, col));
+    load(u, &up(row, col));
+    UNROLL for (int i = 0; i < 4; ++i) g[i] *= sigmoid(g[i]) * u[i];
+    store(&out(row, col), g);
+  }
 };
 
 template <typename T>
@@ -46,6 +66,21 @@ struct SwigluBackward {
     put(dup(row, col), d * g * s);
     if (act.data) put(act(row, col), g * s * u);
   }
+  DEVICE void four(int64_t row, int64_t col) const {
+    float g[4], u[4], d[4], a[4];
+    load(g, &gate(row, col));
+    load(u, &up(row, col));
+    load(d, &dout(row, col));
+    UNROLL for (int i = 0; i < 4; ++i) {
+      const float s = sigmoid(g[i]), silu = g[i] * s;
+      a[i] = silu * u[i];
+      g[i] = d[i] * u[i] * s * (1 + g[i] * (1 - s));
+      u[i] = d[i] * silu;
+    }
+    store(&dgate(row, col), g);
+    store(&dup(row, col), u);
+    if (act.data) store(&act(row, col), a);
+  }
 };
 
 }  // namespace
@@ -53,14 +88,14 @@ struct SwigluBackward {
 void CudaBackend::add(const Tensor& out, const Tensor& x) {
   requireF32(out);
   withNumbers(x.dtype, [&]<typename T>() {
-    launch(stream_, gridFor(x.size()), kThreads, 0, eachElement<Add<T>>, x.rows, x.cols, Add<T>{view<float>(out), view<T>(x)});
+    launchEach(stream_, x.rows, x.cols, Add<T>{view<float>(out), view<T>(x)}, out, x);
   });
 }
 
 void CudaBackend::addBias(const Tensor& x, const Tensor& bias) {
   requireF32(bias);
   withNumbers(x.dtype, [&]<typename T>() {
-    launch(stream_, gridFor(x.size()), kThreads, 0, eachElement<AddBias<T>>, x.rows, x.cols, AddBias<T>{view<T>(x), bias.f32()});
+    launchEach(stream_, x.rows, x.cols, AddBias<T>{view<T>(x), bias.f32()}, x);
   });
 }
 
@@ -72,8 +107,7 @@ void CudaBackend::addBiasBackward(const Tensor& dbias, const Tensor& dout) {
 void CudaBackend::swiglu(const Tensor& out, const Tensor& gate, const Tensor& up) {
   requireSame(out, gate, up);
   withNumbers(out.dtype, [&]<typename T>() {
-    launch(stream_, gridFor(out.size()), kThreads, 0, eachElement<Swiglu<T>>, out.rows, out.cols,
-           Swiglu<T>{view<T>(out), view<T>(gate), view<T>(up)});
+    launchEach(stream_, out.rows, out.cols, Swiglu<T>{view<T>(out), view<T>(gate), view<T>(up)}, out, gate, up);
   });
 }
 
@@ -82,8 +116,8 @@ void CudaBackend::swigluBackward(const Tensor& dgate, const Tensor& dup, const T
   requireSame(dout, dgate, dup, act, gate, up);
   withNumbers(dout.dtype, [&]<typename T>() {
     using Body = SwigluBackward<T>;
-    launch(stream_, gridFor(dout.size()), kThreads, 0, eachElement<Body>, dout.rows, dout.cols,
-           Body{view<T>(dgate), view<T>(dup), view<T>(act), view<T>(dout), view<T>(gate), view<T>(up)});
+    const Body body{view<T>(dgate), view<T>(dup), view<T>(act), view<T>(dout), view<T>(gate), view<T>(up)};
+    launchEach(stream_, dout.rows, dout.cols, body, dgate, dup, act ? act : dout, dout, gate, up);
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 #include "cuda/cuda_backend_impl.h"
@@ -26,12 +27,57 @@ Stream makeStream(int device) {
 #endif
 }
 
+void* takeMemory(size_t bytes) {
+  void* data = nullptr;
+  const size_t size = std::max<size_t>(bytes, 1);
+#ifdef __CUDACC__
+  const cudaError_t error = cudaMalloc(&data, size);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw std::bad_alloc();
+  }
+  check(error);
+#else
+  if (size > PTRDIFF_MAX - 256) throw std::bad_alloc();
+  data = std::aligned_alloc(256, (size + 255) / 256 * 256);
+  if (!data) throw std::bad_alloc();
+  std::memset(data, 0xFF, size);  // NaN, as long as nothing was written
+#endif
+  return data;
+}
+
+void freeMemory(void* data) {
+#ifdef __CUDACC__
+  cudaFree(data);
+#else
+  std::free(data);
+#endif
+}
+
 }  // namespace
 
-CudaBackend::CudaBackend(int device) : device_(device), stream_(makeStream(device)), products_(stream_) {}
+#ifdef __CUDACC__
+constexpr size_t kScratch = size_t{64} << 20, kStaging = size_t{8} << 20;
+#else
+constexpr size_t kScratch = size_t{1} << 16;
+#endif
+
+/// Host memory that the card reads by itself, used round and round: an upload of a batch is copied there and queued, and nobody waits.
+struct CudaBackend::Staging {
+#ifdef __CUDACC__
+  char* memory = nullptr;
+  size_t used = 0;
+  Staging() { check(cudaMallocHost(reinterpret_cast<void**>(&memory), kStaging)); }
+  ~Staging() { cudaFreeHost(memory); }
+#endif
+};
+
+CudaBackend::CudaBackend(int device) : device_(device), stream_(makeStream(device)), staging_(std::make_unique<Staging>()), products_(stream_) {
+  scratchBytes(kScratch);
+}
 
 CudaBackend::~CudaBackend() {
-  release(scratch_);
+  freeMemory(scratch_);
 #ifdef __CUDACC__
   for (const auto& [data, bytes] : blocks_) cudaFree(data);
   cudaStreamDestroy(stream_);
@@ -41,19 +87,7 @@ CudaBackend::~CudaBackend() {
 }
 
 void* CudaBackend::allocate(size_t bytes) {
-  void* data = nullptr;
-  const size_t size = std::max<size_t>(bytes, 1);
-#ifdef __CUDACC__
-  if (cudaMalloc(&data, size) != cudaSuccess) {
-    cudaGetLastError();
-    throw std::bad_alloc();
-  }
-#else
-  if (size > PTRDIFF_MAX - 256) throw std::bad_alloc();
-  data = std::aligned_alloc(256, (size + 255) / 256 * 256);
-  if (!data) throw std::bad_alloc();
-  std::memset(data, 0xFF, size);  // NaN, as long as nothing was written
-#endif
+  void* const data = takeMemory(bytes);
   blocks_[data] = bytes;
   currentBytes_ += bytes;
   peakBytes_ = std::max(peakBytes_, currentBytes_);
@@ -65,33 +99,42 @@ void CudaBackend::release(void* data) {
   if (found == blocks_.end()) return;
   currentBytes_ -= found->second;
   blocks_.erase(found);
-#ifdef __CUDACC__
-  cudaFree(data);
-#else
-  std::free(data);
-#endif
+  freeMemory(data);
 }
 
 void* CudaBackend::scratchBytes(size_t bytes) {
   if (bytes > scratchSize_) {
     synchronize();
-    release(scratch_);
+    freeMemory(scratch_);
     scratch_ = nullptr;
     scratchSize_ = 0;
-    scratch_ = allocate(bytes);
+    scratch_ = takeMemory(bytes);
     scratchSize_ = bytes;
   }
   return scratch_;
 }
 
+size_t CudaBackend::ownBytes() const { return scratchSize_ + Products::kWorkspace; }
+
+int64_t CudaBackend::headRows(int64_t vocabulary) const {
+  // Each chunk reads the vocabulary's weights three times and their gradient twice: a GPU has to have many rows for that.
+  return std::clamp<int64_t>((int64_t{1} << 28) / vocabulary, 512, 4096) / 128 * 128;
+}
+
 void CudaBackend::upload(void* device, const void* host, size_t bytes) {
   if (bytes == 0) return;
-  for (auto& [data, weight] : weights_) {  // a part of a weight may be loaded anew
-    const auto* const first = static_cast<const char*>(data);
-    const auto* const to = static_cast<const char*>(device);
-    if (to >= first && to < first + static_cast<size_t>(weight.size) * sizeof(float)) weight.current = false;
-  }
 #ifdef __CUDACC__
+  if (bytes <= kStaging / 4) {
+    if (staging_->used + bytes > kStaging) {
+      check(cudaStreamSynchronize(stream_));
+      staging_->used = 0;
+    }
+    char* const at = staging_->memory + staging_->used;
+    std::memcpy(at, host, bytes);
+    staging_->used += (bytes + 255) / 256 * 256;
+    check(cudaMemcpyAsync(device, at, bytes, cudaMemcpyHostToDevice, stream_));
+    return;
+  }
   check(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_));
   check(cudaStreamSynchronize(stream_));  // the host's memory may be reused
 #else
@@ -104,6 +147,7 @@ void CudaBackend::download(void* host, const void* device, size_t bytes) {
 #ifdef __CUDACC__
   check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_));
   check(cudaStreamSynchronize(stream_));
+  staging_->used = 0;
 #else
   std::memcpy(host, device, bytes);
 #endif
@@ -112,6 +156,7 @@ void CudaBackend::download(void* host, const void* device, size_t bytes) {
 void CudaBackend::synchronize() {
 #ifdef __CUDACC__
   check(cudaStreamSynchronize(stream_));
+  staging_->used = 0;
 #endif
 }
 
@@ -129,6 +174,11 @@ struct Copy {
   View<To> out;
   View<From> x;
   DEVICE void operator()(int64_t row, int64_t col) const { put(out(row, col), get(x(row, col))); }
+  DEVICE void four(int64_t row, int64_t col) const {
+    float numbers[4];
+    load(numbers, &x(row, col));
+    store(&out(row, col), numbers);
+  }
 };
 
 }  // namespace
@@ -139,13 +189,21 @@ void CudaBackend::fill(const Tensor& out, float value) {
   });
 }
 
-void CudaBackend::zero(const Tensor& x) { fill(x, 0); }
+void CudaBackend::zero(const Tensor& x) {
+#ifdef __CUDACC__
+  if (x.contiguous() && x.size() > 0) {
+    check(cudaMemsetAsync(x.data, 0, x.bytes(), stream_));
+    return;
+  }
+#endif
+  fill(x, 0);
+}
 
 void CudaBackend::copy(const Tensor& out, const Tensor& x) {
   withNumbers(out.dtype, [&]<typename To>() {
     withNumbers(x.dtype, [&]<typename From>() {
       using Body = Copy<To, From>;
-      launch(stream_, gridFor(x.size()), kThreads, 0, eachElement<Body>, x.rows, x.cols, Body{view<To>(out), view<From>(x)});
+      launchEach(stream_, x.rows, x.cols, Body{view<To>(out), view<From>(x)}, out, x);
     });
   });
 }

@@ -1,6 +1,8 @@
 #include "cuda/products.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <vector>
 
 #include "cuda/cublaslt.h"
@@ -12,10 +14,10 @@ namespace sftlab::cuda {
 
 namespace {
 
-constexpr size_t kWorkspace = size_t{32} << 20;
-
 void succeed(CublasLt::Status status, const char* what) {
-  if (status != 0) throw std::runtime_error(std::string("cuBLASLt: ") + what + " failed with status " + std::to_string(status));
+  if (status == 0) return;
+  throw Error(std::string("the GPU failed: ") + what + " by cuBLASLt ended with status " + std::to_string(status), {}, "device",
+              "The last checkpoint is whole: go on from there.");
 }
 
 int typeOf(DType dtype) { return dtype == DType::f32 ? CublasLt::kFloat : CublasLt::kBf16; }
@@ -25,21 +27,43 @@ int typeOf(DType dtype) { return dtype == DType::f32 ? CublasLt::kFloat : Cublas
 struct Products::Library {
   /// A product as the library knows it: descriptions, and the algorithm for them.
   struct Plan {
-    void *desc = nullptr, *a = nullptr, *b = nullptr, *out = nullptr;
+    void *desc = nullptr, *a = nullptr, *b = nullptr, *addend = nullptr, *out = nullptr;
     CublasLt::Algorithm algorithm{};
   };
-  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int>;
+  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, uint64_t>;
+
+  explicit Library(Stream stream) : stream(stream) {}
 
   const CublasLt& lt = CublasLt::get();
+  static constexpr int kCandidates = 8;
+  Stream stream;
   CublasLt::Handle handle = nullptr;
   void* workspace = nullptr;
   std::map<Key, Plan> plans;
 
-  const Plan& plan(const Tensor& out, const Tensor& a, bool ta, const Tensor& b, bool tb) {
+  const Plan& plan(const Tensor& out, const Tensor& addend, const Tensor& a, bool ta, const Tensor& b, bool tb) {
     const int64_t inner = ta ? a.rows : a.cols;
-    const int kind = (ta ? 1 : 0) | (tb ? 2 : 0) | (a.dtype == DType::bf16 ? 4 : 0) | (out.dtype == DType::bf16 ? 8 : 0);
-    Plan& plan = plans[{out.rows, out.cols, inner, a.stride, b.stride, out.stride, kind}];
-    if (plan.desc) return plan;
+    const uint32_t alignments[] = {alignment(b), alignment(a), alignment(addend), alignment(out)};
+    uint64_t kind = (ta ? 1u : 0u) | (tb ? 2u : 0u) | (a.dtype == DType::bf16 ? 4u : 0u) | (out.dtype == DType::bf16 ? 8u : 0u);
+    for (const uint32_t bytes : alignments) kind = kind << 9 | bytes;
+    const auto [found, isNew] = plans.try_emplace(Key{out.rows, out.cols, inner, a.stride, b.stride, out.stride, addend.stride, kind});
+    if (!isNew) return found->second;
+    try {
+      return make(found->second, out, addend, a, ta, b, tb, alignments);
+    } catch (...) {
+      plans.erase(found);  // nothing half made is used later
+      throw;
+    }
+  }
+
+  /// What the library may take for granted of where x begins.
+  static uint32_t alignment(const Tensor& x) {
+    const auto at = reinterpret_cast<uintptr_t>(x.data);
+    return static_cast<uint32_t>(std::min<uintptr_t>(at & (~at + 1), 256));
+  }
+
+  const Plan& make(Plan& plan, const Tensor& out, const Tensor& addend, const Tensor& a, bool ta, const Tensor& b, bool tb,
+                   const uint32_t (&alignments)[4]) {
     // The library counts by columns: it sees the transposes of what stands here by rows, so the sides change places.
     succeed(lt.matmulDescCreate(&plan.desc, CublasLt::kComputeFloat, CublasLt::kFloat), "the description of a product");
     const int first = tb, second = ta;
@@ -50,21 +74,71 @@ struct Products::Library {
     };
     layout(&plan.a, b);
     layout(&plan.b, a);
+    layout(&plan.addend, addend);
     layout(&plan.out, out);
     void* preference = nullptr;
     succeed(lt.preferenceCreate(&preference), "a preference");
     succeed(lt.preferenceSetAttribute(preference, CublasLt::kMaxWorkspace, &kWorkspace, sizeof kWorkspace), "a preference");
-    CublasLt::Heuristic found{};
+    for (int side = 0; side < 4; ++side) {
+      succeed(lt.preferenceSetAttribute(preference, CublasLt::kAlignmentA + side, &alignments[side], sizeof alignments[side]), "a preference");
+    }
+    CublasLt::Heuristic found[kCandidates]{};
     int count = 0;
-    succeed(lt.heuristic(handle, plan.desc, plan.a, plan.b, plan.out, plan.out, preference, 1, &found, &count), "the choice of an algorithm");
+    succeed(lt.heuristic(handle, plan.desc, plan.a, plan.b, plan.addend, plan.out, preference, tunes() ? kCandidates : 1, found, &count), "the choice of an algorithm");
     lt.preferenceDestroy(preference);
-    if (count == 0) throw std::runtime_error("cuBLASLt has no algorithm for a product of this shape");
-    plan.algorithm = found.algorithm;
+    if (count == 0) throw Error("cuBLASLt has no algorithm for a product of this shape", {}, "device");
+    plan.algorithm = found[0].algorithm;
+    if (count > 1) plan.algorithm = fastest(plan, out, addend, a, b, found, count);
     return plan;
+  }
+
+  /// With SFT_LAB_CUDA_TUNE=1 the library's best guesses are tried for each shape, and the fastest one is kept. Not by itself: what is the
+  /// fastest may differ from run to run, and then so do the last bits.
+  static bool tunes() {
+    static const bool wanted = std::getenv("SFT_LAB_CUDA_TUNE") != nullptr;
+    return wanted;
+  }
+
+  CublasLt::Algorithm fastest(const Plan& plan, const Tensor& out, const Tensor& addend, const Tensor& a, const Tensor& b,
+                              const CublasLt::Heuristic* found, int count) {
+    // Results go elsewhere: what is added to must be added to once.
+    void* elsewhere = nullptr;
+    const size_t bytes = static_cast<size_t>((out.rows - 1) * out.stride + out.cols) * sizeOf(out.dtype);
+    if (cudaMalloc(&elsewhere, bytes) != cudaSuccess) {
+      cudaGetLastError();
+      return found[0].algorithm;
+    }
+    cudaEvent_t begin, end;
+    check(cudaEventCreate(&begin));
+    check(cudaEventCreate(&end));
+    const float alpha = 1, beta = 1;
+    float least = INFINITY;
+    int best = 0;
+    for (int i = 0; i < count; ++i) {
+      const auto run = [&] {
+        return lt.matmul(handle, plan.desc, &alpha, b.data, plan.a, a.data, plan.b, &beta, addend.data, plan.addend, elsewhere, plan.out,
+                         &found[i].algorithm, workspace, kWorkspace, stream) == 0;
+      };
+      if (found[i].state != 0 || !run()) continue;
+      check(cudaEventRecord(begin, stream));
+      for (int repeat = 0; repeat < 3; ++repeat) run();
+      check(cudaEventRecord(end, stream));
+      check(cudaEventSynchronize(end));
+      float milliseconds = 0;
+      check(cudaEventElapsedTime(&milliseconds, begin, end));
+      if (milliseconds < least) {
+        least = milliseconds;
+        best = i;
+      }
+    }
+    cudaEventDestroy(begin);
+    cudaEventDestroy(end);
+    cudaFree(elsewhere);
+    return found[best].algorithm;
   }
 };
 
-Products::Products(Stream stream) : stream_(stream), library_(std::make_unique<Library>()) {
+Products::Products(Stream stream) : stream_(stream), library_(std::make_unique<Library>(stream)) {
   succeed(library_->lt.create(&library_->handle), "the start");
   check(cudaMalloc(&library_->workspace, kWorkspace));
 }
@@ -72,16 +146,16 @@ Products::Products(Stream stream) : stream_(stream), library_(std::make_unique<L
 Products::~Products() {
   for (const auto& [key, plan] : library_->plans) {
     library_->lt.matmulDescDestroy(plan.desc);
-    for (void* layout : {plan.a, plan.b, plan.out}) library_->lt.layoutDestroy(layout);
+    for (void* layout : {plan.a, plan.b, plan.addend, plan.out}) library_->lt.layoutDestroy(layout);
   }
   library_->lt.destroy(library_->handle);
   cudaFree(library_->workspace);
 }
 
-void Products::multiply(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta) {
+void Products::multiply(const Tensor& out, const Tensor& addend, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta) {
   if (out.size() == 0) return;
-  const Library::Plan& plan = library_->plan(out, a, ta == Transpose::yes, b, tb == Transpose::yes);
-  succeed(library_->lt.matmul(library_->handle, plan.desc, &alpha, b.data, plan.a, a.data, plan.b, &beta, out.data, plan.out, out.data,
+  const Library::Plan& plan = library_->plan(out, addend, a, ta == Transpose::yes, b, tb == Transpose::yes);
+  succeed(library_->lt.matmul(library_->handle, plan.desc, &alpha, b.data, plan.a, a.data, plan.b, &beta, addend.data, plan.addend, out.data,
                               plan.out, &plan.algorithm, library_->workspace, kWorkspace, stream_),
           "a product");
 }
@@ -96,7 +170,7 @@ namespace {
 
 template <typename Number, typename Result>
 struct Multiply {
-  View<Result> out;
+  View<Result> out, addend;
   View<Number> a, b;
   bool ta, tb;
   float alpha, beta;
@@ -116,7 +190,7 @@ struct Multiply {
       }
       for (int64_t col = 0; col < out.cols; ++col) {
         Result& to = out(row, col);
-        put(to, alpha * sums[static_cast<size_t>(col)] + (beta != 0 ? get(to) : 0.0f));
+        put(to, alpha * sums[static_cast<size_t>(col)] + (beta != 0 ? get(addend(row, col)) : 0.0f));
       }
     }
   }
@@ -124,10 +198,10 @@ struct Multiply {
 
 }  // namespace
 
-void Products::multiply(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta) {
+void Products::multiply(const Tensor& out, const Tensor& addend, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta) {
   withNumbers(a.dtype, [&]<typename Number>() {
     withNumbers(out.dtype, [&]<typename Result>() {
-      Multiply<Number, Result>{view<Result>(out), view<Number>(a), view<Number>(b), ta == Transpose::yes, tb == Transpose::yes, alpha, beta}();
+      Multiply<Number, Result>{view<Result>(out), view<Result>(addend), view<Number>(a), view<Number>(b), ta == Transpose::yes, tb == Transpose::yes, alpha, beta}();
     });
   });
 }

@@ -13,13 +13,19 @@ namespace sftlab::cuda {
 
 class Products {
  public:
+#ifdef __CUDACC__
+  static constexpr size_t kWorkspace = size_t{32} << 20;  ///< bytes that it takes of the card for itself
+#else
+  static constexpr size_t kWorkspace = 0;
+#endif
+
   explicit Products(Stream stream);
   ~Products();
   Products(const Products&) = delete;
   Products& operator=(const Products&) = delete;
 
-  /// As Backend::matmul; a and b are of one dtype.
-  void multiply(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta);
+  /// out = alpha a b + beta addend, as Backend::matmul; a and b are of one dtype, and so are out and addend, which may be one.
+  void multiply(const Tensor& out, const Tensor& addend, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta);
 
  private:
   struct Library;

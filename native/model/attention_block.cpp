@@ -117,12 +117,8 @@ Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t lay
   if (!pass.cached) {
     backend.attention(saved.out, saved.lse, saved.query, saved.key, saved.value, shape, pass.sequences, asked.queries);
   }
-  if (asked) {
-    backend.gatherRows(result, input, asked.rows);
-  } else {
-    backend.copy(result, input);
-  }
-  linear(pass, weights.output, result, saved.out, saved.outputLow, true);
+  if (asked) backend.gatherRows(result, input, asked.rows);
+  linear(pass, weights.output, result, saved.out, saved.outputLow, asked ? result : input);
   return result;
 }
 

@@ -13,6 +13,7 @@
 //  - Arguments are trusted: shapes were checked by the caller. Shapes in comments are (rows, cols).
 //  - Same inputs, same thread count: bitwise the same outputs. Sums are split by fixed blocks, never by whoever comes first.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -59,22 +60,26 @@ struct KeyValueCache {
   int32_t capacity = 0;
 };
 
+/// A counter-based random stream (Philox 4x32-10, Salmon et al. 2011): value i depends on seed, stream and i alone,
+/// so nothing has to be stored for the backward pass or for resume.
+struct RandomStream {
+  uint64_t seed = 0;
+  uint64_t stream = 0;
+};
+
 struct AdamParameter {
-  Tensor value, gradient, first, second;  ///< all f32, all of one size
+  Tensor value, gradient, first, second;  ///< f32, all of one size; the moments both f32 or both bf16
   bool decay = false;
+  Tensor rounded{};  ///< the value in bf16, written with it; none where the backend keeps none
 };
 
 struct AdamOptions {
   double learningRate, beta1, beta2, epsilon, weightDecay;
   double gradientScale;  ///< multiplies every gradient first: 1 / weight, times the clip factor
   int64_t step;         ///< counts from 1, for bias correction
-};
-
-/// A counter-based random stream (Philox 4x32-10, Salmon et al. 2011): value i depends on seed, stream and i alone,
-/// so nothing has to be stored for the backward pass or for resume.
-struct RandomStream {
-  uint64_t seed = 0;
-  uint64_t stream = 0;
+  /// Of moments in bf16, which are rounded at random so that small changes add up: element i of tensor t takes number i of the stream that
+  /// comes t after this, its low half for the first moment, its high half for the second.
+  RandomStream rounding{};
 };
 
 struct SampleOptions {
@@ -103,11 +108,19 @@ class Backend {
 
   /// Whether `matmul` takes operands of this type at full speed.
   virtual bool multiplies(DType dtype) const = 0;
+  /// Whether products in bf16 want their weights in bf16 too: then the model keeps a rounded copy of each trained matrix, which `adamw`
+  /// renews, and of frozen ones nothing else. Otherwise products round as they read.
+  virtual bool keepsRounded() const { return false; }
 
   // ---- matrix products --------------------------------------------------------------------------------------------
   /// out = alpha * op(a) * op(b) + beta * out, accumulated in fp32. beta is 0 or 1. Each tensor may be f32 or bf16.
   virtual void matmul(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha,
                       float beta) = 0;
+  /// out = addend + a * b', of one product and no more passes than it takes; addend (f32) may be out itself.
+  virtual void matmulAdd(const Tensor& out, const Tensor& addend, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb) {
+    if (addend.data != out.data) copy(out, addend);
+    matmul(out, a, ta, b, tb, 1, 1);
+  }
   /// x (n, c) += bias (1, c)
   virtual void addBias(const Tensor& x, const Tensor& bias) = 0;
   /// dbias (1, c) += column sums of dout (n, c)
@@ -188,6 +201,11 @@ class Backend {
   virtual size_t peakBytes() const = 0;
   /// Tokens that one pass of generation takes at most. On the CPU a row's numbers do not depend on the others up to so many.
   virtual int32_t passRows() const { return 256; }
+  /// Rows of logits that exist at a time: few enough that they stay small beside a model of this vocabulary (here 64 MB), enough of them
+  /// that the products over the vocabulary's weights are bound by arithmetic.
+  virtual int64_t headRows(int64_t vocabulary) const { return std::clamp<int64_t>((int64_t{1} << 24) / vocabulary, 128, 512); }
+  /// Bytes that the backend takes for itself, whatever the model.
+  virtual size_t ownBytes() const { return 0; }
 };
 
 }  // namespace sftlab

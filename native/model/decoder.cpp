@@ -69,7 +69,6 @@ Pass Decoder::begin(const Batch& batch, bool training, const int32_t*& tokens) {
 
 Tensor Decoder::forward(const Pass& pass, const int32_t* tokens, const Asked& asked, bool keep) {
   const auto layers = static_cast<size_t>(config_.layers);
-  const bool keepAll = keep && !checkpointing_;
   saved_.resize(layers);
   // What outlives a layer: of what is kept as little as its input; two buffers take turns when nothing is.
   std::vector<Tensor>& hidden = inputs_;
@@ -87,7 +86,7 @@ Tensor Decoder::forward(const Pass& pass, const int32_t* tokens, const Asked& as
     const Tensor middle = attentionBlock(pass, weights, static_cast<int32_t>(i), i + 1 == layers ? asked : Asked{}, hidden[i],
                                          saved_[i].attention);
     mlpBlock(pass, weights, hidden[i + 1], middle, saved_[i].mlp);
-    if (!keepAll) arena_.rewind(mark);
+    if (!keep || static_cast<int32_t>(i) < checkpointing_) arena_.rewind(mark);
   }
   return hidden[layers];
 }
@@ -101,7 +100,7 @@ void Decoder::backward(const Pass& pass, const int32_t* tokens, const Asked& ask
     const Asked chosen = last ? asked : Asked{};
     SavedLayer& layer = saved_[static_cast<size_t>(i)];
     const ArenaScope scope(arena_);
-    if (checkpointing_) {
+    if (i < checkpointing_) {
       const Tensor middle = attentionBlock(pass, weights, i, chosen, inputs_[static_cast<size_t>(i)], layer.attention);
       mlpBlock(pass, weights, {}, middle, layer.mlp);
     }
@@ -191,12 +190,15 @@ BatchStats Decoder::accumulate(const Batch& batch) {
   return stats;
 }
 
+/// Apart from the streams of dropout and of initial weights; each step has a million of its own.
+constexpr uint64_t kRoundingStream = 1ull << 63;
+
 UpdateStats Decoder::update(const UpdateOptions& options) {
   std::vector<Tensor> gradients;
   std::vector<AdamParameter> list;
   for (const Parameter* parameter : parameters_.trained()) {
     gradients.push_back(parameter->gradient);
-    list.push_back({parameter->value, parameter->gradient, parameter->first, parameter->second, parameter->decays()});
+    list.push_back({parameter->value, parameter->gradient, parameter->first, parameter->second, parameter->decays(), parameter->rounded});
   }
   const double scale = weight_ > 0 ? 1 / weight_ : 0;
   UpdateStats stats;
@@ -208,7 +210,8 @@ UpdateStats Decoder::update(const UpdateOptions& options) {
     ++steps_;
     backend_->adamw(list, {static_cast<float>(options.learningRate), static_cast<float>(options.beta1),
                            static_cast<float>(options.beta2), static_cast<float>(options.epsilon),
-                           static_cast<float>(options.weightDecay), static_cast<float>(scale * clip), steps_});
+                           static_cast<float>(options.weightDecay), static_cast<float>(scale * clip), steps_,
+                           {seed_, kRoundingStream + (static_cast<uint64_t>(steps_) << 20)}});
   }
   parameters_.zeroGradients();
   backend_->synchronize();

@@ -60,7 +60,7 @@ class Decoder final : public Model {
   ModelInfo info_;
   uint64_t seed_;
   DType dtype_;                     ///< of what goes into and comes out of matrix products
-  bool checkpointing_;              ///< keep the layers' inputs alone, and make the rest again in the backward pass
+  int32_t checkpointing_;           ///< layers of which the input alone is kept, and the rest made again in the backward pass
   std::vector<SavedLayer> saved_;
   std::vector<Tensor> inputs_;      ///< of the layers, with `checkpointing_`
   double weight_ = 0;           ///< of the gradient accumulated so far

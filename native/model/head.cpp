@@ -8,14 +8,6 @@
 
 namespace sftlab {
 
-namespace {
-
-/// Rows of a chunk: few enough that their logits stay small beside a model of this vocabulary (64 MB), enough of them that the products
-/// over the vocabulary's weights are bound by arithmetic.
-int64_t chunkRows(int64_t vocabulary) { return std::clamp<int64_t>((int64_t{1} << 24) / vocabulary, 128, 512); }
-
-}  // namespace
-
 HeadResult headLoss(const Pass& pass, const Parameters& parameters, const Tensor& hidden, const HeadRows& rows,
                     const Tensor& dhidden) {
   Backend& backend = pass.backend;
@@ -27,7 +19,7 @@ HeadResult headLoss(const Pass& pass, const Parameters& parameters, const Tensor
   if (dhidden) backend.zero(dhidden);
   if (count == 0) return result;
 
-  const Tensor& table = parameters.head->value;
+  const Tensor& table = parameters.head->operand(pass.dtype);
   const int32_t* const ids = arena.put(rows.rows);
   const int32_t* const targets = arena.put(rows.targets);
   const float* const weights = arena.put(rows.weights);
@@ -39,7 +31,7 @@ HeadResult headLoss(const Pass& pass, const Parameters& parameters, const Tensor
   auto* const correct = static_cast<uint8_t*>(arena.takeBytes(static_cast<size_t>(count)));
   const int64_t trained = dhidden ? rows.trained : 0;
   const Tensor dnormed = trained > 0 ? arena.take(trained, hidden.cols) : Tensor{};
-  const int64_t chunk = std::min(chunkRows(table.rows), count);
+  const int64_t chunk = std::min(backend.headRows(table.rows), count);
   const Tensor logits = arena.take(chunk, table.rows);
 
   for (int64_t first = 0; first < count;) {
@@ -79,7 +71,7 @@ Tensor headLogits(const Pass& pass, const Parameters& parameters, const Tensor& 
   const Tensor logits = arena.take(count, parameters.head->value.rows);
   pass.backend.gatherRows(chosen, hidden, rows);
   pass.backend.rmsNorm(normed, rstd, chosen, parameters.finalNorm->value, pass.config.normEpsilon);
-  pass.backend.matmul(logits, normed, Transpose::no, parameters.head->value, Transpose::yes, 1, 0);
+  pass.backend.matmul(logits, normed, Transpose::no, parameters.head->operand(pass.dtype), Transpose::yes, 1, 0);
   return logits;
 }
 

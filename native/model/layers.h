@@ -47,9 +47,9 @@ struct SavedLinear {
 SavedLinear reserve(const Pass& pass, const LinearWeights& weights, int64_t rows);
 /// The adapter's part of `linear` that is kept.
 void lower(const Pass& pass, const LinearWeights& weights, const Tensor& x, const SavedLinear& saved);
-/// out (n, out) = x (n, in) W^T + b, plus the adapter's part; with `addTo`, added to what `out` holds.
+/// out (n, out) = x (n, in) W^T + b, plus the adapter's part, plus `addend`, if any, which may be `out` itself.
 void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, const Tensor& x, const SavedLinear& saved,
-            bool addTo = false);
+            const Tensor& addend = {});
 
 /// The gradient of a layer's output, and from it that of `SavedLinear::low`.
 struct OutputGradient {

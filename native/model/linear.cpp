@@ -29,31 +29,36 @@ SavedLinear reserve(const Pass& pass, const LinearWeights& weights, int64_t rows
 void lower(const Pass& pass, const LinearWeights& weights, const Tensor& x, const SavedLinear& saved) {
   if (!weights.adapter) return;
   const ArenaScope scope(pass.arena);
-  pass.backend.matmul(saved.low, dropped(pass, *weights.adapter, x), Transpose::no, weights.adapter->a->value, Transpose::yes, 1, 0);
+  pass.backend.matmul(saved.low, dropped(pass, *weights.adapter, x), Transpose::no, weights.adapter->a->operand(pass.dtype), Transpose::yes, 1, 0);
 }
 
 void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, const Tensor& x, const SavedLinear& saved,
-            bool addTo) {
+            const Tensor& addend) {
   Backend& backend = pass.backend;
-  backend.matmul(out, x, Transpose::no, weights.weight->value, Transpose::yes, 1, addTo ? 1 : 0);
+  const Tensor& weight = weights.weight->operand(pass.dtype);
+  if (addend) {
+    backend.matmulAdd(out, addend, x, Transpose::no, weight, Transpose::yes);
+  } else {
+    backend.matmul(out, x, Transpose::no, weight, Transpose::yes, 1, 0);
+  }
   if (weights.bias) backend.addBias(out, weights.bias->value);
   if (!weights.adapter) return;
   lower(pass, weights, x, saved);
-  backend.matmul(out, saved.low, Transpose::no, weights.adapter->b->value, Transpose::yes, weights.adapter->scale, 1);
+  backend.matmul(out, saved.low, Transpose::no, weights.adapter->b->operand(pass.dtype), Transpose::yes, weights.adapter->scale, 1);
 }
 
 OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dout) {
   if (!weights.adapter) return {dout, {}};
   const LowRank& adapter = *weights.adapter;
   const Tensor dlow = pass.arena.take(dout.rows, adapter.a->value.rows, pass.dtype);
-  pass.backend.matmul(dlow, dout, Transpose::no, adapter.b->value, Transpose::no, adapter.scale, 0);
+  pass.backend.matmul(dlow, dout, Transpose::no, adapter.b->operand(pass.dtype), Transpose::no, adapter.scale, 0);
   return {dout, dlow};
 }
 
 void inputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite,
                    const OutputGradient& gradient) {
   Backend& backend = pass.backend;
-  const Tensor& weight = weights.weight->value;
+  const Tensor& weight = weights.weight->operand(pass.dtype);
   if (!weights.adapter) {
     return backend.matmul(dx, gradient.dout, Transpose::no, weight, Transpose::no, 1, overwrite ? 0 : 1);
   }
@@ -62,7 +67,7 @@ void inputGradient(const Pass& pass, const LinearWeights& weights, const Tensor&
   const ArenaScope scope(pass.arena);
   // Where the adapter's part passes through dropout it needs a place of its own: dx itself, as long as that is to be overwritten.
   const Tensor part = drops && !overwrite ? pass.arena.take(dx.rows, dx.cols, dx.dtype) : dx;
-  backend.matmul(part, gradient.dlow, Transpose::no, adapter.a->value, Transpose::no, 1, overwrite || drops ? 0 : 1);
+  backend.matmul(part, gradient.dlow, Transpose::no, adapter.a->operand(pass.dtype), Transpose::no, 1, overwrite || drops ? 0 : 1);
   if (drops) {
     backend.dropout(part, part, adapter.dropout, streamOf(pass, adapter));
     if (!overwrite) backend.add(dx, part);

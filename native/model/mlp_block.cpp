@@ -27,8 +27,7 @@ void mlpBlock(const Pass& pass, const LayerWeights& weights, const Tensor& resul
   const Tensor act = arena.take(n, inner, pass.dtype);
   backend.swiglu(act, saved.gate, saved.up);
   if (!result) return lower(pass, weights.down, act, saved.downLow);
-  backend.copy(result, input);
-  linear(pass, weights.down, result, act, saved.downLow, true);
+  linear(pass, weights.down, result, act, saved.downLow, input);
 }
 
 void mlpBlockBackward(const Pass& pass, const LayerWeights& weights, const Tensor& dx, const SavedMlp& saved) {

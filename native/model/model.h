@@ -66,8 +66,11 @@ struct MemoryPlan {
   size_t weights = 0;   ///< all but those that stay in their file
   size_t training = 0;  ///< gradients and moments
   size_t working = 0;   ///< activations and whatever else lives for one batch
+  int32_t layers = 0;   ///< of the model: what `checkpointing` counts
   size_t peak = 0;      ///< everything, caches of generation too, at the worst moment
 };
+
+constexpr int32_t kAllLayers = INT32_MAX;
 
 struct OpenOptions {
   std::filesystem::path directory;
@@ -76,8 +79,10 @@ struct OpenOptions {
   bool initialize = false;
   /// Of matrix products and what goes into them; sums, statistics, trained weights and the optimizer are f32 all the same.
   DType precision = DType::f32;
-  /// Keep the layers' inputs alone, and make the rest again in the backward pass: the same numbers, less memory, a third more work.
-  bool checkpointing = false;
+  /// Of so many layers, from the first on, keep the input alone, and make the rest again in the backward pass: the same numbers, less memory,
+  /// with all of them a third more work.
+  int32_t checkpointing = 0;
+  DType moments = DType::f32;  ///< of AdamW; in bf16 they are rounded at random, so that small changes add up
   size_t working = 0;  ///< bytes of working memory to take at once, as `plan` gave them; 0: as they are needed
   /// None, a new adapter, or the folder of a PEFT adapter.
   std::variant<std::monostate, AdapterOptions, std::filesystem::path> adapter;

@@ -58,7 +58,7 @@ Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, st
   std::optional<TensorFiles> base, adapter;
   if (!options.initialize) base = openChecked(options.directory, "model", false);
   if (folder) adapter = openChecked(*folder, "adapter_model", true);
-  place(options);
+  place(options, base ? &*base : nullptr);
   if (base) {
     read(std::move(*base), false);
   } else {
@@ -80,12 +80,20 @@ Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, st
       }
     }
   }
+  for (const auto& parameter : all_) {
+    if (parameter->rounded) backend_->copy(parameter->rounded, parameter->value);
+  }
 }
 
-float* Parameters::allocate(int64_t count) {
-  void* const data = backend_->allocate(static_cast<size_t>(count) * sizeof(float));
+void* Parameters::allocate(int64_t count, DType dtype) {
+  void* const data = backend_->allocate(static_cast<size_t>(count) * sizeOf(dtype));
   blocks_.emplace_back(data, [backend = backend_](void* block) { backend->release(block); });
-  return static_cast<float*>(data);
+  return data;
+}
+
+/// Whether products read it: all matrices but an embedding that only rows are taken from.
+bool Parameters::multiplied(const Parameter& parameter) const {
+  return parameter.shape.size() == 2 && (&parameter != embedding || head == embedding);
 }
 
 Parameter* Parameters::add(const std::string& name, std::vector<int64_t> shape) {
@@ -114,12 +122,15 @@ void Parameters::addLinear(LinearWeights& linear, const std::string& name, int64
   linear.adapter = low;
 }
 
-/// Trained tensors stand in one block each for values, gradients and the two moments, each tensor at a multiple of 64 bytes.
-void Parameters::place(const OpenOptions& options) {
+/// Trained tensors stand in one block each for values, gradients and the two moments, each tensor at a multiple of 64 numbers. Where products
+/// want their weights in bf16, frozen ones are held in nothing else; but an embedding only if it was in bf16 from the start, since rows of it
+/// are read as they are.
+void Parameters::place(const OpenOptions& options, const TensorFiles* base) {
+  const bool rounds = dtype_ == DType::bf16 && backend_->keepsRounded();
   const auto padded = [](const Parameter& parameter) {
     int64_t count = 1;
     for (int64_t length : parameter.shape) count *= length;
-    return (count + 15) / 16 * 16;
+    return (count + 63) / 64 * 64;
   };
   const auto view = [](const Parameter& parameter, float* data) {
     const int64_t cols = parameter.shape.back(), rows = parameter.shape.size() == 2 ? parameter.shape[0] : 1;
@@ -128,18 +139,26 @@ void Parameters::place(const OpenOptions& options) {
   int64_t total = 0;
   for (const Parameter* parameter : trained_) total += padded(*parameter);
   if (total > 0) {
-    float* block[4];
-    for (float*& data : block) {
-      data = allocate(total);
-      backend_->zero({data, 1, total, total, DType::f32});
-    }
-    gradients_ = {block[1], 1, total, total, DType::f32};
+    const auto block = [&](DType dtype) {
+      const Tensor all{allocate(total, dtype), 1, total, total, dtype};
+      backend_->zero(all);
+      return all;
+    };
+    const Tensor values = block(DType::f32), first = block(options.moments), second = block(options.moments);
+    gradients_ = block(DType::f32);
+    momentBytes_ = first.bytes() + second.bytes();
     int64_t at = 0;
     for (Parameter* parameter : trained_) {
-      parameter->value = view(*parameter, block[0] + at);
-      parameter->gradient = view(*parameter, block[1] + at);
-      parameter->first = view(*parameter, block[2] + at);
-      parameter->second = view(*parameter, block[3] + at);
+      const auto part = [&](const Tensor& all) {
+        Tensor tensor = view(*parameter, nullptr);
+        tensor.data = all.columns(at, tensor.size()).data;
+        tensor.dtype = all.dtype;
+        return tensor;
+      };
+      parameter->value = part(values);
+      parameter->gradient = part(gradients_);
+      parameter->first = part(first);
+      parameter->second = part(second);
       at += padded(*parameter);
     }
   }
@@ -147,8 +166,21 @@ void Parameters::place(const OpenOptions& options) {
     parameter->value.rows = view(*parameter, nullptr).rows;
     parameter->value.cols = parameter->value.stride = parameter->shape.back();
     const bool fromFile = !options.initialize && !parameter->name.starts_with("base_model.");
-    if (parameter->trained || (fromFile && backend_->usesHostMemory())) continue;  // `read` decides about the latter
-    parameter->value.data = allocate(padded(*parameter));
+    const auto inBf16 = [&] {
+      const Tensor& value = parameter->value;
+      return Tensor{allocate(padded(*parameter), DType::bf16), value.rows, value.cols, value.cols, DType::bf16};
+    };
+    if (!parameter->trained) {
+      if (fromFile && backend_->usesHostMemory()) continue;  // `read` decides about it
+      const bool half = rounds && parameter->shape.size() == 2 && !parameter->name.starts_with("base_model.") &&
+                        (parameter.get() != embedding || (base && base->require(parameter->name, parameter->shape).dtype == FileDType::bf16));
+      if (half) {
+        parameter->value = inBf16();
+        continue;
+      }
+      parameter->value.data = allocate(padded(*parameter));
+    }
+    if (rounds && multiplied(*parameter)) parameter->rounded = inBf16();
   }
 }
 
@@ -158,7 +190,17 @@ void Parameters::initialize(const OpenOptions& options) {
     ++stream;
     if (parameter->name.starts_with("base_model.")) continue;
     if (parameter->shape.size() == 2) {
-      backend_->fillNormal(parameter->value, config_.initializerRange, {options.seed, stream});
+      if (parameter->value.dtype == DType::f32) {
+        backend_->fillNormal(parameter->value, config_.initializerRange, {options.seed, stream});
+      } else {
+        const Tensor& value = parameter->value;
+        const std::shared_ptr<void> memory(backend_->allocate(static_cast<size_t>(value.size()) * sizeof(float)),
+                                           [this](void* block) { backend_->release(block); });
+        const Tensor drawn{memory.get(), value.rows, value.cols, value.cols, DType::f32};
+        backend_->fillNormal(drawn, config_.initializerRange, {options.seed, stream});
+        backend_->copy(value, drawn);
+        backend_->synchronize();
+      }
     } else {
       backend_->fill(parameter->value, parameter->name.ends_with(".bias") ? 0.0f : 1.0f);
     }
@@ -195,6 +237,10 @@ void Parameters::read(TensorFiles files, bool adapter) {
       value.data = allocate(value.size());
     }
     if (backend_->onlyCounts()) continue;
+    if (!backend_->usesHostMemory()) {
+      load(value, tensor);
+      continue;
+    }
     constexpr int64_t kPiece = 1 << 20;
     for (int64_t first = 0; first < value.size(); first += kPiece) {
       throwIfCancelled();
@@ -205,6 +251,31 @@ void Parameters::read(TensorFiles files, bool adapter) {
     }
   }
   if (mapped) files_.push_back(std::move(files));
+}
+
+void Parameters::load(const Tensor& value, const FileTensor& tensor) {
+  // f32 and bf16 travel as they are: half the bytes, and the device converts sooner than the host.
+  const bool same = tensor.dtype == (value.dtype == DType::bf16 ? FileDType::bf16 : FileDType::f32);
+  if (same) return backend_->upload(value.data, tensor.data, tensor.bytes);
+  const DType carried = tensor.dtype == FileDType::bf16 ? DType::bf16 : DType::f32;
+  constexpr int64_t kPiece = 1 << 22;
+  const std::shared_ptr<void> memory(backend_->allocate(static_cast<size_t>(std::min(kPiece, value.size())) * sizeOf(carried)),
+                                     [this](void* block) { backend_->release(block); });
+  std::vector<float> piece;
+  for (int64_t first = 0; first < value.size(); first += kPiece) {
+    throwIfCancelled();
+    const int64_t count = std::min(kPiece, value.size() - first);
+    const Tensor part{memory.get(), 1, count, count, carried};
+    if (tensor.dtype == FileDType::f16) {
+      piece.resize(static_cast<size_t>(count));
+      toFloat(tensor, first, count, piece.data());
+      backend_->upload(part.data, piece.data(), part.bytes());
+    } else {
+      backend_->upload(part.data, tensor.data + static_cast<size_t>(first) * sizeOf(carried), part.bytes());
+    }
+    backend_->copy(value.reshape(1, value.size()).columns(first, count), part);
+    backend_->synchronize();
+  }
 }
 
 int64_t Parameters::count() const {
@@ -265,8 +336,11 @@ std::map<std::string, std::string> Parameters::loadState(const std::filesystem::
   for (Parameter* parameter : trained_) {
     const FileTensor& first = files.require("first." + parameter->name, parameter->shape);
     const FileTensor& second = files.require("second." + parameter->name, parameter->shape);
-    if (first.dtype != FileDType::f32 || second.dtype != FileDType::f32) {
-      throw Error("the moments must be stored as F32", first.file, parameter->name);
+    const bool half = parameter->first.dtype == DType::bf16;
+    const FileDType wanted = half ? FileDType::bf16 : FileDType::f32;
+    if (first.dtype != wanted || second.dtype != wanted) {
+      throw Error(std::string("the moments must be stored as ") + (half ? "BF16" : "F32"), first.file, parameter->name,
+                  "Go on with the bf16_moments that the run was started with.");
     }
     backend_->upload(parameter->first.data, first.data, first.bytes);
     backend_->upload(parameter->second.data, second.data, second.bytes);

@@ -18,7 +18,11 @@ struct Parameter {
   std::string name;            ///< as in Hugging Face files
   std::vector<int64_t> shape;  ///< one or two dimensions
   Tensor value, gradient, first, second;
+  Tensor rounded;  ///< the value in bf16, where the backend wants that of what is in f32
   bool trained = false;
+
+  /// What products of that precision read.
+  const Tensor& operand(DType dtype) const { return dtype == DType::bf16 && rounded ? rounded : value; }
 
   /// Weight decay is for matrices, never for norms and biases, as in Hugging Face's Trainer.
   bool decays() const { return shape.size() == 2; }
@@ -60,7 +64,7 @@ class Parameters {
   bool hasAdapter() const { return adapter_.has_value(); }
   int64_t count() const;         ///< numbers in the model, adapter included
   int64_t trainedCount() const;
-  size_t trainingBytes() const { return 3 * gradients_.bytes(); }  ///< of gradients and both moments
+  size_t trainingBytes() const { return gradients_.bytes() + momentBytes_; }  ///< of gradients and both moments
   /// The gradients of all trained tensors are one block of memory, and so are the moments.
   void zeroGradients();
 
@@ -71,12 +75,15 @@ class Parameters {
 
  private:
   Parameter* add(const std::string& name, std::vector<int64_t> shape);
-  float* allocate(int64_t count);  ///< released with this object, also when its constructor fails
+  void* allocate(int64_t count, DType dtype = DType::f32);  ///< released with this object, also when its constructor fails
   void addLinear(LinearWeights& linear, const std::string& name, int64_t out, int64_t in, bool bias, int32_t layer);
-  void place(const OpenOptions& options);
+  void place(const OpenOptions& options, const TensorFiles* base);
   void initialize(const OpenOptions& options);
   TensorFiles openChecked(const std::filesystem::path& directory, const std::string& stem, bool adapter) const;
   void read(TensorFiles files, bool adapter);
+  /// A tensor of a file into device memory, a piece at a time, converted there.
+  void load(const Tensor& value, const FileTensor& tensor);
+  bool multiplied(const Parameter& parameter) const;
   TensorSource source(const std::string& name, const Parameter& parameter, const Tensor& tensor) const;
 
   ModelConfig config_;
@@ -88,6 +95,7 @@ class Parameters {
   std::vector<Parameter*> trained_;
   std::vector<std::shared_ptr<void>> blocks_;
   Tensor gradients_;
+  size_t momentBytes_ = 0;
   std::vector<TensorFiles> files_;  ///< frozen weights may lie in them
 };
 

@@ -40,6 +40,10 @@ class CountingBackend final : public Backend {
   bool usesHostMemory() const override { return device_.usesHostMemory(); }
   bool onlyCounts() const override { return true; }
   bool multiplies(DType dtype) const override { return device_.multiplies(dtype); }
+  bool keepsRounded() const override { return device_.keepsRounded(); }
+  int32_t passRows() const override { return device_.passRows(); }
+  int64_t headRows(int64_t vocabulary) const override { return device_.headRows(vocabulary); }
+  size_t ownBytes() const override { return device_.ownBytes(); }
   size_t currentBytes() const override { return current_; }
   size_t peakBytes() const override { return peak_; }
 
@@ -132,7 +136,8 @@ MemoryPlan Model::plan(const OpenOptions& options, const Work& work, const Backe
       model.generate({static_cast<size_t>(work.prompts), std::vector<int32_t>(static_cast<size_t>(work.promptLength))}, generate);
     }
     plan.working = model.workingBytes();
-    plan.peak = backend->peakBytes();
+    plan.layers = config.layers;
+    plan.peak = backend->peakBytes() + backend->ownBytes();
   }
   return plan;
 }

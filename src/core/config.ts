@@ -167,6 +167,10 @@ export const runConfigSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe('Matrix products in bfloat16; weights, sums and the optimizer stay in float32. CPUs need AVX512-BF16.'),
+  bf16_moments: z
+    .boolean()
+    .default(false)
+    .describe("AdamW's moments in bfloat16 with stochastic rounding: half their memory."),
   gradient_checkpointing: z
     .union([z.boolean(), z.literal('auto')])
     .default('auto')

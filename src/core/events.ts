@@ -91,6 +91,8 @@ const trainEvent = z.object({
   tokensPerSecond: z.number(),
   /** Bytes: the engine's now and at most, and the whole process's. */
   memory: z.object({ current: z.number(), peak: z.number(), process: z.number() }),
+  /** On a GPU: the share of time in which it computed, and bytes of its memory that are taken, by all processes. */
+  gpu: z.object({ busy: z.number(), memory: count }).optional(),
   trainSeconds: z.number(),
 });
 

@@ -9,6 +9,7 @@ import type {
   Batch,
   BatchStats,
   Device,
+  DeviceUse,
   Generated,
   GenerateOptions,
   Memory,
@@ -42,6 +43,8 @@ export interface NativeEngine {
   prepare(device: string): Promise<void>;
   /** Why there is no CUDA device; empty where there is one. */
   withoutCuda(): string;
+  /** Undefined for the CPU, and where the driver does not tell. */
+  deviceUse(device: string): DeviceUse | undefined;
   /** Cancels what the engine does and ends its threads. For a process that exits: nothing settles afterwards. */
   stop(): void;
 }

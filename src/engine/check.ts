@@ -55,9 +55,13 @@ export function checkOpen(options: OpenOptions): void {
     'initialize',
     'checkpointing',
     'working',
+    'moments',
   ]);
   checkText('directory', options.directory);
   checkText('device', options.device);
+  if (options.moments !== undefined && options.moments !== 'fp32' && options.moments !== 'bf16') {
+    fail('moments', `must be fp32 or bf16, not ${String(options.moments)}`);
+  }
   if (options.precision !== 'fp32' && options.precision !== 'bf16') {
     fail('precision', `must be fp32 or bf16, not ${String(options.precision)}`);
   }
@@ -66,9 +70,13 @@ export function checkOpen(options: OpenOptions): void {
   if (options.mode !== 'train' && options.mode !== 'infer')
     fail('mode', `must be train or infer, not ${String(options.mode)}`);
   if (options.adapter !== undefined) checkAdapter(options.adapter);
-  for (const key of ['initialize', 'checkpointing'] as const) {
-    const value = options[key];
-    if (value !== undefined && typeof value !== 'boolean') fail(key, `must be true or false, not ${String(value)}`);
+  const { initialize, checkpointing } = options;
+  if (initialize !== undefined && typeof initialize !== 'boolean') {
+    fail('initialize', `must be true or false, not ${String(initialize)}`);
+  }
+  if (typeof checkpointing === 'number') checkNumber('checkpointing', checkpointing, 0, 100_000, true);
+  else if (checkpointing !== undefined && typeof checkpointing !== 'boolean') {
+    fail('checkpointing', `must be true, false or a number of layers, not ${String(checkpointing)}`);
   }
   if (options.working !== undefined) checkNumber('working', options.working, 0, Number.MAX_SAFE_INTEGER, true);
 }

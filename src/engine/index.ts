@@ -6,6 +6,7 @@ import { checkBatch, checkGenerate, checkOpen, checkText, checkUpdate, checkWork
 import type {
   Batch,
   Device,
+  DeviceUse,
   GenerateOptions,
   MemoryPlan,
   Model,
@@ -31,6 +32,11 @@ export async function prepareDevice(device: string): Promise<void> {
 /** What keeps this engine from training on an NVIDIA card here; undefined where nothing does. */
 export function withoutCuda(): string | undefined {
   return loadAddon().withoutCuda() || undefined;
+}
+
+/** How busy a card is and what is taken of its memory; undefined for the CPU, and where the driver does not tell. */
+export function deviceUse(device: string): DeviceUse | undefined {
+  return loadAddon().deviceUse(device);
 }
 
 /**

@@ -75,8 +75,13 @@ export interface OpenOptions {
   readonly adapter?: AdapterOptions | string;
   /** Draw fresh weights as `config.json` says (`initializer_range`) instead of reading safetensors. For pre-training. */
   readonly initialize?: boolean;
-  /** Keep the layers' inputs alone, and make the rest again in the backward pass: the same numbers, less memory, a third more work. */
-  readonly checkpointing?: boolean;
+  /**
+   * Of so many layers, from the first on (true: of all), keep the input alone, and make the rest again in the backward pass: the same
+   * numbers, less memory, with all of them a third more work.
+   */
+  readonly checkpointing?: boolean | number;
+  /** Of AdamW's moments; left out: fp32. In bf16 they take half the memory and are rounded at random, so that small changes add up. */
+  readonly moments?: 'fp32' | 'bf16';
   /** Bytes of working memory to take at once, as `planMemory` gave them. */
   readonly working?: number;
 }
@@ -110,6 +115,8 @@ export interface MemoryPlan {
   readonly working: number;
   /** Everything at the worst moment, the caches of generation too. */
   readonly peak: number;
+  /** Layers of the model. */
+  readonly layers: number;
 }
 
 export interface UpdateOptions {
@@ -182,10 +189,21 @@ export interface Device {
   /** GPU: the newest CUDA that the driver knows, and the card's compute capability, for instance `13.0` and `9.0`. */
   readonly driver?: string;
   readonly capability?: string;
+  /** GPU: the driver's own version, and bytes of memory that nobody has taken; where they are told. */
+  readonly driverVersion?: string;
+  readonly free?: number;
   /** CPU: cores that may be used. */
   readonly cores?: number;
   /** Instruction sets that matter for matrix products, for instance `avx512_bf16`. */
   readonly features?: readonly string[];
+}
+
+/** Of a GPU, by all processes. */
+export interface DeviceUse {
+  /** Share of the last moments in which it computed. */
+  readonly busy: number;
+  /** Bytes taken. */
+  readonly memory: number;
 }
 
 export interface Model {

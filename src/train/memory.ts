@@ -59,15 +59,17 @@ export async function planRun(
   });
 }
 
-export function describePlan({ weights, training, working }: Omit<MemoryPlan, 'peak'>): string {
+export function describePlan({ weights, training, working }: Pick<MemoryPlan, 'weights' | 'training' | 'working'>): string {
   const parts = [`weights ${formatBytes(weights)}`];
   if (training > 0) parts.push(`gradients and moments ${formatBytes(training)}`);
   parts.push(`activations ${formatBytes(working)}`);
   return parts.join(', ');
 }
 
-/** Bytes that could still be taken: what the system has, or what the container it runs in may have. */
-export async function availableMemory(): Promise<number> {
+/** Bytes that could still be taken: of a card what nobody has; else what the system has, or what the container it runs in may have. */
+export async function availableMemory(device: string): Promise<number> {
+  const card = device === 'cpu' ? undefined : devices().find(({ id }) => id === device);
+  if (card !== undefined) return card.free ?? card.memory;
   const system = /^MemAvailable:\s+(\d+) kB$/m.exec(await textOf('/proc/meminfo'))?.[1];
   const limits = [system === undefined ? freemem() : Number(system) * 1024];
   const most = Number.parseInt(await textOf('/sys/fs/cgroup/memory.max'), 10);
@@ -88,7 +90,17 @@ async function fitting(
   };
   const kept = await attempt(options);
   if (kept.fits || config.gradient_checkpointing !== 'auto' || info.kind !== 'train') return kept;
-  return attempt({ ...options, checkpointing: true });
+  const all = await attempt({ ...options, checkpointing: true });
+  if (!all.fits) return all;
+  // As few layers as it takes: each that keeps its activations saves the work of making them again.
+  let [least, found] = [1, all];
+  for (let most = all.plan.layers; least < most; ) {
+    const layers = Math.floor((least + most) / 2);
+    const some = await attempt({ ...options, checkpointing: layers });
+    if (some.fits) [most, found] = [layers, some];
+    else least = layers + 1;
+  }
+  return found;
 }
 
 /** What one could change, the least harmful first. */
@@ -97,7 +109,7 @@ function* remedies(config: ResolvedConfig, device: string): Generator<[string, P
     yield ['"gradient_checkpointing": "auto"', { gradient_checkpointing: 'auto' }];
   }
   const features = devices().find(({ id }) => id === device)?.features ?? [];
-  if (!config.bf16 && features.includes('avx512_bf16')) yield ['"bf16": true', { bf16: true }];
+  if (!config.bf16 && features.some((feature) => /bf16/.test(feature))) yield ['"bf16": true', { bf16: true }];
   for (let part = 2; config.per_device_train_batch_size / part >= 1; part *= 2) {
     const size = Math.floor(config.per_device_train_batch_size / part);
     const steps = config.gradient_accumulation_steps * part;
@@ -106,6 +118,7 @@ function* remedies(config: ResolvedConfig, device: string): Generator<[string, P
       { per_device_train_batch_size: size, gradient_accumulation_steps: steps },
     ];
   }
+  if (!config.use_peft && !config.bf16_moments) yield ['"bf16_moments": true', { bf16_moments: true }];
   if (!config.use_peft && !config.initialize_model) yield ['"use_peft": true (a LoRA adapter)', { use_peft: true }];
 }
 

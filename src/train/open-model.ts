@@ -48,6 +48,7 @@ export function modelOptions(
     ...(config.use_peft && training ? { adapter: checkpoint ?? adapter } : {}),
     ...(config.initialize_model && checkpoint === undefined ? { initialize: true } : {}),
     ...(config.gradient_checkpointing === true ? { checkpointing: true } : {}),
+    ...(config.bf16_moments ? { moments: 'bf16' as const } : {}),
   };
 }
 

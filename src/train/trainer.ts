@@ -9,7 +9,7 @@ import { formatError, LabError } from '../core/errors.js';
 import type { BodyOf, EventBody, RunEvent } from '../core/events.js';
 import { foldEvents } from '../core/history.js';
 import type { TrainingData } from '../data/types.js';
-import { prepareDevice } from '../engine/index.js';
+import { deviceUse, prepareDevice } from '../engine/index.js';
 import type { Model, UpdateStats } from '../engine/types.js';
 import { newestGoodCheckpoint, removeLeftovers } from '../runs/checkpoints.js';
 import { EventLog, readEvents } from '../runs/event-log.js';
@@ -91,6 +91,7 @@ function isAbortOf(signal: AbortSignal, error: unknown): boolean {
 
 class Attempt {
   private state: TrainerState = initialState;
+  private device = 'cpu';
   private trainSeconds = 0;
   private template: string | undefined;
   private probe: readonly TokenizedExample[] = [];
@@ -132,11 +133,12 @@ class Attempt {
     // The engine is loaded while the data is read.
     this.own({ close: async () => opening.giveUp(undefined) });
     const device = await chooseDevice(config.device);
+    this.device = device;
     const preparing = prepareDevice(device);
     this.own({ close: () => preparing });
     const data = this.own(await openedData(opening, stop));
     for (const warning of problemEvents(data.report)) this.emit(warning);
-    const memory = await planRun(run, device, checkpoint?.directory, data, await availableMemory());
+    const memory = await planRun(run, device, checkpoint?.directory, data, await availableMemory(device));
     await preparing;
     const model = this.own(await openRunModel(memory.options, checkpoint?.directory));
 
@@ -306,6 +308,7 @@ class Attempt {
   ): void {
     const { step, tokens, window } = this.state;
     const seconds = this.trainSeconds - logged.seconds;
+    const gpu = this.device === 'cpu' ? undefined : deviceUse(this.device);
     this.emit({
       type: 'train',
       step,
@@ -318,6 +321,7 @@ class Attempt {
       gradNorm: update.gradientNorm,
       tokensPerSecond: seconds > 0 ? (tokens - logged.tokens) / seconds : 0,
       memory: { ...model.memory(), process: process.memoryUsage.rss() },
+      ...(gpu === undefined ? {} : { gpu: { busy: gpu.busy, memory: gpu.memory } }),
       trainSeconds: this.trainSeconds,
     });
     this.state = { ...this.state, window: emptyWindow() };
@@ -412,9 +416,12 @@ function setupEvent(
     exact: plan.exact,
     maskSource: data.report.maskSource,
     memory: {
-      ...memory.plan,
+      weights: memory.plan.weights,
+      training: memory.plan.training,
+      working: memory.plan.working,
+      peak: memory.plan.peak,
       available: memory.available,
-      checkpointing: memory.options.checkpointing === true,
+      checkpointing: (memory.options.checkpointing ?? false) !== false,
     },
     sets: setSizes(data.report),
   };

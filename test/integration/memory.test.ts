@@ -81,8 +81,13 @@ describe('a run that does not fit', () => {
     const kept = await planned({}, 1e12);
     expect(kept.options.checkpointing).toBeUndefined();
     const again = await planned({}, kept.plan.peak - 1);
-    expect(again.options.checkpointing).toBe(true);
     expect(again.plan.peak).toBeLessThan(kept.plan.peak);
+    // One byte short: one layer is enough. With less, more of them are.
+    expect(again.options.checkpointing).toBe(1);
+    const all = await planned({ gradient_checkpointing: true }, 1e12);
+    const tight = await planned({}, all.plan.peak);
+    expect(tight.options.checkpointing).not.toBe(1);
+    expect(tight.plan.peak).toBeLessThanOrEqual(all.plan.peak);
   });
 
   it('is refused with what would fit, and that fits', async () => {

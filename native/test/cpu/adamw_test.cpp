@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "test/cpu/support.h"
 
 namespace sftlab::test {
@@ -49,6 +51,63 @@ TEST_F(AdamW, FollowsTorchOverTwentySteps) {
     EXPECT_LT(relativeError(firsts[t].get(), expected[t].m), 2e-6);
     EXPECT_LT(relativeError(seconds[t].get(), expected[t].v), 2e-6);
   }
+}
+
+/// Values, gradients of 1 and moments in bf16, for as many steps as one likes.
+struct HalfMoments {
+  Device value, gradient, first, second;
+  Tensor m, v;
+  HalfMoments(const std::shared_ptr<Backend>& backend, int64_t size)
+      : value(backend, 1, size, Numbers(static_cast<size_t>(size))),
+        gradient(backend, 1, size, Numbers(static_cast<size_t>(size), 1)),
+        first(backend, 1, size),
+        second(backend, 1, size),
+        m{(*first).data, 1, size, size, DType::bf16},
+        v{(*second).data, 1, size, size, DType::bf16} {
+    backend->zero(m);
+    backend->zero(v);
+  }
+  void step(Backend& backend, int64_t step, uint64_t stream) {
+    backend.adamw({{*value, *gradient, m, v, false}}, {1e-3, 0.9, 0.999, 1e-8, 0, 1, step, {5, stream}});
+  }
+  static Numbers numbers(const std::shared_ptr<Backend>& backend, const Tensor& half) {
+    const Device wide(backend, 1, half.cols);
+    backend->copy(*wide, half);
+    return wide.get();
+  }
+};
+
+double mean(const Numbers& numbers) { return inner(numbers, Numbers(numbers.size(), 1.0 / static_cast<double>(numbers.size()))); }
+
+TEST_F(AdamW, MomentsInBf16AreRoundedToEitherSideByHowNearItIs) {
+  HalfMoments half(backend, 40'000);
+  half.step(*backend, 1, 9);
+  const Numbers m = HalfMoments::numbers(backend, half.m), v = HalfMoments::numbers(backend, half.v);
+  EXPECT_NEAR(mean(m), 0.1, 1e-5);  // rounded to the nearest all would be 0.10010
+  EXPECT_NEAR(mean(v), 0.001, 2e-7);
+  const auto [least, most] = std::minmax_element(m.begin(), m.end());
+  EXPECT_NEAR(*most - *least, 0x1p-11, 1e-9);
+  // What is updated is not rounded: every number had the same gradient.
+  const Numbers x = half.value.get();
+  EXPECT_EQ(*std::min_element(x.begin(), x.end()), *std::max_element(x.begin(), x.end()));
+}
+
+TEST_F(AdamW, SmallChangesOfMomentsInBf16AddUp) {
+  HalfMoments half(backend, 512);
+  for (int64_t step = 1; step <= 600; ++step) half.step(*backend, step, static_cast<uint64_t>(step) << 20);
+  // Rounded to the nearest it would stand still at 0.25, where a thousandth of what is missing is less than half a step of bf16.
+  EXPECT_NEAR(mean(HalfMoments::numbers(backend, half.v)), 1 - std::pow(0.999, 600), 0.006);
+}
+
+TEST_F(AdamW, RoundingIsAFunctionOfItsStream) {
+  std::vector<Numbers> found;
+  for (const uint64_t stream : {3, 3, 4}) {
+    HalfMoments half(backend, 20'000);
+    half.step(*backend, 1, stream);
+    found.push_back(HalfMoments::numbers(backend, half.m));
+  }
+  EXPECT_EQ(found[0], found[1]);
+  EXPECT_NE(found[0], found[2]);
 }
 
 TEST_F(AdamW, SquaredNormIsExactInDoubleAndTheSameOnAnyThreads) {

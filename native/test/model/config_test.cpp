@@ -11,6 +11,7 @@
 #include "io/error.h"
 #include "model/config.h"
 #include "model/model.h"
+#include "test/fixtures.h"
 
 namespace sftlab {
 namespace {
@@ -239,7 +240,7 @@ TEST_F(ModelFolder, AdapterConfigs) {
 /// Every key of every family's config takes every one of these values: the model opens or is refused by an Error, and neither memory
 /// nor time is spent on sizes that the weights do not have.
 TEST(HostileConfigs, OpenOrAreRefused) {
-  const fs::path root = fs::path(SFT_LAB_FIXTURES) / "reference";
+  const fs::path root = test::fixtures() / "reference";
   const fs::path folder = fs::temp_directory_path() / ("sft-lab-hostile-" + std::to_string(getpid()));
   json deep = 1;
   for (int i = 0; i < 50; ++i) deep = json::array({deep});

@@ -13,9 +13,10 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "cpu/cpu_backend.h"
 #include "io/cancel.h"
 #include "model/model.h"
+#include "test/backend.h"
+#include "test/fixtures.h"
 
 namespace {
 
@@ -44,13 +45,13 @@ using Prompts = std::vector<std::vector<int32_t>>;
 std::unique_ptr<Model> open(const std::string& family, bool adapter = false, int threads = 2, DType precision = DType::f32) {
   OpenOptions options;
   options.precision = precision;
-  options.directory = fs::path(SFT_LAB_FIXTURES) / "reference" / family;
+  options.directory = test::fixtures() / "reference" / family;
   if (adapter) options.adapter = options.directory / "adapter";
-  return Model::open(options, makeCpuBackend(threads));
+  return Model::open(options, test::makeBackend(threads));
 }
 
 nlohmann::json answers(const std::string& family) {
-  return nlohmann::json::parse(std::ifstream(fs::path(SFT_LAB_FIXTURES) / "reference" / family / "generation.json"));
+  return nlohmann::json::parse(std::ifstream(test::fixtures() / "reference" / family / "generation.json"));
 }
 
 void expectSame(const Generated& actual, const Generated& wanted) {
@@ -152,7 +153,7 @@ TEST(Generate, DrawsOnlyByTheSequencesSeed) {
 
 /// Frozen weights that are stored as bf16 stay so in a bf16 model; generation widens them, and so answers as the fp32 model.
 TEST(Generate, WeightsInHalfTheMemoryAnswerTheSame) {
-  if (!makeCpuBackend(1)->multiplies(DType::bf16)) GTEST_SKIP() << "this processor has no bf16 products";
+  if (!test::makeBackend(1)->multiplies(DType::bf16)) GTEST_SKIP() << "this processor has no bf16 products";
   const auto prompts = answers("qwen2-bf16")["prompts"].get<Prompts>();
   for (const bool adapter : {false, true}) {
     GenerateOptions options;

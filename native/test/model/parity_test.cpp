@@ -191,7 +191,7 @@ TEST(ParityFixtures, NoticeEachKey) {
       {"qwen3-untied-sharded", {{"tie_word_embeddings", true}}}};
   const fs::path copy = temporary("patched");
   for (const auto& [family, patch] : patches) {
-    const fs::path folder = fs::path(SFT_LAB_FIXTURES) / "reference" / family;
+    const fs::path folder = test::fixtures() / "reference" / family;
     fs::remove_all(copy);
     fs::copy(folder, copy);
     json config = json::parse(std::ifstream(folder / "config.json"));

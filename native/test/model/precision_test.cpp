@@ -76,7 +76,7 @@ INSTANTIATE_TEST_SUITE_P(Families, Precision, testing::ValuesIn(families()), fam
 /// What the files hold is used where it lies: frozen weights in bf16 are neither copied nor converted.
 TEST(Precision, FrozenWeightsStayInTheirFile) {
   OpenOptions options;
-  options.directory = fs::path(SFT_LAB_FIXTURES) / "reference" / "qwen2-bf16";
+  options.directory = test::fixtures() / "reference" / "qwen2-bf16";
   const auto exact = makeBackend(1);
   if (!exact->multiplies(DType::bf16)) GTEST_SKIP() << "this processor has no bf16 products";
   const auto converted = Model::open(options, exact);

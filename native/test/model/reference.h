@@ -16,6 +16,7 @@
 #include "io/safetensors.h"
 #include "model/model.h"
 #include "test/backend.h"
+#include "test/fixtures.h"
 
 namespace sftlab::test {
 
@@ -26,7 +27,7 @@ constexpr double kBound = 1e-4;
 
 inline std::vector<std::string> families() {
   std::vector<std::string> names;
-  const fs::path root = fs::path(SFT_LAB_FIXTURES) / "reference";
+  const fs::path root = fixtures() / "reference";
   if (fs::exists(root)) {
     for (const auto& entry : fs::directory_iterator(root)) {
       if (fs::exists(entry.path() / "reference.safetensors")) names.push_back(entry.path().filename());
@@ -107,7 +108,7 @@ class Reference {
 /// A test of one family.
 class FamilyTest : public testing::TestWithParam<std::string> {
  protected:
-  FamilyTest() : folder_(fs::path(SFT_LAB_FIXTURES) / "reference" / GetParam()), stored_(folder_) {}
+  FamilyTest() : folder_(fixtures() / "reference" / GetParam()), stored_(folder_) {}
 
   std::vector<float> reference(const std::string& name) const { return stored_.values(name); }
   StoredBatch batch(int index, const std::string& kind) const { return stored_.batch(index, kind); }

@@ -34,8 +34,10 @@ TEST_P(Savings, CheckpointingChangesNoBit) {
       OpenOptions options = this->options(true, adapter);
       options.precision = precision;
       const auto kept = gradientsOf(options, stored.view());
-      options.checkpointing = true;
-      EXPECT_EQ(gradientsOf(options, stored.view()), kept);
+      for (const int32_t layers : {1, kAllLayers}) {
+        options.checkpointing = layers;
+        EXPECT_EQ(gradientsOf(options, stored.view()), kept);
+      }
     }
   }
 }
@@ -45,7 +47,7 @@ TEST_P(Savings, CheckpointingRepeatsDropout) {
   OpenOptions options = this->options(true, false);
   options.adapter = AdapterOptions{4, 8, 0.3, {"all-linear"}};
   const auto kept = gradientsOf(options, stored.view());
-  options.checkpointing = true;
+  options.checkpointing = kAllLayers;
   EXPECT_EQ(gradientsOf(options, stored.view()), kept);
 }
 
@@ -59,7 +61,7 @@ TEST_P(Savings, RowsThatNothingIsAskedAboutChangeOnlyRounding) {
       options.precision = precision;
       const auto all = gradientsOf(options, stored.view()), asked = gradientsOf(options, few.view());
       expectSame(asked, all, bound(precision));
-      options.checkpointing = true;
+      options.checkpointing = kAllLayers;
       EXPECT_EQ(gradientsOf(options, few.view()), asked);
     }
   }
@@ -112,7 +114,7 @@ TEST_P(Savings, ThePlanIsWhatIsTaken) {
   generate.maxNewTokens = 9;
   for (const DType precision : precisions()) {
     for (const bool adapter : {false, true}) {
-      for (const bool checkpointing : {false, true}) {
+      for (const int32_t checkpointing : {0, 1, kAllLayers}) {
         OpenOptions options = this->options(true, adapter);
         options.precision = precision;
         options.checkpointing = checkpointing;

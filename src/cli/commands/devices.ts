@@ -16,14 +16,17 @@ export function addDevices(program: Command): void {
       if (flags.json === true) {
         process.stdout.write(`${JSON.stringify(found, null, 2)}\n`);
       } else {
-        for (const { id, name, memory, cores, features, driver, capability } of found) {
+        for (const { id, name, memory, free, cores, features, driver, driverVersion, capability } of found) {
           const facts = [
             name,
             formatBytes(memory),
+            ...(free === undefined ? [] : [`${formatBytes(free)} free`]),
             ...(cores === undefined ? [] : [`${cores} cores`]),
             ...(features ?? []),
             ...(capability === undefined ? [] : [`compute capability ${capability}`]),
-            ...(driver === undefined ? [] : [`driver for CUDA ${driver}`]),
+            ...(driver === undefined
+              ? []
+              : [`driver ${driverVersion === undefined ? '' : `${driverVersion} `}for CUDA ${driver}`]),
           ];
           process.stdout.write(flags.quiet === true ? `${id}\n` : `${id.padEnd(8)}${facts.join(', ')}\n`);
         }

@@ -15,6 +15,8 @@ export type ChartId =
   | 'gradNorm'
   | 'tokensPerSecond'
   | 'memory'
+  | 'gpuBusy'
+  | 'gpuMemory'
   | 'processMemory';
 
 export interface ChartDefinition {
@@ -130,6 +132,22 @@ export const charts: readonly ChartDefinition[] = [
     unit: 'bytes',
     better: null,
     train: ({ memory }) => memory.current,
+  },
+  {
+    id: 'gpuBusy',
+    title: 'GPU use',
+    about: 'Share of the time in which the card computed.',
+    unit: 'share',
+    better: null,
+    train: ({ gpu }) => gpu?.busy ?? null,
+  },
+  {
+    id: 'gpuMemory',
+    title: 'GPU memory',
+    about: "What is taken of the card's memory, by all processes.",
+    unit: 'bytes',
+    better: null,
+    train: ({ gpu }) => gpu?.memory ?? null,
   },
   {
     id: 'processMemory',

@@ -1,0 +1,154 @@
+// Training steps on a device, timed; our side of gpu/peers.py.
+//
+//   sft_lab_gpu_train --model FOLDER --records FILE [--device cuda:0] [--precision bf16] [--lora 16] [--batch 8] [--accumulation 1]
+//                     [--steps 8] [--warmup 3] [--initialize 1] [--save FOLDER] [--checkpointing LAYERS] [--started SECONDS]
+//   sft_lab_gpu_train --make FILE --count 256 --shortest 2048 --longest 2048 --share 0 --vocabulary 151936
+//   sft_lab_gpu_train --prompts FILE --count 64 --shortest 32 --longest 192 --vocabulary 151936
+//
+// A microbatch is `batch` records in the file's order, over and over; a step is `accumulation` of them. `--initialize` draws random weights,
+// so that config.json is enough, and `--save` writes them before the first step and stops there. `--started` is when the process was started, in
+// seconds since 1970, for the time to the first step. Prints one JSON object.
+
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <map>
+#include <stdexcept>
+#include <string>
+
+#include "bench/device.h"
+#include "gpu/records.h"
+#include "model/config.h"
+
+namespace {
+
+using namespace sftlab;
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+class Flags {
+ public:
+  Flags(int argc, char** argv) {
+    for (int i = 1; i < argc; i += 2) {
+      const std::string name = argv[i];
+      if (!name.starts_with("--") || i + 1 == argc) throw std::invalid_argument("flags come as --name value; seen: " + name);
+      values_[name.substr(2)] = argv[i + 1];
+    }
+  }
+  bool has(const std::string& name) const { return values_.contains(name); }
+  std::string text(const std::string& name, const std::string& otherwise) const {
+    const auto found = values_.find(name);
+    return found == values_.end() ? otherwise : found->second;
+  }
+  std::string text(const std::string& name) const {
+    if (!has(name)) throw std::invalid_argument("--" + name + " is missing");
+    return values_.at(name);
+  }
+  double number(const std::string& name, double otherwise) const { return has(name) ? std::stod(values_.at(name)) : otherwise; }
+  int32_t whole(const std::string& name, int32_t otherwise) const { return static_cast<int32_t>(number(name, otherwise)); }
+
+ private:
+  std::map<std::string, std::string> values_;
+};
+
+double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Numbers that take part in matrix products outside the head, which useful FLOP are counted over.
+double blockParameters(const ModelConfig& c) {
+  const double queries = static_cast<double>(c.heads) * c.headSize, keys = static_cast<double>(c.kvHeads) * c.headSize;
+  return c.layers * (c.hiddenSize * (2 * queries + 2 * keys) + 3.0 * c.hiddenSize * c.intermediateSize);
+}
+
+json train(const Flags& flags) {
+  const auto opening = Clock::now();
+  OpenOptions options;
+  options.directory = flags.text("model");
+  options.train = !flags.has("save");
+  options.initialize = flags.number("initialize", 0) != 0;
+  options.precision = flags.text("precision", "bf16") == "bf16" ? DType::bf16 : DType::f32;
+  options.checkpointing = flags.whole("checkpointing", 0);
+  const int32_t rank = flags.whole("lora", 0);
+  if (rank > 0) {
+    options.adapter = AdapterOptions{.r = rank, .alpha = 2.0 * rank, .dropout = 0, .targetModules =
+        {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}};
+  }
+  const auto backend = bench::device(flags.text("device", "cuda:0"), flags.whole("threads", 0));
+  const auto model = Model::open(options, backend);
+  backend->synchronize();
+  json result{{"open_seconds", secondsSince(opening)}, {"parameters", model->info().parameters}, {"trained", model->info().trainableParameters}};
+  if (flags.has("save")) {
+    std::filesystem::create_directories(flags.text("save"));
+    model->save(flags.text("save"));
+    std::filesystem::copy_file(options.directory / "config.json", std::filesystem::path(flags.text("save")) / "config.json",
+                               std::filesystem::copy_options::overwrite_existing);
+    return result;
+  }
+
+  const ModelConfig config = readModelConfig(options.directory);
+  const auto records = bench::readRecords(flags.text("records"));
+  const int32_t batch = flags.whole("batch", 8), accumulation = flags.whole("accumulation", 1);
+  const int32_t steps = flags.whole("steps", 8), warmup = flags.whole("warmup", 3);
+  const double started = flags.number("started", 0);
+  size_t next = 0;
+  double seconds = 0, tokens = 0, rows = 0;
+  json losses = json::array();
+  for (int32_t step = 0; step < warmup + steps; ++step) {
+    const auto start = Clock::now();
+    double loss = 0, weight = 0, size = 0;
+    for (int32_t micro = 0; micro < accumulation; ++micro) {
+      bench::FlatBatch flat;
+      for (int32_t i = 0; i < batch; ++i) flat.add(records[next++ % records.size()]);
+      const BatchStats stats = model->accumulate(flat.view());
+      loss += stats.weightedLoss;
+      weight += stats.weight;
+      size += static_cast<double>(flat.tokens.size());
+    }
+    const UpdateStats update = model->update({.learningRate = flags.number("rate", 1e-4), .maxGradNorm = 1});
+    if (!update.finite) throw std::runtime_error("the gradient of step " + std::to_string(step + 1) + " is not finite");
+    losses.push_back(loss / weight);
+    if (step == 0 && started > 0) {
+      const auto now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+      result["start_to_first_step"] = now - started;
+    }
+    if (step < warmup) continue;
+    seconds += secondsSince(start);
+    tokens += size;
+    rows += weight;
+  }
+  const double flops = (rank > 0 ? 4 : 6) * (blockParameters(config) * tokens + static_cast<double>(config.hiddenSize) * config.vocabularySize * rows);
+  result.update({{"step_seconds", seconds / steps}, {"tokens_per_second", tokens / seconds}, {"tokens_per_step", tokens / steps},
+                 {"useful_tflops", flops / seconds / 1e12}, {"peak_bytes", backend->peakBytes()}, {"losses", losses}});
+  return result;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const Flags flags(argc, argv);
+    if (flags.has("make")) {
+      bench::writeRecords(flags.text("make"), bench::makeRecords(flags.whole("count", 64), flags.whole("shortest", 2048), flags.whole("longest", 2048),
+                                                                 flags.number("share", 0), flags.whole("vocabulary", 151'936)));
+      return 0;
+    }
+    if (flags.has("prompts")) {
+      json prompts = json::array();
+      for (const auto& record : bench::makeRecords(flags.whole("count", 64), flags.whole("shortest", 32), flags.whole("longest", 192), 0,
+                                                   flags.whole("vocabulary", 151'936))) {
+        prompts.push_back(record.tokens);
+      }
+      std::ofstream out(flags.text("prompts"));
+      out << prompts.dump();
+      if (!out.flush()) throw std::runtime_error("cannot write " + flags.text("prompts"));
+      return 0;
+    }
+    std::printf("%s\n", train(flags).dump().c_str());
+    return 0;
+  } catch (const std::bad_alloc&) {
+    std::printf("%s\n", json{{"failed", "out of memory"}}.dump().c_str());
+    return 1;
+  } catch (const std::exception& error) {
+    std::printf("%s\n", json{{"failed", error.what()}}.dump().c_str());
+    return 1;
+  }
+}
