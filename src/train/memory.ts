@@ -59,7 +59,11 @@ export async function planRun(
   });
 }
 
-export function describePlan({ weights, training, working }: Pick<MemoryPlan, 'weights' | 'training' | 'working'>): string {
+export function describePlan({
+  weights,
+  training,
+  working,
+}: Pick<MemoryPlan, 'weights' | 'training' | 'working'>): string {
   const parts = [`weights ${formatBytes(weights)}`];
   if (training > 0) parts.push(`gradients and moments ${formatBytes(training)}`);
   parts.push(`activations ${formatBytes(working)}`);

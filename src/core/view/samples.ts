@@ -3,7 +3,7 @@
  * is shown of it: a run may hold thousands of long answers.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { promptFilters, promptOrders } from './samples-list.js';
 
 const verdict = z.union([z.literal(-1), z.literal(0), z.literal(1)]);

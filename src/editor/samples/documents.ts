@@ -5,7 +5,7 @@
 
 import { basename, join } from 'node:path';
 import * as vscode from 'vscode';
-import { z } from 'zod';
+import * as z from 'zod';
 import { placeKey } from '../../core/data.js';
 import { RunSamples } from '../../core/view/samples-book.js';
 import { readEvents } from '../../runs/event-log.js';

@@ -1,6 +1,6 @@
 /** One open samples view: follows its runs, and answers what its page asks. No `vscode` here. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { RecordPlace } from '../../core/data.js';
 import type { RunEvent } from '../../core/events.js';
 import {
