@@ -229,6 +229,21 @@ describe('the preview', () => {
     await frame.locator('.message.user').getByText('<script>alert(1)</script>').waitFor();
     await frame.locator('.unseen').filter({ hasText: 'RLO' }).waitFor();
     await lab().shoot('preview-problems', sideBarAway);
+    await frame.locator('.schema').scrollIntoViewIfNeeded();
+    await frame
+      .locator('.schema-field')
+      .filter({ hasText: /prompt\s*text/ })
+      .waitFor();
+    await lab().shootOnce('preview-fields');
+    // Where there is no room beside the rows, the overview takes their place.
+    await lab().page.setViewportSize({ width: 700, height: 900 });
+    await sideBarAway(lab().page);
+    await button(frame, 'Overview').click();
+    await frame.locator('.tiles .tile').first().waitFor();
+    await lab().shootOnce('preview-overview-narrow');
+    await button(frame, 'Overview').click();
+    await lab().page.setViewportSize({ width: 1400, height: 900 });
+    await sideBarAway(lab().page);
     await button(frame, 'Show all').click();
   });
 
