@@ -13,11 +13,10 @@ import {
 import { findModel, maxPositionsOf } from '../../data/models.js';
 import type { TemplateOptions } from '../../data/types.js';
 import { PreviewClient } from './client.js';
-import { range } from './found.js';
 import { messageOf } from './messages.js';
 import { templateOptions } from './model-options.js';
 import type { Mask, ModelFacts, Opened } from './protocol.js';
-import { Relay, type RowsWish, type TokensWish } from './relay.js';
+import { RowPages } from './row-pages.js';
 import { Search } from './search.js';
 
 export interface PreviewChoices {
@@ -61,10 +60,7 @@ export class PreviewSession {
   private readonly rows: PreviewClient;
   private readonly scan: PreviewClient;
   private readonly search: Search;
-  private readonly relay = new Relay(
-    (wish) => this.sendRows(wish),
-    (wish, signal) => this.sendTokens(wish, signal),
-  );
+  private readonly pages: RowPages;
   private opened: Opened | undefined;
   private detected: string | undefined;
   private facts: ModelFacts | undefined;
@@ -78,7 +74,7 @@ export class PreviewSession {
   private scanLosses = 0;
   private closed = false;
   /** It could not be read, which was told; there are no rows. */
-  private lost = false;
+  lost = false;
 
   constructor(private readonly setting: PreviewSetting) {
     this.mapping = setting.mapping;
@@ -97,11 +93,17 @@ export class PreviewSession {
       void this.rescan(!searching);
     });
     this.search = new Search(this.scan, setting.send);
+    this.pages = new RowPages(this.rows, this.search, this);
   }
 
   /** Rows that the page shows now; undefined: all. */
   get chosen(): Uint32Array | undefined {
     return this.search.rows;
+  }
+
+  /** Rows of the whole set; undefined while they are still counted. */
+  get total(): number | undefined {
+    return this.complete ? this.count : undefined;
   }
 
   get filtered(): boolean {
@@ -158,13 +160,13 @@ export class PreviewSession {
         await this.find();
         return true;
       case 'rows':
-        await this.relay.wantRows(message);
+        await this.pages.wantRows(message);
         return true;
       case 'tokens':
-        await this.relay.wantTokens(message);
+        await this.pages.wantTokens(message);
         return true;
       case 'whole':
-        await this.sendWhole(message);
+        await this.pages.sendWhole(message);
         return true;
       case 'mask':
         await this.setMask({ lossOn: message.lossOn, maxLength: message.maxLength });
@@ -328,48 +330,6 @@ export class PreviewSession {
     this.setting.send({ type: 'rowCount', version: this.search.version, count, complete, searched: null });
   }
 
-  private rowsOf(from: number, count: number): Uint32Array {
-    const all = (): Uint32Array => range(from, this.complete ? Math.min(count, this.count - from) : count);
-    return this.search.slice(from, count) ?? all();
-  }
-
-  private async sendRows(asked: RowsWish): Promise<void> {
-    const { version, from, count, view } = asked;
-    if (version !== this.search.version || this.lost) return;
-    try {
-      const rows = await this.rows.ask('rows', { rows: this.rowsOf(from, count), view, whole: false });
-      this.setting.send({ type: 'rows', version, from, rows });
-    } catch (error) {
-      this.failed(error);
-    }
-  }
-
-  private async sendTokens({ version, from, count }: TokensWish, signal: AbortSignal): Promise<void> {
-    if (version !== this.search.version || this.lost) return;
-    try {
-      const tokens = await this.rows.ask('tokens', { rows: this.rowsOf(from, count), whole: false }, { signal });
-      this.setting.send({ type: 'tokens', version, from, tokens });
-    } catch (error) {
-      if (!signal.aborted) this.failed(error);
-    }
-  }
-
-  private async sendWhole({ row, view }: Extract<FromPreview, { type: 'whole' }>): Promise<void> {
-    try {
-      const rows = Uint32Array.of(row);
-      const [shown] = await this.rows.ask('rows', { rows, view, whole: true });
-      const [tokens] = view === 'tokens' ? await this.rows.ask('tokens', { rows, whole: true }) : [];
-      this.setting.send({
-        type: 'whole',
-        row,
-        ...(shown === undefined ? {} : { shown }),
-        ...(tokens === undefined || tokens === null ? {} : { tokens }),
-      });
-    } catch (error) {
-      this.failed(error);
-    }
-  }
-
   private tell(): void {
     const { opened, setting, facts, choices } = this;
     if (opened === undefined) return;
@@ -397,7 +357,11 @@ export class PreviewSession {
     });
   }
 
-  private failed(error: unknown): void {
+  send(message: ToPreview): void {
+    this.setting.send(message);
+  }
+
+  failed(error: unknown): void {
     if (this.closed) return;
     if (!(error instanceof LabError)) this.setting.note(error);
     const advice = error instanceof LabError ? error.advice : undefined;
