@@ -73,6 +73,8 @@ export class App {
         return store.count;
       },
       make: (position) => this.make(position),
+      ready: (position) => store.row(position) !== undefined,
+      want: (from, to) => store.show(from, to),
       shown: (from, to) => this.shown(from, to),
     });
     this.columns = element(

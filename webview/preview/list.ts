@@ -9,6 +9,10 @@ import { oncePerFrame } from '../shared/host.js';
 export interface ListSource {
   readonly count: number;
   make(index: number): HTMLElement;
+  /** Whether the row is there, and not only on its way. */
+  ready(index: number): boolean;
+  /** Rows that will be shown next. */
+  want(from: number, to: number): void;
   /** Told which rows are in the page, after every change. */
   shown(from: number, to: number): void;
 }
@@ -17,6 +21,8 @@ const overscan = 600;
 const guessedHeight = 120;
 const longestBar = 4_000_000;
 const step = 60;
+/** So long the rows that are seen stay, when the bar is moved to others that are on their way: less of a flicker. */
+const patienceMs = 150;
 
 export class VirtualList {
   readonly root: HTMLElement;
@@ -32,6 +38,9 @@ export class VirtualList {
   private end = 0;
   private atEnd = false;
   private barAt = 0;
+  /** Where the bar was moved to, while the rows there are on their way. */
+  private jump: number | undefined;
+  private jumpTimer: number | undefined;
   private readonly ask = oncePerFrame(() => this.render());
 
   constructor(private readonly source: ListSource) {
@@ -58,6 +67,7 @@ export class VirtualList {
 
   /** Brings a row to the top. */
   reveal(index: number): void {
+    this.endJump();
     this.top = Math.max(0, Math.min(index, this.source.count - 1));
     this.offset = 0;
     this.ask();
@@ -76,6 +86,7 @@ export class VirtualList {
   }
 
   private move(pixels: number): void {
+    this.land();
     if (pixels > 0 && this.atEnd) return;
     this.offset += pixels;
     this.render();
@@ -118,6 +129,7 @@ export class VirtualList {
   }
 
   private toEnd(): void {
+    this.endJump();
     this.top = Math.max(0, this.source.count - 1);
     this.offset = 0;
     this.render();
@@ -139,12 +151,32 @@ export class VirtualList {
     const room = this.spacer.offsetHeight - this.bar.clientHeight;
     if (room <= 0) return;
     const share = at / room;
-    if (share > 0.9999) this.toEnd();
-    else {
-      this.top = Math.min(this.source.count - 1, Math.floor(share * this.source.count));
-      this.offset = 0;
-      this.render();
+    if (share > 0.9999) {
+      this.toEnd();
+      return;
     }
+    this.jump = Math.min(this.source.count - 1, Math.floor(share * this.source.count));
+    if (this.source.ready(this.jump)) this.land();
+    else {
+      this.source.want(this.jump, this.jump + Math.max(10, this.end - this.top));
+      this.jumpTimer ??= window.setTimeout(() => this.land(), patienceMs);
+    }
+  }
+
+  /** Goes to where the bar was moved. */
+  private land(): void {
+    const { jump } = this;
+    this.endJump();
+    if (jump === undefined) return;
+    this.top = jump;
+    this.offset = 0;
+    this.render();
+  }
+
+  private endJump(): void {
+    window.clearTimeout(this.jumpTimer);
+    this.jumpTimer = undefined;
+    this.jump = undefined;
   }
 
   private render(): void {
@@ -152,6 +184,10 @@ export class VirtualList {
     const height = this.root.clientHeight;
     // Out of sight nothing has a height; what is asked for then comes when the list is seen (the observer of its size tells).
     if (height === 0) return;
+    if (this.jump !== undefined) {
+      if (this.source.ready(this.jump)) this.land();
+      return;
+    }
     this.top = Math.max(0, Math.min(this.top, count - 1));
     if (count === 0) {
       for (const item of this.made.values()) item.remove();
