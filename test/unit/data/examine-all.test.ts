@@ -1,8 +1,9 @@
 /** Several threads find what one finds. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readRecords } from '../../../src/data/read/records.js';
 import { type AnalysisOptions, analyse } from '../../../src/data/view/analyse.js';
@@ -73,6 +74,21 @@ describe('a set looked at by several threads', () => {
     expect(problems.find(({ kind }) => kind === 'duplicate-keys')?.count).toBeGreaterThan(10);
     expect(problems.length).toBeGreaterThan(7);
     expect(schema.map((field) => field.path).sort()).toEqual(fields.map((field) => field.path).sort());
+  }, 120_000);
+
+  test('and so does one thread of its own, for files that have no parts', async () => {
+    const path = join(folder, 'troubled.jsonl.gz');
+    writeFileSync(path, gzipSync(readFileSync(troubled())));
+    const options = { path, format: 'auto' as const, evaluation: [] };
+    const { blocks, fields, maskSource } = examineAll(options, undefined, { beat: () => undefined });
+    const fold = new Fold(options);
+    let count = 0;
+    for await (const block of blocks) {
+      count++;
+      fold.add(block);
+    }
+    expect(count).toBeGreaterThan(3);
+    expect(fold.finish(false, schemaOf(fields()), maskSource())).toEqual(await byOne(options));
   }, 120_000);
 
   test('stops when it is given up, and names the row that does not end', async () => {
