@@ -1,6 +1,6 @@
 /** The preview's session with its real workers: what a page would be sent. */
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -225,6 +225,26 @@ describe('rows', () => {
     const whole = page.last('whole')?.shown;
     expect(whole?.messages?.[0]?.content).toBe(long);
     expect(whole?.messages?.[1]?.content).toContain('<script>');
+  });
+});
+
+describe('a file that changes while it is open', () => {
+  it('is read again with what it holds now, and says so when it is gone', async () => {
+    const path = write('changing.jsonl', [{ prompt: 'a', completion: '1' }]);
+    const page = open(path);
+    await page.session.begin();
+    expect((await page.show()).count).toBe(1);
+    appendFileSync(path, '{"prompt":"b","completion":"2"}\n');
+    await page.session.receive({ type: 'reload' });
+    expect((await page.show()).count).toBe(2);
+    await page.scanned();
+    rmSync(path);
+    await page.session.receive({ type: 'reload' });
+    await page.until(() => page.last('failed'));
+    expect((await page.show()).count).toBe(0);
+    // What the page still asks for covers up nothing.
+    expect(await page.rows(0, 10)).toEqual(page.last('rows')?.rows ?? []);
+    expect(page.last('failed')?.message).toMatch(/cannot be opened/);
   });
 });
 
