@@ -137,6 +137,7 @@ export class PromptListView {
 
   private item(row: PromptRow, position: number, count: number): HTMLElement {
     const { title, answer, verdicts, loss, record } = row;
+    const checked = this.view.list?.checked === true;
     const heading = element('div', { class: 'row-title', dir: 'auto' });
     if (title === null) heading.append(element('span', { class: 'muted' }, `Record ${formatNumber(record)}`));
     else if (title === '') heading.append(element('span', { class: 'muted' }, 'no prompt'));
@@ -162,8 +163,9 @@ export class PromptListView {
       element(
         'div',
         { class: 'row-facts' },
-        markRow(verdicts),
-        element('span', { class: 'visually-hidden' }, courseText(verdicts)),
+        // Where nothing is checked there is no course to see.
+        checked ? markRow(verdicts) : null,
+        checked ? element('span', { class: 'visually-hidden' }, courseText(verdicts)) : null,
         said,
         loss === null ? null : element('span', { class: 'row-loss', title: lossTitle }, figure(loss)),
       ),
