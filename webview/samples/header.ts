@@ -41,7 +41,10 @@ export class Header {
     spellcheck: 'false',
   });
 
+  private readonly out: HTMLButtonElement;
+
   constructor(private readonly view: View) {
+    this.out = element('button', { class: 'plain', type: 'button', onclick: () => this.takeOut() }, icon('cross'));
     this.run = new Select(
       'Run',
       (run) => view.change({ run, shown: null, step: null }),
@@ -61,7 +64,7 @@ export class Header {
       element(
         'div',
         { class: 'tools' },
-        this.run.root,
+        element('span', { class: 'run-pick' }, this.run.root, this.out),
         this.set.root,
         this.order.root,
         element('span', { class: 'find-box' }, this.find),
@@ -80,6 +83,10 @@ export class Header {
     const { query, runs, sets, list } = view;
     keepingFocus(this.title, () => fill(this.title, ...this.titleParts()));
     this.run.root.hidden = runs.length < 2;
+    this.out.hidden = runs.length < 2;
+    const what = `Take ${visibleText(labelOf(view, list?.run ?? ''))} out of the view`;
+    this.out.title = what;
+    this.out.setAttribute('aria-label', what);
     this.run.set(
       runs.map(({ key, label }) => ({ value: key, label: visibleText(label) })),
       runs.some(({ key }) => key === query.run) ? (query.run ?? '') : (list?.run ?? ''),
@@ -112,15 +119,12 @@ export class Header {
       ...(view.runs.some(({ state }) => state === 'running') ? [live()] : []),
       element('span', { class: 'muted about' }, about.join(' · ')),
       element('span', { class: 'spacer' }),
-      ...(view.runs.length > 1 && view.list?.run !== undefined && view.list.run !== null
-        ? [
-            this.action('cross', 'Take out', `Take ${labelOf(view, view.list.run)} out of the view`, () =>
-              this.takeOut(),
-            ),
-          ]
-        : []),
-      this.action('plus', 'Add run…', 'Show the answers of more runs', () => view.send({ type: 'add' })),
-      this.action('chart', 'Charts', 'Open the curves of these runs', () => view.send({ type: 'openCharts' })),
+      element(
+        'div',
+        { class: 'actions' },
+        this.action('plus', 'Add run…', 'Show the answers of more runs', () => view.send({ type: 'add' })),
+        this.action('chart', 'Charts', 'Open the curves of these runs', () => view.send({ type: 'openCharts' })),
+      ),
     ];
   }
 
