@@ -7,7 +7,7 @@ import { readEvents } from '../../src/runs/event-log.js';
 import { fillWithExamples, useLab, writeConfig } from './harness/lab.js';
 import { root } from './harness/server.js';
 
-const long = 'a run whose name says all that was thought of when it was started, and more than any column has room for';
+const long = 'a run whose name says all that was thought of when it was started and more than any column has room for';
 
 const cli = join(root, 'dist', 'cli.js');
 const live = { max_steps: 20_000, eval_strategy: 'no', save_steps: 100_000 };
@@ -47,11 +47,12 @@ const said = async (id: string): Promise<string> => (await chart(id).getAttribut
 const chip = (name: string): Locator => panel.locator('.legend .chip').filter({ hasText: name }).first();
 const status = (): Locator => panel.locator('div[role="status"]');
 
-/** A hash of what a chart shows. As text: it runs in the page, whose types are not ours. */
-async function drawing(id: string): Promise<string> {
+/** A checksum of what a chart shows. As text: it runs in the page, whose types are not ours. */
+async function drawing(id: string): Promise<number> {
   return panel.evaluate(
-    `crypto.subtle.digest('SHA-256', document.querySelector('[data-chart="${id}"] canvas').getContext('2d')
-      .getImageData(0, 0, 2000, 2000).data).then((hash) => [...new Uint8Array(hash)].join())`,
+    `((canvas) => new Uint32Array(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer)
+      .reduce((sum, word) => Math.imul(sum ^ word, 16777619) | 0, canvas.width))
+      (document.querySelector('[data-chart="${id}"] canvas'))`,
   );
 }
 
@@ -62,13 +63,18 @@ async function changes(id: string, act: () => Promise<unknown>): Promise<void> {
   await expect.poll(() => drawing(id)).not.toBe(before);
 }
 
-/** Opens runs of the sidebar together. */
-async function open(...names: string[]): Promise<void> {
-  await lab().command('SFT Lab: Open Run…');
+/** Chooses among the runs that are offered. */
+async function choose(...names: string[]): Promise<void> {
   for (const name of names) {
     await lab().page.locator('.quick-input-list .monaco-list-row').filter({ hasText: name }).first().click();
   }
-  await lab().page.locator('.quick-input-widget').getByRole('button', { name: 'OK' }).click();
+  await lab().page.locator('.quick-input-widget input[type="text"]').press('Enter');
+}
+
+/** Opens runs together. */
+async function open(...names: string[]): Promise<void> {
+  await lab().command('SFT Lab: Open Run…');
+  await choose(...names);
   panel = await lab().webview('Run');
   await expect.poll(() => said('loss'), { timeout: 60_000 }).toMatch(/: (best|last) /);
 }
@@ -96,8 +102,7 @@ it('shows one run: train and evaluation sets in one chart, prompt and completion
 
 it('adds a run: one colour each, and a table with what differs between the configs', async () => {
   await panel.getByRole('button', { name: 'Add run…' }).click();
-  await lab().page.locator('.quick-input-list .monaco-list-row').filter({ hasText: 'fast' }).first().click();
-  await lab().page.locator('.quick-input-widget').getByRole('button', { name: 'OK' }).click();
+  await choose('fast');
   await panel.getByRole('heading', { name: '2 runs compared' }).waitFor();
   const heads = panel.locator('.runs thead th.differs');
   await expect.poll(async () => (await heads.allTextContents()).map((text) => text.trim())).toContain('learning_rate');
@@ -262,10 +267,7 @@ it('keeps its state over a reload of the window', async () => {
 
 it('shows four runs, also with a name that is too long', async () => {
   await panel.getByRole('button', { name: 'Add run…' }).click();
-  for (const name of ['third', 'a run whose name']) {
-    await lab().page.locator('.quick-input-list .monaco-list-row').filter({ hasText: name }).first().click();
-  }
-  await lab().page.locator('.quick-input-widget').getByRole('button', { name: 'OK' }).click();
+  await choose('third', 'a run whose name');
   await panel.getByRole('heading', { name: '4 runs compared' }).waitFor();
   await lab().shoot('panel-four');
   await panel.locator('.runs h2').scrollIntoViewIfNeeded();
@@ -313,8 +315,7 @@ it('says which run is gone, and what to do then', async () => {
   await panel.getByRole('heading', { name: 'This run is not there any more' }).waitFor({ timeout: 60_000 });
   await lab().shoot('panel-gone');
   await panel.getByRole('button', { name: 'Choose runs…' }).click();
-  await lab().page.locator('.quick-input-list .monaco-list-row').filter({ hasText: 'third' }).first().click();
-  await lab().page.locator('.quick-input-widget').getByRole('button', { name: 'OK' }).click();
+  await choose('third');
   await panel.getByRole('heading', { name: 'third', exact: true }).waitFor();
   await panel.getByText('live is not there any more.').waitFor();
   await panel.getByRole('button', { name: 'Take out', exact: true }).click();
