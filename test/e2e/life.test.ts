@@ -1,7 +1,7 @@
 /** Runs that keep their word: they outlive windows and extension hosts, say how they end, and are found again. */
 
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Locator, Page } from 'playwright-core';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -23,15 +23,17 @@ async function train(lab: Lab, name: string, values: Readonly<Record<string, unk
   // Of an earlier try.
   rmSync(lab.path('.sft', name), { recursive: true, force: true });
   const file = writeConfig(lab.workspace, name, { run_name: name, ...values });
-  const program = join(root, 'build', 'extension', 'dist', 'cli.js');
-  launch(program, file, lab.workspace);
+  launch(lab, file, lab.workspace);
   const folder = lab.path('.sft', name, name);
   await grows(folder, 3);
   return folder;
 }
 
 /** The editor is what is tried here: it comes first. */
-function launch(program: string, file: string, cwd: string): void {
+function launch(lab: Lab, file: string, cwd: string): void {
+  const extensions = join(lab.directory, 'extensions');
+  const ours = readdirSync(extensions).find((name) => name.startsWith('sft-lab.sft-lab-')) ?? '';
+  const program = join(extensions, ours, 'dist', 'cli.js');
   const args = ['-n', '19', process.execPath, program, 'train', file];
   spawn('nice', args, { cwd, stdio: 'ignore', detached: true }).unref();
 }
@@ -318,8 +320,7 @@ describe('a workspace of two folders', () => {
     const folders: string[] = [];
     for (const name of ['one', 'two']) {
       const file = writeConfig(lab().path(name), name, { run_name: `run ${name}`, ...long });
-      const program = join(root, 'build', 'extension', 'dist', 'cli.js');
-      launch(program, file, lab().path(name));
+      launch(lab(), file, lab().path(name));
       folders.push(lab().path(name, '.sft', name, `run ${name}`));
     }
     for (const folder of folders) await grows(folder, 3);
