@@ -73,7 +73,8 @@ TEST_P(Precision, ThreadsChangeOnlyRounding) {
 
 INSTANTIATE_TEST_SUITE_P(Families, Precision, testing::ValuesIn(families()), familyName);
 
-/// What the files hold is used where it lies: frozen weights in bf16 are neither copied nor converted.
+/// What the files hold is used where it lies: frozen weights in bf16 are neither copied nor converted; a device of its own memory holds them
+/// as they are.
 TEST(Precision, FrozenWeightsStayInTheirFile) {
   OpenOptions options;
   options.directory = test::fixtures() / "reference" / "qwen2-bf16";
@@ -85,7 +86,7 @@ TEST(Precision, FrozenWeightsStayInTheirFile) {
   options.precision = DType::bf16;
   const auto backend = makeBackend(1);
   const auto mapped = Model::open(options, backend);
-  EXPECT_LT(backend->currentBytes(), bytes / 20);
+  EXPECT_LT(static_cast<double>(backend->currentBytes()), (backend->usesHostMemory() ? 0.05 : 0.53) * static_cast<double>(bytes));
 
   const Reference reference(options.directory);
   const StoredBatch stored = reference.batch(3, "all");
