@@ -239,7 +239,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
 };
 
 /// `cpu`, or `cuda:0`; the caller has asked `devices` which there are.
-std::shared_ptr<Backend> makeBackend(const std::string& device, int threads) {
+std::shared_ptr<Backend> makeBackend([[maybe_unused]] const std::string& device, int threads) {
 #ifdef SFT_LAB_CUDA
   if (device.starts_with("cuda:")) return makeCudaBackend(std::stoi(device.substr(5)));
 #endif

@@ -157,15 +157,25 @@ inputs() { # MODEL: records and prompts, and weights that peers can read too
     --precision "$([ "$1" = 7b ] && echo bf16 || echo fp32)" --save "$work/$1" >>"$log" 2>&1
 }
 # A kind of training is: its records, its rank, its microbatch.
-kind_of() { # KIND: sets data, rank, micro
+kind_of() { # KIND: sets data, rank, micro, moments
+  moments=fp32
   case $1 in
+    full-bf16-moments) data=packed rank=0 micro=$batch moments=bf16 ;;
     full) data=packed rank=0 micro=$batch ;;
     lora) data=packed rank=16 micro=$batch ;;
     completion) data=mixed rank=0 micro=$((2 * batch)) ;;
     completion-lora) data=mixed rank=16 micro=$((2 * batch)) ;;
   esac
 }
-kinds() { [ "$1" = 7b ] && echo lora completion-lora || echo full lora completion; }
+kinds() {
+  if [ "$1" != 7b ]; then
+    echo full lora completion
+    return
+  fi
+  echo lora completion-lora
+  # 14 bytes a parameter and the activations: more than most cards have.
+  [ "$(grep -o '"memory":[0-9]*' "$work/card" | cut -d: -f2)" -lt 125000000000 ] || echo full-bf16-moments
+}
 
 stage_rates() {
   local model
@@ -183,7 +193,7 @@ stage_train() {
     for kind in $(kinds "$model"); do
       kind_of "$kind"
       record train "$model" "$kind" ours 60 "$bin/sft_lab_gpu_train" --model "$work/$model" --records "$work/$model.$data" --device "$device" \
-        --lora $rank --batch $micro --accumulation $accumulation --steps $steps --warmup $warmup --started "$(date +%s.%N)" || fail "train $model $kind"
+        --lora $rank --moments $moments --batch $micro --accumulation $accumulation --steps $steps --warmup $warmup --started "$(date +%s.%N)" || fail "train $model $kind"
     done
   done
   # The same with the fastest of each product's algorithms, which is not what is used without being asked for.
@@ -219,6 +229,7 @@ stage_peers() {
   for model in $models; do
     inputs "$model" || { fail "the weights and records of $model; see log.txt"; continue; }
     for kind in $(kinds "$model"); do
+      [ "$kind" != full-bf16-moments ] || continue  # theirs are fp32, and do not fit
       peer "$model" "$kind" padded 100
       if [[ $kind == completion* ]]; then peer "$model" "$kind" best 100; fi
     done

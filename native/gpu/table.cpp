@@ -70,7 +70,7 @@ void training(double rate) {
   std::vector<std::string> notes;
   for (const std::string& model : models()) {
     const json products = find("rates", model, "products", "ours");
-    for (const char* kind : {"full", "lora", "completion", "completion-lora"}) {
+    for (const char* kind : {"full", "full-bf16-moments", "lora", "completion", "completion-lora"}) {
       const json ours = find("train", model, kind, "ours");
       if (!ours.is_object()) continue;
       const json padded = find("train", model, kind, "padded");

@@ -24,7 +24,8 @@ const keys = {
 
 const methods = {
   full: keys,
-  streaming: { ...keys, streaming: true, shuffle_buffer_size: 16, threads: 2 },
+  // Moments in bf16 are rounded at random: by the same numbers, whenever a step is done.
+  streaming: { ...keys, streaming: true, shuffle_buffer_size: 16, threads: 2, bf16_moments: true },
   lora: { ...keys, initialize_model: false, model_name_or_path: 'base', use_peft: true, lora_r: 4, lora_dropout: 0.1 },
 };
 
