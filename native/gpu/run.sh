@@ -33,6 +33,7 @@ while [ $# -gt 0 ]; do
       shift 2
       ;;
     build | test | sanitize | rates | train | generate | peers | table | pack) stages+=("$1"); shift ;;
+    --help) usage ;;
     *) echo "run.sh: no such stage or option: $1" >&2; usage ;;
   esac
 done
@@ -174,7 +175,9 @@ kinds() {
   fi
   echo lora completion-lora
   # 14 bytes a parameter and the activations: more than most cards have.
-  [ "$(grep -o '"memory":[0-9]*' "$work/card" | cut -d: -f2)" -lt 125000000000 ] || echo full-bf16-moments
+  local memory
+  memory=$(grep -o '"memory":[0-9]*' "$work/card" | cut -d: -f2)
+  [ "${memory:-0}" -lt 125000000000 ] || echo full-bf16-moments
 }
 
 stage_rates() {
