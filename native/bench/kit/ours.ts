@@ -21,7 +21,7 @@ export function ourSide(root: string, scratch: string): Side {
       const config = join(folder, 'bench.sft.json');
       await writeFile(config, JSON.stringify(runConfig(work, folder)));
       try {
-        const told: Told = { plannedBytes: 0, outside: 0, waiting: 0 };
+        const told: Told = { plannedBytes: 0, takenBytes: 0, outside: 0, waiting: 0 };
         const result = await watchSteps({
           command: process.execPath,
           args: [join(root, 'dist', 'cli.js'), 'train', config, '--json'],
@@ -81,5 +81,6 @@ function markOf(line: string, told: Told): StepMark | undefined {
     told.outside = 1 - (engine + data) / total;
   }
   if (event?.type !== 'train') return undefined;
+  told.takenBytes = event.memory.peak;
   return { step: event.step, time: Date.parse(event.time) / 1000, loss: event.loss };
 }

@@ -49,6 +49,8 @@ export interface RunResult {
 export interface OwnFigures {
   /** Bytes that the memory plan said before the first step. */
   readonly plannedBytes: number;
+  /** Bytes that the engine had taken at most, as of the last step. */
+  readonly takenBytes: number;
   /** Shares of the steps' time, 0 to 1: outside the engine without waiting, and waiting for data. */
   readonly outside: number;
   readonly waiting: number;
