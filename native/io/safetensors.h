@@ -58,6 +58,10 @@ class TensorFiles {
 /// Converts `count` elements of a file tensor to fp32, from element `first` on.
 void toFloat(const FileTensor& tensor, int64_t first, int64_t count, float* out);
 
+/// Lets go of the memory that holds a copied part of a file, `count` elements from `first` on. Where it is read again, it comes from the
+/// file again.
+void letGo(const FileTensor& tensor, int64_t first, int64_t count);
+
 /// A tensor to be written; `read` hands out its bytes piece by piece so that device memory need not be copied whole.
 struct TensorSource {
   std::string name;

@@ -122,6 +122,16 @@ int64_t FileTensor::elements() const {
   return count;
 }
 
+void letGo(const FileTensor& tensor, int64_t first, int64_t count) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto width = tensor.bytes / static_cast<size_t>(std::max<int64_t>(1, tensor.elements()));
+  const auto start = reinterpret_cast<uintptr_t>(tensor.data) + static_cast<size_t>(first) * width;
+  const uintptr_t end = start + static_cast<size_t>(count) * width;
+  // Whole pages: what is at the ends may belong to others, who need them at once. Advice: where it is refused, nothing is lost.
+  const uintptr_t from = (start + page - 1) / page * page, to = end / page * page;
+  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+}
+
 TensorFiles TensorFiles::open(const fs::path& path) {
   const std::string file = path.string();
   const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block

@@ -248,6 +248,7 @@ void Parameters::read(TensorFiles files, bool adapter) {
       piece.resize(static_cast<size_t>(count));
       toFloat(tensor, first, count, piece.data());
       backend_->upload(value.f32() + first, piece.data(), piece.size() * sizeof(float));
+      letGo(tensor, first, count);  // a copy is enough: both would be the most that the process ever holds
     }
   }
   if (mapped) files_.push_back(std::move(files));

@@ -103,6 +103,33 @@ TEST_F(Safetensors, RoundTrip) {
   EXPECT_FALSE(fs::exists(folder_ / "model.safetensors.tmp"));
 }
 
+/// Megabytes of files that this process has in its memory.
+int64_t mappedMegabytes() {
+  std::ifstream status("/proc/self/status");
+  int64_t kilobytes = 0;
+  for (std::string line; std::getline(status, line);) {
+    // The second, where temporary files lie in memory.
+    if (line.starts_with("RssFile:") || line.starts_with("RssShmem:")) kilobytes += std::stoll(line.substr(9));
+  }
+  return kilobytes / 1024;
+}
+
+TEST_F(Safetensors, WhatIsLetGoTakesNoMemoryAndIsReadAgain) {
+  constexpr int64_t kCount = 8 << 20;
+  const std::string shape = std::to_string(kCount), bytes = std::to_string(kCount * 4);
+  const TensorFiles files =
+      TensorFiles::open(withHeader(R"({"a":{"dtype":"F32","shape":[)" + shape + R"(],"data_offsets":[0,)" + bytes + "]}}", kCount * 4));
+  const FileTensor& tensor = files.require("a", {kCount});
+  std::vector<float> before(kCount), after(kCount);
+  const int64_t idle = mappedMegabytes();
+  toFloat(tensor, 0, kCount, before.data());
+  EXPECT_GE(mappedMegabytes(), idle + 24);
+  letGo(tensor, 1, kCount - 1);
+  EXPECT_LE(mappedMegabytes(), idle + 8);
+  toFloat(tensor, 0, kCount, after.data());
+  EXPECT_EQ(before, after);
+}
+
 TEST_F(Safetensors, EqualValuesGiveEqualBytes) {
   const std::vector<float> values{1, 2, 3};
   writeTensors(folder_, "x", {source("b", {3}, values), source("a", {3}, values)}, {}, SIZE_MAX);
