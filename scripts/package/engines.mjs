@@ -5,7 +5,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { hashFiles, hashOf, stamp } from '../made.mjs';
@@ -39,19 +39,36 @@ function version(command) {
   return spawnSync(command, ['--version'], { encoding: 'utf8' }).stdout ?? '';
 }
 
+/**
+ * The CUDA backend of the checkout's own build; undefined where that has none.
+ *
+ * @throws where that build is of other sources: engines linked to it would crash
+ */
+function cudaBackend(sources) {
+  const made = join(root, 'build', 'native.stamp');
+  // Set-up's stamp: its tools' hash, then that of the sources (scripts/setup.mjs).
+  if (!existsSync(made) || !readFileSync(made, 'utf8').endsWith(sources)) {
+    throw new Error('The engine is not built from these sources: run `npm run setup` first.');
+  }
+  const library = join(root, 'build', 'native', 'cuda', 'libsft_lab_cuda.a');
+  return existsSync(library) ? library : undefined;
+}
+
 /** Builds what is not built. Returns for each level its folder's name in the package and the addon. */
 export function buildEngines() {
   const modules = join(root, 'node_modules');
   const headers = [join('node_modules', 'node-api-headers'), join('node_modules', 'node-addon-api')];
   const tools = ['c++', 'nvcc', '/usr/local/cuda/bin/nvcc', 'cmake'].map(version);
+  const sources = hashFiles('native', ...headers.map((name) => join(name, 'package.json')));
+  const cuda = cudaBackend(sources);
   const hash = hashOf(
-    hashFiles('native', 'scripts/package/engines.mjs', ...headers.map((name) => join(name, 'package.json'))),
+    sources + hashFiles('scripts/package/engines.mjs'),
     ...tools,
+    cuda === undefined ? '' : readFileSync(cuda),
   );
   mkdirSync(folder, { recursive: true });
   const wanted = levels[process.arch];
   if (wanted === undefined) throw new Error(`The engine is not set up for processors of the kind ${process.arch}.`);
-  const cuda = join(root, 'build', 'native', 'cuda', 'libsft_lab_cuda.a');
   return wanted.map((level) => {
     const build = join(folder, level);
     const addon = join(build, 'sft-lab-engine.node');
@@ -64,7 +81,7 @@ export function buildEngines() {
       ...['-S', 'native', '-B', build, '-DSFT_LAB_PACKAGE=ON', '-DSFT_LAB_TESTS=OFF', `-DSFT_LAB_MARCH=${level}`],
       `-DNODE_API_HEADERS=${join(modules, 'node-api-headers', 'include')}`,
       `-DNODE_ADDON_API=${join(modules, 'node-addon-api')}`,
-      ...(existsSync(cuda) ? [`-DSFT_LAB_CUDA_LIBRARY=${cuda}`] : ['-DSFT_LAB_CUDA=OFF']),
+      ...(cuda === undefined ? ['-DSFT_LAB_CUDA=OFF'] : [`-DSFT_LAB_CUDA_LIBRARY=${cuda}`]),
     ]);
     run('cmake', ['--build', build, '--target', 'sft_lab_engine', '-j', String(availableParallelism())]);
     made.set(hash);
