@@ -120,6 +120,7 @@ const browser = await chromium.launch({
 
 interface Trial {
   readonly first: number;
+  readonly all: number;
   readonly zoom: FrameTimes;
   readonly pan: FrameTimes;
 }
@@ -132,24 +133,25 @@ const loss = encodeURIComponent(
   }),
 );
 
-async function panelFirst(path: string): Promise<{ page: Page; first: number }> {
+async function panelFirst(path: string): Promise<{ page: Page; first: number; all: number }> {
   const made = await open(browser, path);
   await ask(made, `(bench.prepare(${runs}, ${points}, false), 0)`);
-  return { page: made, first: await ask(made, 'bench.arrive()') };
-}
-
-async function median(work: () => Promise<number>, times: number): Promise<number> {
-  const all: number[] = [];
-  for (let i = 0; i < times; i++) all.push(await work());
-  return quantile(all, 0.5);
+  const all = await ask(made, 'bench.arrive()');
+  return { page: made, first: await ask(made, 'bench.first'), all };
 }
 
 async function panel(path: string): Promise<Trial> {
-  const first = await median(async () => {
-    const { page, first: time } = await panelFirst(path);
+  const arrivals: { readonly first: number; readonly all: number }[] = [];
+  for (let i = 0; i < 5; i++) {
+    const { page, first, all } = await panelFirst(path);
     await page.context().close();
-    return time;
-  }, 5);
+    arrivals.push({ first, all });
+  }
+  const middle = (pick: 'first' | 'all'): number =>
+    quantile(
+      arrivals.map((arrival) => arrival[pick]),
+      0.5,
+    );
   const { page: made } = await panelFirst(path);
   await made.locator('.chart-frame').first().hover();
   await made.keyboard.down('Control');
@@ -158,7 +160,7 @@ async function panel(path: string): Promise<Trial> {
   await made.keyboard.up('Control');
   const panned = await input(browser, made, 'bench', 240, (i) => pan(made, i));
   await made.context().close();
-  return { first, zoom: zoomed, pan: panned };
+  return { first: middle('first'), all: middle('all'), zoom: zoomed, pan: panned };
 }
 
 async function chartJs(): Promise<Trial> {
@@ -171,7 +173,7 @@ async function chartJs(): Promise<Trial> {
   await made.keyboard.up('Control');
   const panned = await input(browser, made, 'peer', 12, (i) => pan(made, i));
   await made.context().close();
-  return { first, zoom: zoomed, pan: panned };
+  return { first, all: first, zoom: zoomed, pan: panned };
 }
 
 async function live(): Promise<FrameTimes> {
@@ -191,7 +193,8 @@ try {
   );
   if (only === undefined || only === 'panel') {
     const all = await panel('panel');
-    say('all charts: first paint after arrival (median of 5)', ms(all.first), '≤ 100 ms');
+    say('first paint after arrival: a chart (median of 5)', ms(all.first), '≤ 100 ms');
+    say('all charts in the window', ms(all.all));
     sayFrames('all charts: a frame while zooming', all.zoom, '≤ 16 ms');
     sayFrames('all charts: a frame while panning', all.pan, '≤ 16 ms');
   }

@@ -10,13 +10,14 @@ let runs: BenchRun[] = [];
 
 const post = (message: ToPanel, transfer: Transferable[] = []): void => window.postMessage(message, '*', transfer);
 
-/** Whether every chart in the window has been drawn: a drawn one tells screen readers what it shows. */
-function allDrawn(): boolean {
+/** How many of the charts in the window have been drawn: a drawn one tells screen readers what it shows. */
+function drawn(): { some: boolean; all: boolean } {
   const frames = [...document.querySelectorAll('.chart-frame')].filter((frame) => {
     const { top, bottom } = frame.getBoundingClientRect();
     return bottom > 0 && top < window.innerHeight;
   });
-  return frames.length > 0 && frames.every((frame) => frame.hasAttribute('aria-label'));
+  const ready = frames.filter((frame) => frame.hasAttribute('aria-label')).length;
+  return { some: ready > 0, all: ready > 0 && ready === frames.length };
 }
 
 const bench = {
@@ -25,12 +26,15 @@ const bench = {
   prepare(count: number, points: number, live: boolean): void {
     runs = makeRuns(count, points, live);
   },
+  /** Milliseconds until the first chart was on the screen. */
+  first: Number.NaN,
   /** Sends all runs at once. @returns milliseconds until all charts in the window are on the screen */
   async arrive(): Promise<number> {
     const began = performance.now();
     post({ type: 'runs', runs: runs.map(({ info }) => info), missing: [] });
     for (const { info, points } of runs) post({ type: 'points', key: info.key, from: 0, points }, [points]);
-    return (await paintedWhen(allDrawn)) - began;
+    bench.first = (await paintedWhen(() => drawn().some)) - began;
+    return drawn().all ? bench.first : (await paintedWhen(() => drawn().all)) - began;
   },
   charts: (): number => [...document.querySelectorAll('.chart-frame[aria-label]')].length,
   /** Every run has new points 20 times a second and says how far it is 4 times, as the extension does, for as long. */
