@@ -15,16 +15,16 @@ export interface Theme {
 
 /**
  * VS Code's own chart colours, and others where two of its own look alike to people who see red and green, or blue and yellow, as
- * one (its orange and yellow do to everybody). In this order, the first are the easiest to tell apart, by lightness too.
+ * one (its orange and yellow do to everybody, and its orange is half transparent). In this order, the first are the easiest to tell apart, by lightness too.
  */
 const curveColors = {
   dark: [
-    ...['charts-blue', 'charts-orange', 'charts-green'],
+    ...['charts-blue', 'oklch(0.7 0.14 68)', 'charts-green'],
     ...['oklch(0.88 0.09 320)', 'oklch(0.6 0.17 15)', 'oklch(0.91 0.15 105)'],
     ...['oklch(0.62 0.1 310)', 'oklch(0.7 0.11 190)'],
   ],
   light: [
-    ...['charts-blue', 'charts-orange', 'charts-purple'],
+    ...['charts-blue', 'oklch(0.7 0.14 68)', 'charts-purple'],
     ...['oklch(0.42 0.12 150)', 'oklch(0.58 0.22 5)', 'oklch(0.33 0.11 262)'],
     ...['oklch(0.66 0.12 310)', 'oklch(0.6 0.1 190)'],
   ],
