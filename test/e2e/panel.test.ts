@@ -255,7 +255,11 @@ it('keeps its state over a reload of the window', async () => {
   await chip('fast').click();
   await panel.getByRole('slider', { name: 'Smoothing' }).fill('0.3');
   await expect.poll(() => said('loss')).toContain('Loss by epoch');
-  await lab().reload();
+  // The window's own reload: it waits until what is open has been stored, which the browser's does not.
+  const loaded = lab().page.waitForEvent('load');
+  await lab().command('Developer: Reload Window');
+  await loaded;
+  await lab().ready();
   panel = await lab().webview('Run');
   await panel.getByRole('heading', { name: '2 runs compared' }).waitFor({ timeout: 60_000 });
   await expect.poll(() => said('loss'), { timeout: 60_000 }).toContain('Loss by epoch');
