@@ -265,7 +265,7 @@ function sorted(
 function bestCell(runs: readonly PanelRun[], { better, sortBy }: Column): number | undefined {
   if (better === null) return undefined;
   const values = runs.map(sortBy).filter((value) => typeof value === 'number');
-  if (values.length < 2) return undefined;
+  if (new Set(values).size < 2) return undefined;
   return better === 'high' ? Math.max(...values) : Math.min(...values);
 }
 
