@@ -19,6 +19,9 @@ const traceSchema = z.object({
 });
 type TraceEvent = z.infer<typeof traceSchema>['traceEvents'][number];
 
+/** Processor time that a frame takes in which nothing is drawn; such frames are left out. */
+const idleMs = 2;
+
 export interface FrameTimes {
   /** Milliseconds by the clock that the main thread worked for each frame. */
   readonly wall: readonly number[];
@@ -51,8 +54,10 @@ export function frameTimes(trace: Buffer, from: string, to: string): FrameTimes 
     const own = tasks.filter(({ ts, dur = 0 }) => ts + dur > frame.ts && ts + dur <= next.ts + (next.dur ?? 0));
     const sum = (pick: (task: TraceEvent) => number): number =>
       own.reduce((total, task) => total + pick(task), 0) / 1000;
+    const spent = sum(({ tdur, dur }) => tdur ?? dur ?? 0);
+    if (spent < idleMs) continue;
     wall.push(sum(({ dur }) => dur ?? 0));
-    cpu.push(sum(({ tdur, dur }) => tdur ?? dur ?? 0));
+    cpu.push(spent);
   }
   return { wall, cpu };
 }
