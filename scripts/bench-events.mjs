@@ -103,14 +103,17 @@ say(
 say('flood: share of a core in the host', `${two(host.cpuShare * 100)} %`);
 say('flood: telling an event, in the trainer', `${two(trainer.telling)} µs`);
 
-// As a trainer's steps come: each is told by itself or announced, ten times a second at most.
+// As a trainer's steps come: each is told by itself, or with others.
 const step = stepSeconds();
 const slow = run('host.mjs', [join(folder, 'trainer.mjs')], {
   FLOOD_RATE: String(Math.min(200, Math.max(1, Math.round(1 / step)))),
   FLOOD_SECONDS: '10',
 });
 say('a step of the starter model', `${two(step * 1000)} ms`);
-say('telling the editor of a step', `${two(slow.trainer.telling)} µs`);
+say(
+  'telling the editor of a step, median / mean',
+  `${two(slow.trainer.telling)} / ${two(slow.trainer.meanTelling)} µs`,
+);
 say('that is of a step', `${((slow.trainer.telling / 1e6 / step) * 100).toFixed(4)} %`, 'under 0.05 %');
 say('writing a step to the log', `${two(slow.trainer.logging)} µs`);
 

@@ -1,6 +1,6 @@
 /**
  * The events of a run, told to the editor through its terminal as they are logged: at once, as long as they come slowly. Faster
- * ones are only announced, all together and ten times a second at most; the editor reads them from the log, many at a time. So it
+ * ones are only announced, all together and four times a second at most; the editor reads them from the log, many at a time. So it
  * costs a trainer the same small share of its time however fast its steps are, and a flood of events is no flood for the editor.
  */
 
@@ -8,7 +8,7 @@ import type { RunEvent } from '../core/events.js';
 import { formatMessage } from '../core/terminal-messages.js';
 
 /** Least milliseconds between two messages. */
-const gapMs = 100;
+const gapMs = 250;
 
 export class EventStream {
   private sentAt = Number.NEGATIVE_INFINITY;
