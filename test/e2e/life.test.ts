@@ -177,7 +177,7 @@ describe('a run that was started elsewhere', () => {
     const { page } = lab();
     const folder = await train(lab(), 'elsewhere', long);
     await lab().showView('SFT Lab');
-    const row = lab().row('elsewhere').filter({ hasText: '%' });
+    const row = lab().row(/elsewhere.*%/);
     await row.waitFor({ timeout: 30_000 });
     await openPanel(lab(), row, 'elsewhere');
     await (await lab().webview('Run')).locator('canvas').first().waitFor({ timeout: 60_000 });
@@ -209,7 +209,9 @@ describe('a run that was started elsewhere', () => {
     const { page } = lab();
     const folder = await train(lab(), 'killed', { ...long, save_steps: 20 });
     await lab().showView('SFT Lab');
-    await lab().row('killed').filter({ hasText: '%' }).waitFor({ timeout: 30_000 });
+    await lab()
+      .row(/killed.*%/)
+      .waitFor({ timeout: 30_000 });
     await grows(folder, 45);
     kill(folder);
     await lab()
@@ -222,7 +224,9 @@ describe('a run that was started elsewhere', () => {
     await told.getByText('Resume').click();
     await expect.poll(() => lab().terminalText(), { timeout: 60_000 }).toMatch(/Resuming after step \d+/);
     await grows(folder, before + 30);
-    await lab().row('killed').filter({ hasText: '%' }).waitFor({ timeout: 30_000 });
+    await lab()
+      .row(/killed.*%/)
+      .waitFor({ timeout: 30_000 });
     await page.locator('.terminal.xterm').last().click();
     await page.keyboard.press('Control+c');
     await lab()
@@ -235,7 +239,9 @@ describe('a run that was started elsewhere', () => {
     const second = await lab().secondWindow();
     await statusItem(lab().page).waitFor({ timeout: 30_000 });
     await statusItem(second).waitFor({ timeout: 60_000 });
-    await lab().row('twice').filter({ hasText: '%' }).waitFor({ timeout: 30_000 });
+    await lab()
+      .row(/twice.*%/)
+      .waitFor({ timeout: 30_000 });
     kill(folder);
     const pages = [lab().page, second];
     const count = async (): Promise<number> => {
@@ -265,8 +271,10 @@ describe('a run that was started elsewhere', () => {
     await lab().reload();
     await statusItem(lab().page).waitFor({ timeout: 60_000 });
     await lab().showView('SFT Lab');
-    await lab().row('hosted').filter({ hasText: '%' }).waitFor({ timeout: 30_000 });
-    await lab().menu(lab().row('hosted'), 'Stop');
+    await lab()
+      .row(/hosted.*%/)
+      .waitFor({ timeout: 30_000 });
+    await lab().menu(lab().row(/hosted.*%/), 'Stop');
     await lab()
       .row(/hosted.*stopped/)
       .waitFor({ timeout: 60_000 });
@@ -284,14 +292,18 @@ describe('a folder that is not trusted', () => {
     const { page } = lab();
     const folder = await train(lab(), 'foreign', { ...long, save_steps: 10 });
     await lab().showView('SFT Lab');
-    await lab().row('foreign').filter({ hasText: '%' }).waitFor({ timeout: 60_000 });
+    await lab()
+      .row(/foreign.*%/)
+      .waitFor({ timeout: 60_000 });
     await grows(folder, 15);
     kill(folder);
     const told = toast(page, '“foreign” was interrupted');
     await told.waitFor({ timeout: 30_000 });
     await told.getByText('Resume').click();
     await toast(page, 'SFT Lab trains only in workspaces that you trust').waitFor();
-    await lab().row('foreign').click({ button: 'right' });
+    await lab()
+      .row(/foreign.*interrupted/)
+      .click({ button: 'right' });
     const entry = page.getByRole('menuitem', { name: 'Resume', exact: true }).first();
     await entry.waitFor();
     expect(await entry.getAttribute('aria-disabled')).toBe('true');
