@@ -221,7 +221,7 @@ describe('a run that was started elsewhere', () => {
     await told.waitFor({ timeout: 30_000 });
     await lab().shoot('notification-interrupted');
     const before = (await stepsOf(folder)).length;
-    await told.getByText('Resume').click();
+    await told.getByRole('button', { name: 'Resume' }).click();
     await expect.poll(() => lab().terminalText(), { timeout: 60_000 }).toMatch(/Resuming after step \d+/);
     await grows(folder, before + 30);
     await lab()
@@ -299,7 +299,7 @@ describe('a folder that is not trusted', () => {
     kill(folder);
     const told = toast(page, '“foreign” was interrupted');
     await told.waitFor({ timeout: 30_000 });
-    await told.getByText('Resume').click();
+    await told.getByRole('button', { name: 'Resume' }).click();
     await toast(page, 'SFT Lab trains only in workspaces that you trust').waitFor();
     await lab()
       .row(/foreign.*interrupted/)

@@ -99,8 +99,11 @@ export class Lab {
     await page.locator('.activitybar [aria-label^="SFT Lab"]').first().waitFor({ timeout: 60_000 });
   }
 
+  /** The window's own reload: it waits until what is open has been stored, which the browser's does not. */
   async reload(): Promise<void> {
-    await this.page.reload();
+    const loaded = this.page.waitForEvent('load');
+    await this.command('Developer: Reload Window');
+    await loaded;
     await this.ready();
   }
 
@@ -128,11 +131,16 @@ export class Lab {
     });
   }
 
-  /** Answers an input box that is open. */
+  /** Answers an input box that is open; one that names files writes its own proposal into it a moment after it opened. */
   async answer(text: string): Promise<void> {
     const input = this.page.locator('.quick-input-widget input[type="text"]');
     await input.waitFor({ timeout: 10_000 });
-    await input.fill(text, { timeout: 5000 });
+    const kept = async (): Promise<string> => {
+      if ((await input.inputValue()) !== text) await input.fill(text, { timeout: 5000 });
+      await this.frames(5);
+      return input.inputValue();
+    };
+    await expect.poll(kept, { timeout: 10_000 }).toBe(text);
     await input.press('Enter', { timeout: 5000 });
   }
 
