@@ -36,12 +36,7 @@ const lab = useLab({ fill, settings: { 'workbench.secondarySideBar.defaultVisibi
 
 async function preview(name: string): Promise<Frame> {
   await lab().showView('Explorer');
-  await lab().file(name).click({ button: 'right' });
-  const entry = lab().page.getByRole('menuitem', { name: 'Preview Data Set', exact: true }).first();
-  await entry.hover();
-  // A menu that has just opened takes no clicks; the keyboard it takes.
-  await lab().page.keyboard.press('Enter');
-  await entry.waitFor({ state: 'hidden' });
+  await lab().menu(lab().file(name), 'Preview Data Set');
   return shown(name);
 }
 

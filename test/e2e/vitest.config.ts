@@ -5,8 +5,8 @@ export default defineConfig({
     include: ['test/e2e/**/*.test.ts'],
     // One editor and one browser at a time: they want the cores.
     fileParallelism: false,
-    // A browser on a busy machine may lose a click; what fails twice is broken.
-    retry: 1,
+    // A browser on a busy machine may lose a click; what fails three times is broken.
+    retry: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },
