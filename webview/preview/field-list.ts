@@ -1,9 +1,10 @@
 /** The fields that the records have, what is in them, and how large records are: exact as soon as every line was checked. */
 
+import { formatBytes } from '../../src/core/units.js';
 import type { Checked } from '../../src/core/view/preview.js';
 import { visibleText } from '../../src/core/view/visible.js';
 import { element, fill } from '../shared/dom.js';
-import { formatBytes, formatNumber } from '../shared/text.js';
+import { formatNumber } from '../shared/text.js';
 import type { Theme } from '../shared/theme.js';
 import { Histogram } from './histogram.js';
 

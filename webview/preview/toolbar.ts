@@ -1,11 +1,12 @@
 /** The head of the page: what is shown, by which model's tokenizer and template, under which mask. */
 
 import type { LossOn } from '../../src/core/mask.js';
+import { formatBytes } from '../../src/core/units.js';
 import type { FromPreview, PreviewState, SetInfo, ViewKind } from '../../src/core/view/preview.js';
 import { visibleText } from '../../src/core/view/visible.js';
 import { debounced, Segments, Select } from '../shared/controls.js';
 import { element, fill } from '../shared/dom.js';
-import { formatBytes, formatNumber } from '../shared/text.js';
+import { formatNumber } from '../shared/text.js';
 
 const shortest = 16;
 const formatNames: Readonly<Record<string, string>> = {

@@ -1,6 +1,7 @@
 /** What the run panel charts: for each chart, where its figures stand in the events. */
 
 import type { BodyOf } from '../events.js';
+import { formatBytes } from '../units.js';
 
 export type ChartId =
   | 'loss'
@@ -182,17 +183,6 @@ export function formatFigure(value: number | null | undefined, unit: ChartDefini
       return size < 1 ? value.toFixed(4) : size < 100 ? value.toFixed(3) : value.toFixed(1);
     }
   }
-}
-
-function formatBytes(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${value.toFixed(value >= 100 || unit === 0 ? 0 : value >= 10 ? 1 : 2)} ${units[unit] ?? ''}`;
 }
 
 /** `1h 04m`, `3m 20s`, `12.4s`. */

@@ -113,7 +113,7 @@ describe('text of models', () => {
 
 describe('figures', () => {
   it('are short', () => {
-    expect([formatBytes(512), formatBytes(1536), formatBytes(5 * 1024 ** 3)]).toEqual(['512 B', '1.5 KB', '5.0 GB']);
+    expect([formatBytes(512), formatBytes(1536), formatBytes(5.4e9)]).toEqual(['512 B', '1.5 kB', '5.4 GB']);
     expect([formatCount(999), formatCount(3_900_000), formatCount(1.5e9)]).toEqual(['999', '3.9M', '1.5B']);
     expect([formatDuration(42), formatDuration(725), formatDuration(11_099)]).toEqual(['0:42', '12:05', '3:04:59']);
   });
