@@ -4,6 +4,7 @@ import { firstPanelState, panelState, toPanel } from '../../src/core/view/run-pa
 import { rootElement } from '../shared/dom.js';
 import { connect } from '../shared/host.js';
 import '../shared/base.css';
+import '../shared/actions.css';
 import { registerControls, vsCodeCheckbox } from '../shared/toolkit.js';
 import { App } from './app.js';
 import './run.css';

@@ -4,6 +4,7 @@ import { firstSamplesState, samplesState, toSamples } from '../../src/core/view/
 import { rootElement } from '../shared/dom.js';
 import { connect } from '../shared/host.js';
 import '../shared/base.css';
+import '../shared/actions.css';
 import { App } from './app.js';
 import './samples.css';
 
