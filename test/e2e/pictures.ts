@@ -25,9 +25,9 @@ async function picture(name: string): Promise<void> {
   expect(length, `${file} is too large`).toBeLessThan(300_000);
 }
 
-async function fromMenu(file: string, entry: string, title: string): Promise<Frame> {
+async function fromMenu(file: string, entry: string, title: string, label = title): Promise<Frame> {
   await lab().showView('Explorer');
-  const tab = lab().page.locator('.tab').filter({ hasText: title }).first();
+  const tab = lab().page.locator('.tab').filter({ hasText: label }).first();
   await lab().menu(lab().file(file), entry, () => tab.isVisible());
   return lab().webview(title);
 }
@@ -58,7 +58,12 @@ it('the form', async () => {
 
 it('the preview of a data set, as tokens', async () => {
   await lab().command('View: Close All Editors');
-  const preview = await fromMenu('tickets.train.jsonl', 'Preview Data Set', 'Preview tickets.train.jsonl');
+  const preview = await fromMenu(
+    'tickets.train.jsonl',
+    'Preview Data Set',
+    'Preview tickets.train.jsonl',
+    'tickets.train.jsonl',
+  );
   await preview.getByRole('button', { name: 'Tokens', exact: true }).click();
   await preview.locator('.token.loss').first().waitFor();
   await preview.locator('.overview progress').waitFor({ state: 'hidden', timeout: 60_000 });
