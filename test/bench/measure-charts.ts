@@ -70,8 +70,15 @@ async function ask(page: Page, expression: string): Promise<number> {
   return Number(await page.evaluate(expression));
 }
 
-/** Real input, until the page has drawn so many frames; what each of them cost. */
-async function input(browser: Browser, page: Page, global: string, frames: number, act: (i: number) => Promise<void>) {
+/** Real input, until the page has drawn so many frames, or what makes it draw is over; what each of them cost. */
+async function input(
+  browser: Browser,
+  page: Page,
+  global: string,
+  frames: number,
+  act: (i: number) => Promise<void>,
+  over: () => boolean = () => false,
+) {
   await browser.startTracing(page, {
     categories: [
       ...['devtools.timeline', 'disabled-by-default-devtools.timeline', 'devtools.timeline.frame'],
@@ -80,7 +87,7 @@ async function input(browser: Browser, page: Page, global: string, frames: numbe
   });
   await page.evaluate(`performance.mark('bench-begin')`);
   const until = (await ask(page, `${global}.frames()`)) + frames;
-  for (let i = 0; (await ask(page, `${global}.frames()`)) < until; i++) await act(i);
+  for (let i = 0; !over() && (await ask(page, `${global}.frames()`)) < until; i++) await act(i);
   await page.evaluate(`performance.mark('bench-end')`);
   return frameTimes(await browser.stopTracing(), 'bench-begin', 'bench-end');
 }
@@ -180,8 +187,12 @@ async function live(): Promise<FrameTimes> {
   const made = await open(browser, 'panel');
   await ask(made, `(bench.prepare(${runs}, ${points}, true), 0)`);
   await ask(made, 'bench.arrive()');
-  const updates = made.evaluate(`bench.live(6, ${points}, 3)`);
-  const times = await input(browser, made, 'bench', 300, () => made.evaluate(`0`).then(() => undefined));
+  let over = false;
+  const updates = made.evaluate(`bench.live(6, ${points}, 3)`).finally(() => {
+    over = true;
+  });
+  const pause = (): Promise<void> => made.evaluate(`new Promise(requestAnimationFrame)`).then(() => undefined);
+  const times = await input(browser, made, 'bench', 300, pause, () => over);
   await updates;
   await made.context().close();
   return times;
