@@ -39,6 +39,8 @@ export class RunPanel implements vscode.Disposable {
   private ready = false;
   /** The list itself has changed. */
   private listChanged = true;
+  /** Folders of which the page was told that no run is there. */
+  private missing: ReadonlySet<string> = new Set();
   private timer: { readonly handle: NodeJS.Timeout; readonly at: number } | undefined;
 
   constructor(
@@ -114,8 +116,13 @@ export class RunPanel implements vscode.Disposable {
   private rowsChanged(change: IndexChange): void {
     for (const [folder, shown] of this.runs) shown.facts ||= change.structure || change.runs.has(folder);
     this.setTitle();
-    // A run that was not known when it was asked for may be there by now.
-    this.listChanged ||= [...this.runs.keys()].some((folder) => this.services.runs.get(folder) === undefined);
+    // A run that was not known when the page was told may be there by now, and the other way round.
+    for (const [folder, shown] of this.runs) {
+      const gone = this.services.runs.get(folder) === undefined;
+      if (gone === this.missing.has(folder)) continue;
+      this.listChanged = true;
+      if (!gone) shown.points = 0;
+    }
     this.flushSoon();
   }
 
@@ -135,6 +142,7 @@ export class RunPanel implements vscode.Disposable {
       const runs = [...this.runs.keys()].flatMap((folder) => this.describe(folder) ?? []);
       const missing = [...this.runs.keys()].filter((folder) => this.services.runs.get(folder) === undefined);
       this.listChanged = false;
+      this.missing = new Set(missing);
       this.send({ type: 'runs', runs, missing });
       this.setTitle();
     }
