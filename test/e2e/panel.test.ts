@@ -2,7 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Frame, Locator } from 'playwright-core';
-import { beforeAll, expect, it, vi } from 'vitest';
+import { beforeAll, expect, it, onTestFailed, vi } from 'vitest';
 import { readEvents } from '../../src/runs/event-log.js';
 import { fillWithExamples, useLab, writeConfig } from './harness/lab.js';
 import { root } from './harness/server.js';
@@ -75,11 +75,16 @@ async function choose(...names: string[]): Promise<void> {
 async function open(...names: string[]): Promise<void> {
   await lab().command('SFT Lab: Open Run…');
   await choose(...names);
-  // Another panel that was in front goes to sleep meanwhile.
+  // Another panel, behind this one, may be there for a while.
   const shown = async (): Promise<string> => {
-    panel = await lab().webview('Run');
-    const title = await panel.locator('h1').textContent({ timeout: 1000 });
-    return names.length > 1 || title === names[0] ? said('loss') : '';
+    for (const frame of lab().page.frames()) {
+      if ((await frame.title()) !== 'Run') continue;
+      const title = await frame.locator('h1').textContent({ timeout: 1000 });
+      if (names.length === 1 && title !== names[0]) continue;
+      panel = frame;
+      return said('loss');
+    }
+    return '';
   };
   await expect.poll(() => shown().catch(() => ''), { timeout: 60_000 }).toMatch(/: (best|last) /);
 }
@@ -275,7 +280,6 @@ it('shows four runs, also with a name that is too long', async () => {
   await choose('third', 'a run whose name');
   await panel.getByRole('heading', { name: '4 runs compared' }).waitFor();
   await lab().shoot('panel-four');
-  await panel.locator('.runs h2').scrollIntoViewIfNeeded();
   // Rows are drawn anew when something about their run is new.
   const last = (): Promise<boolean> =>
     panel
@@ -303,6 +307,10 @@ it('takes runs out', async () => {
 it('follows a run that is being trained, without motion where that is unwanted, and stops it', async () => {
   const file = writeConfig(lab().workspace, 'live', { ...live, run_name: 'live' });
   const trainer = spawn(process.execPath, [cli, 'train', file, '--quiet'], { cwd: lab().workspace, stdio: 'ignore' });
+  onTestFailed(() => {
+    trainer.kill('SIGKILL');
+    rmSync(lab().path('.sft', 'live'), { recursive: true, force: true, maxRetries: 5 });
+  });
   await lab().row('live').waitFor({ timeout: 60_000 });
   await open('live');
   const step = async (): Promise<number> =>
