@@ -3,6 +3,7 @@
 import { charts, formatFigure, formatSeconds } from '../../src/core/view/charts.js';
 import { bestOf } from '../../src/core/view/panel-runs.js';
 import type { FromPanel, PanelRun } from '../../src/core/view/run-panel.js';
+import { action } from '../shared/action.js';
 import { element, fill, keepingFocus } from '../shared/dom.js';
 import { type Icon, icon } from '../shared/icons.js';
 import { swatch } from './legend.js';
@@ -62,7 +63,7 @@ export class Header {
           ? `${nameOf(missing[0] ?? '')} is not there any more.`
           : `${missing.length} runs are not there any more.`,
       ),
-      this.action('cross', 'Take out', 'Take out of the panel', take),
+      action('cross', 'Take out', 'Take out of the panel', take),
     );
   }
 
@@ -100,23 +101,14 @@ export class Header {
     const keys = view.runs.filter((run) => !run.level).map(({ key }) => key);
     if (keys.length > 0) {
       const title = 'What the model said at each evaluation';
-      made.push(this.action('chat', 'Samples', title, () => view.send({ type: 'openSamples', keys })));
+      made.push(action('chat', 'Samples', title, () => view.send({ type: 'openSamples', keys })));
     }
-    made.push(this.action('plus', 'Add run…', 'Show more runs in these charts', () => view.send({ type: 'add' })));
+    made.push(action('plus', 'Add run…', 'Show more runs in these charts', () => view.send({ type: 'add' })));
     return made;
   }
 
   private command(command: RunCommand, name: Icon, label: string, key: string): HTMLElement {
-    return this.action(name, label, label, () => this.view.send({ type: 'command', command, key }));
-  }
-
-  private action(name: Icon, label: string, title: string, onclick: () => void): HTMLElement {
-    return element(
-      'button',
-      { class: 'action', type: 'button', title, 'data-focus': label, onclick },
-      icon(name),
-      label,
-    );
+    return action(name, label, label, () => this.view.send({ type: 'command', command, key }));
   }
 
   private progress(run: PanelRun): HTMLElement {

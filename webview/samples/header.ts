@@ -2,9 +2,10 @@
 
 import { type PromptFilter, promptFilters, promptOrders } from '../../src/core/view/samples-list.js';
 import { visibleText } from '../../src/core/view/visible.js';
+import { action } from '../shared/action.js';
 import { debounced, Select } from '../shared/controls.js';
 import { element, fill, keepingFocus } from '../shared/dom.js';
-import { type Icon, icon } from '../shared/icons.js';
+import { icon } from '../shared/icons.js';
 import { formatNumber } from '../shared/text.js';
 import { labelOf, type View } from './view.js';
 
@@ -122,8 +123,8 @@ export class Header {
       element(
         'div',
         { class: 'actions' },
-        this.action('plus', 'Add run…', 'Show the answers of more runs', () => view.send({ type: 'add' })),
-        this.action('chart', 'Charts', 'Open the curves of these runs', () => view.send({ type: 'openCharts' })),
+        action('plus', 'Add run…', 'Show the answers of more runs', () => view.send({ type: 'add' })),
+        action('chart', 'Charts', 'Open the curves of these runs', () => view.send({ type: 'openCharts' })),
       ),
     ];
   }
@@ -155,15 +156,6 @@ export class Header {
       },
       text,
       element('span', { class: 'count' }, formatNumber(count)),
-    );
-  }
-
-  private action(name: Icon, label: string, title: string, onclick: () => void): HTMLElement {
-    return element(
-      'button',
-      { class: 'action', type: 'button', title, 'data-focus': label, onclick },
-      icon(name),
-      label,
     );
   }
 }
