@@ -86,7 +86,7 @@ describe('a folder that is not trusted', () => {
     await lab().openFile('tickets.sft.json');
     await lab().page.locator('.view-line').filter({ hasText: 'warmup_steps' }).waitFor();
     expect(await lab().page.locator('.codelens-decoration').count()).toBe(0);
-    await lab().file('tickets.train.jsonl').click({ button: 'right' });
+    await (await lab().listed('tickets.train.jsonl')).click({ button: 'right' });
     const entry = lab().page.getByRole('menuitem', { name: 'Fine-tune…', exact: true }).first();
     await entry.waitFor();
     expect(await entry.getAttribute('aria-disabled')).toBe('true');

@@ -14,7 +14,7 @@ async function openForm(file: string): Promise<Frame> {
     .page.locator('.tab')
     .filter({ hasText: `Fine-tune ${file}` })
     .first();
-  await lab().menu(lab().file(file), 'Fine-tune…', () => tab.isVisible());
+  await lab().menu(await lab().listed(file), 'Fine-tune…', () => tab.isVisible());
   const form = await lab().webview(`Fine-tune ${file}`);
   await form.getByRole('heading', { name: `Fine-tune ${file}` }).waitFor();
   return form;

@@ -31,7 +31,7 @@ async function start(lossOn: 'Completion' | 'All'): Promise<void> {
   const tab = lab()
     .page.locator('.tab')
     .filter({ hasText: `Fine-tune ${file}` });
-  await lab().menu(lab().file(file), 'Fine-tune…', () => tab.first().isVisible());
+  await lab().menu(await lab().listed(file), 'Fine-tune…', () => tab.first().isVisible());
   const form = await lab().webview(`Fine-tune ${file}`);
   await form.getByRole('radio', { name: lossOn, exact: true }).click();
   await form.locator('#num_train_epochs input').fill('50');

@@ -28,7 +28,7 @@ async function picture(name: string): Promise<void> {
 async function fromMenu(file: string, entry: string, title: string, label = title): Promise<Frame> {
   await lab().showView('Explorer');
   const tab = lab().page.locator('.tab').filter({ hasText: label }).first();
-  await lab().menu(lab().file(file), entry, () => tab.isVisible());
+  await lab().menu(await lab().listed(file), entry, () => tab.isVisible());
   return lab().webview(title);
 }
 

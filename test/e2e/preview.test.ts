@@ -36,7 +36,7 @@ const lab = useLab({ fill, settings: { 'workbench.secondarySideBar.defaultVisibi
 
 async function preview(name: string): Promise<Frame> {
   await lab().showView('Explorer');
-  await lab().menu(lab().file(name), 'Preview Data Set');
+  await lab().menu(await lab().listed(name), 'Preview Data Set');
   return shown(name);
 }
 

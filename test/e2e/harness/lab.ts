@@ -154,9 +154,24 @@ export class Lab {
     return this.page.locator('.explorer-folders-view .monaco-list-row').filter({ hasText: name }).first();
   }
 
-  async openFile(name: string): Promise<void> {
+  /** The same once it stands there. A file made before the window watched its folder is found by the explorer when told to look. */
+  async listed(name: string): Promise<Locator> {
     await this.showView('Explorer');
-    await this.file(name).dblclick();
+    const row = this.file(name);
+    await insisting(`${name} is not in the explorer`, this.page, async () => {
+      if (await row.isVisible()) return;
+      try {
+        await row.waitFor({ timeout: 5000 });
+      } catch {
+        await this.command('File: Refresh Explorer');
+        await row.waitFor({ timeout: 5000 });
+      }
+    });
+    return row;
+  }
+
+  async openFile(name: string): Promise<void> {
+    await (await this.listed(name)).dblclick();
     await this.page.locator('.tab').filter({ hasText: name }).first().waitFor();
   }
 
