@@ -57,6 +57,18 @@ export const reportSchema = z.object({
 export type Report = z.infer<typeof reportSchema>;
 export type ReportRow = Report['rows'][number];
 
+/** Of a run that is not finished, how far it is: `failed at step 12`. */
+export function standingOf({ state, steps }: ReportRow): string {
+  switch (state) {
+    case 'created':
+      return 'not begun';
+    case 'missing':
+      return 'missing';
+    default:
+      return `${state} at step ${steps}`;
+  }
+}
+
 export interface ReportInput {
   readonly run: string;
   readonly label: string;
@@ -202,9 +214,26 @@ function usedColumns(report: Report): readonly Column[] {
   return columns.filter((column) => report.rows.some((row) => column.value(row) !== null));
 }
 
-/** The table for a terminal: aligned, the best run marked by `*`. */
-export function reportTable(report: Report): string[] {
-  const used = usedColumns(report);
+/** What goes first where a terminal is too narrow; who is not finished is said below the table. */
+const dispensable = ['State', 'Tokens/s', 'Prompt Loss', 'Inference (ms/sample)', 'Epochs', 'Train Time (s)'];
+
+/**
+ * The table for a terminal: aligned, the best run marked by `*`.
+ *
+ * @param width of the terminal in characters; columns are left out until the table fits
+ */
+export function reportTable(report: Report, width = Number.POSITIVE_INFINITY): string[] {
+  let used = usedColumns(report);
+  let lines = tableOf(report, used);
+  for (const title of dispensable) {
+    if ((lines[0]?.length ?? 0) <= width) break;
+    used = used.filter((column) => column.title !== title);
+    lines = tableOf(report, used);
+  }
+  return lines;
+}
+
+function tableOf(report: Report, used: readonly Column[]): string[] {
   const body = report.rows.map((row) =>
     used.map((column, i) => (i === 0 && row.run === report.best ? `* ${cell(column, row)}` : cell(column, row))),
   );
@@ -249,7 +278,7 @@ export function reportMarkdown(report: Report): string {
     lines.push('', '## Not finished', '');
     for (const row of unfinished) {
       const reason = row.reason === null ? '' : `: ${plain(row.reason)}`;
-      lines.push(`- ${plain(row.label)} (${row.run}): ${row.state} at step ${row.steps}${reason}`);
+      lines.push(`- ${plain(row.label)} (${row.run}): ${standingOf(row)}${reason}`);
     }
   }
   const confused = report.rows.filter(({ confusion }) => confusion !== null);

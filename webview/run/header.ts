@@ -1,5 +1,6 @@
 /** What is shown, how far it is, and what can be done with it. */
 
+import { formatCount, formatDuration } from '../../src/core/units.js';
 import { charts, formatFigure, formatSeconds } from '../../src/core/view/charts.js';
 import { bestOf } from '../../src/core/view/panel-runs.js';
 import type { FromPanel, PanelRun } from '../../src/core/view/run-panel.js';
@@ -78,7 +79,7 @@ export class Header {
       alone.experiment,
       ...(alone.created === null ? [] : [new Date(alone.created).toLocaleString()]),
       ...(alone.device === null ? [] : [alone.device]),
-      ...(alone.trainableParameters === null ? [] : [`${shortNumber(alone.trainableParameters)} trainable parameters`]),
+      ...(alone.trainableParameters === null ? [] : [`${formatCount(alone.trainableParameters)} trainable parameters`]),
       ...(alone.state !== 'running' && alone.trainSeconds !== null
         ? [`${alone.step.toLocaleString('en')} steps in ${formatSeconds(alone.trainSeconds)}`]
         : []),
@@ -128,7 +129,7 @@ export class Header {
     const text = [
       `step ${step.toLocaleString('en')}${totalSteps === null ? '' : ` of ${totalSteps.toLocaleString('en')}`}`,
       ...(share === null ? [] : [`${Math.floor(share * 100)}%`]),
-      ...(remainingSeconds === null ? [] : [`${formatSeconds(remainingSeconds)} left`]),
+      ...(remainingSeconds === null ? [] : [`${formatDuration(remainingSeconds)} left`]),
     ].join(' · ');
     return element(
       'div',
@@ -197,9 +198,4 @@ export function stateBadge({ state, reason }: Pick<PanelRun, 'state' | 'reason'>
 /** A run's name, of its folder. */
 function nameOf(folder: string): string {
   return folder.split(/[\\/]/).at(-1) ?? folder;
-}
-
-function shortNumber(value: number): string {
-  const format = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
-  return format.format(value);
 }

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { LabError } from '../../core/errors.js';
-import { bestSentence, type Report, reportTable } from '../../core/report.js';
+import { bestSentence, type Report, reportTable, standingOf } from '../../core/report.js';
 import { runsByActivity } from '../../runs/list.js';
 import { reportExperiment, writeReport } from '../../runs/report.js';
 import { exists } from '../../runs/run-folder.js';
@@ -42,11 +42,13 @@ export function makeTerminal(quiet: boolean): Terminal {
 }
 
 export function printReport(report: Report, files: readonly string[], terminal: Terminal): void {
-  for (const line of reportTable(report)) terminal.line(line);
-  for (const { label, run, state, steps, reason } of report.rows) {
+  const width = terminal.interactive ? terminal.width : Number.POSITIVE_INFINITY;
+  for (const line of reportTable(report, width)) terminal.line(line);
+  for (const row of report.rows) {
+    const { label, run, state, reason } = row;
     if (state === 'finished') continue;
     const why = reason === null ? '' : `: ${printable(reason.split('\n')[0] ?? '')}`;
-    terminal.line(['yellow', `${label} (${run}) is ${state}${state === 'missing' ? '' : ` at step ${steps}`}${why}`]);
+    terminal.line(['yellow', `${label} (${run}) is ${standingOf(row)}${why}`]);
   }
   const best = bestSentence(report);
   if (best !== undefined) terminal.line(['green', best]);

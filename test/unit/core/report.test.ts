@@ -166,6 +166,17 @@ describe('buildReport', () => {
     expect(new Set([lines[0]?.length, lines[2]?.length]).size).toBe(1);
   });
 
+  it('leaves out columns where the terminal is narrow, those that matter last', () => {
+    const whole = reportTable(report);
+    const all = whole[0]?.length ?? 0;
+    expect(reportTable(report, all)).toEqual(whole);
+    const narrower = reportTable(report, all - 1);
+    expect(narrower[0]?.length).toBeLessThan(all);
+    expect(narrower[1]).not.toContain('State');
+    expect(narrower[1]).toContain('Tokens/s');
+    expect(reportTable(report, 20)[1]).toMatch(/^Experiment +Accuracy +Kappa +Mean Score +Completion$/);
+  });
+
   it('leaves out columns that no run has', () => {
     expect(reportTable(buildReport('x', [run('a', null, 1)], time))[1]).not.toContain('Accuracy');
   });
