@@ -73,25 +73,18 @@ export class Launcher {
   async start(config: string | UnsavedConfig, { compare = false }: StartOptions = {}): Promise<Launched> {
     const file = typeof config === 'string' ? resolve(config) : await this.save(config);
     const cwd = typeof config === 'string' ? dirname(file) : config.folder;
-    return this.launch(compare ? 'compare' : 'train', file, cwd);
+    const kind = compare ? 'compare' : 'train';
+    return this.launch(kind, [kind, file], cwd);
   }
 
-  /** Continues a run. @throws LabError when it is being trained */
-  async resume(folder: string): Promise<Launched> {
-    const holder = lockHolder(folder);
-    const other = this.resuming.get(folder);
-    if (holder !== undefined || other !== undefined) {
-      const pid = holder?.pid ?? other?.pid;
-      const where = holder === undefined || holder.host === hostname() ? '' : ` on ${holder.host}`;
-      throw new LabError(`process ${pid}${where} is training this run already`, {
-        place: { file: folder },
-        advice: 'It shows in this window too: open it, or its terminal. Stop it there before it is started anew.',
-      });
-    }
-    const session = this.launch('resume', folder, workingFolder(folder));
-    this.resuming.set(folder, session);
-    session.listen({ onExit: () => this.resuming.delete(folder) });
-    return session;
+  /** Continues a run, or several one after the other. @throws LabError when one is being trained */
+  async resume(...folders: readonly [string, ...string[]]): Promise<Launched> {
+    return this.continue('resume', folders, workingFolder(folders[0]));
+  }
+
+  /** Continues all unfinished runs of an experiment, one after the other. @throws LabError when that is being done */
+  async resumeExperiment(folder: string): Promise<Launched> {
+    return this.continue('compare', [folder], workingFolder(join(folder, 'run')));
   }
 
   /** Ctrl+C in the terminal of a session. */
@@ -117,6 +110,28 @@ export class Launcher {
     signal(holder, folder);
     // The second request leaves at once.
     if (now) signal(holder, folder);
+  }
+
+  private continue(kind: SessionKind, folders: readonly string[], cwd: string): Launched {
+    for (const folder of folders) {
+      const holder = lockHolder(folder);
+      const other = this.resuming.get(folder);
+      if (holder === undefined && other === undefined) continue;
+      const pid = holder?.pid ?? other?.pid;
+      const where = holder === undefined || holder.host === hostname() ? '' : ` on ${holder.host}`;
+      throw new LabError(`process ${pid}${where} is training this run already`, {
+        place: { file: folder },
+        advice: 'It shows in this window too: open it, or its terminal. Stop it there before it is started anew.',
+      });
+    }
+    const session = this.launch(kind, ['resume', ...folders], cwd);
+    for (const folder of folders) this.resuming.set(folder, session);
+    session.listen({
+      onExit: () => {
+        for (const folder of folders) this.resuming.delete(folder);
+      },
+    });
+    return session;
   }
 
   private async save({ config, folder }: UnsavedConfig): Promise<string> {
@@ -145,9 +160,9 @@ export class Launcher {
     }
   }
 
-  private launch(kind: SessionKind, path: string, cwd: string): Launched {
+  private launch(kind: SessionKind, args: readonly string[], cwd: string): Launched {
     const { node, program } = this.options;
-    const session = new Session({ node, args: [program, kind, path], cwd, env: process.env, kind });
+    const session = new Session({ node, args: [program, ...args], cwd, env: process.env, kind });
     this.sessions_.add(session);
     session.listen({
       onRun: (folder) => this.tell((listener) => listener.onRun?.(folder, session)),

@@ -25,6 +25,7 @@ export interface SessionListener {
   onExit?(exit: Exit): void;
 }
 
+/** `compare`: an experiment is worked through, from its beginning or from where it stood. */
 export type SessionKind = 'train' | 'compare' | 'resume';
 
 export interface SessionOptions {

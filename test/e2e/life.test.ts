@@ -148,6 +148,37 @@ describe('a run', () => {
     await lab().dismissNotifications();
   });
 
+  it('of a stopped comparison is resumed with those that never began, by its experiment', async () => {
+    const folder = lab().path('.sft', 'halves');
+    rmSync(folder, { recursive: true, force: true });
+    writeConfig(lab().workspace, 'halves', {
+      max_steps: 300,
+      eval_strategy: 'no',
+      save_steps: 300,
+      compare: { seed: [1, 2] },
+    });
+    await lab().showView('Explorer');
+    await startByLens(lab(), 'halves', 'Compare', join(folder, 'experiment.json'));
+    const first = join(folder, 'seed-1');
+    await grows(first, 3);
+    await lab().showView('SFT Lab');
+    await lab().menu(lab().row(/^halves/), 'Stop', () => lockHolder(folder) === undefined);
+    expect(readdirSync(join(folder, 'seed-2'))).not.toContain('events.jsonl');
+    await lab()
+      .row(/seed=1.*stopped/)
+      .waitFor();
+    await lab().shootOnce('comparison-stopped');
+    await lab().menu(lab().row(/^halves/), 'Resume', () => lockHolder(folder) !== undefined);
+    await expect.poll(() => lockHolder(folder), { timeout: 90_000 }).toBeUndefined();
+    for (const name of ['seed-1', 'seed-2']) {
+      const steps = await stepsOf(join(folder, name));
+      contiguous(steps);
+      expect(steps).toHaveLength(300);
+    }
+    await toast(lab().page, 'The comparison “halves” has ended: 2 finished').waitFor({ timeout: 30_000 });
+    await lab().dismissNotifications();
+  });
+
   it('is renamed in the sidebar, and what is open of it follows', async () => {
     const { page } = lab();
     await lab().showView('SFT Lab');
@@ -343,6 +374,8 @@ describe('a workspace of two folders', () => {
     await item.click();
     await lab().pick('All of them together');
     await lab().page.locator('.tab').filter({ hasText: '2 runs' }).first().waitFor();
+    const panel = await lab().webview('Run');
+    for (const name of ['run one', 'run two']) await panel.getByText(name).first().waitFor();
     await lab().shoot('two-folders');
     for (const folder of folders) await stopOutside(folder);
     await expect.poll(() => item.count(), { timeout: 30_000 }).toBe(0);

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reportSchema } from '../../src/core/report.js';
 import { history, makeWorkspace, run, start, until, type Workspace } from './support.js';
@@ -146,7 +146,41 @@ describe('sft-lab compare', () => {
     expect(existsSync(workspace.path('.sft/stopped/run.lock'))).toBe(false);
     expect(stderr).toContain('Continue with: sft-lab compare stopped.sft.json --no-baseline');
     expect((await history(first)).history.status?.status).toBe('interrupted');
-    expect(report('stopped').rows.map(({ state }) => state)).toEqual(['interrupted', 'missing']);
+    expect(report('stopped').rows.map(({ state }) => state)).toEqual(['interrupted', 'created']);
+    expect(readFileSync(workspace.path('.sft/stopped/report.md'), 'utf8')).toContain('(seed-2): not begun');
+  });
+
+  it('its folder is enough to go on with it, and several runs go one after the other', async () => {
+    workspace.config('later.sft.json', { ...keys, max_steps: 60, compare: { seed: [1, 2] } });
+    const { child, ended } = start(workspace, ['compare', 'later.sft.json', '--no-baseline']);
+    const folders = ['seed-1', 'seed-2'].map((name) => workspace.path('.sft/later', name));
+    const [first = '', second = ''] = folders;
+    await until(
+      'the first run to train',
+      async () => existsSync(`${first}/events.jsonl`) && (await history(first)).history.train.length > 3,
+    );
+    child.kill('SIGINT');
+    expect((await ended).code).toBe(130);
+    // The config is not needed any more, nor is it looked at.
+    rmSync(workspace.path('later.sft.json'));
+
+    const { code, stdout } = await run(workspace, 'resume', '.sft/later');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/\[1\/2\] seed=1[\s\S]*\[2\/2\] seed=2/);
+    expect(report('later').rows.map(({ state }) => state)).toEqual(['finished', 'finished']);
+    const states = async (folder: string) =>
+      (await history(folder)).events.flatMap((event) => (event.type === 'status' ? [event.status] : []));
+    expect(await states(first)).toEqual(['started', 'interrupted', 'resumed', 'finished']);
+    expect(await states(second)).toEqual(['started', 'finished']);
+    const began = (await history(second)).events[0]?.time ?? '';
+    expect(began > ((await history(first)).events.at(-1)?.time ?? '')).toBe(true);
+
+    const again = await run(workspace, 'resume', ...folders);
+    expect(again.code).toBe(0);
+    expect(again.stdout.match(/finished before/g)).toHaveLength(2);
+    const json = await run(workspace, 'resume', ...folders, '--json');
+    expect(json.code).toBe(2);
+    expect(json.stderr).toContain('--json writes the events of one run, and several are named');
   });
 
   it('killed itself, its run ends in order, and the comparison can go on at once', async () => {

@@ -58,6 +58,15 @@ describe('a launcher', () => {
     launcher.interrupt(session);
     expect((await session.exited).code).toBe(130);
     expect(asked).toEqual([folder, join(folder, '..')]);
+
+    // All that is left of it, in one terminal.
+    const again = await launcher.resumeExperiment(join(folder, '..'));
+    await expect(launcher.resumeExperiment(join(folder, '..'))).rejects.toThrow('is training this run already');
+    expect(await again.run).toBe(folder);
+    await until('its lock', async () => lockHolder(folder) !== undefined);
+    launcher.interrupt(again);
+    expect((await again.exited).code).toBe(130);
+    expect(asked.slice(2)).toEqual([folder, join(folder, '..')]);
     expect(lockHolder(join(folder, '..'))).toBeUndefined();
   });
 });

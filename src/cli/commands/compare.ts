@@ -1,7 +1,6 @@
 /**
- * `sft-lab compare CONFIG`: trains every combination of the config's axes, one after the other, and reports. Each run is a
- * process of its own, so that one which fails, even in native code, leaves the others. Started again, it skips what is
- * finished and resumes what is not.
+ * `sft-lab compare CONFIG`: trains every combination of the config's axes, one after the other, and reports. All their folders are
+ * made first: what is to come is seen. Started again, it skips what is finished and resumes what is not.
  */
 
 import { createHash } from 'node:crypto';
@@ -12,9 +11,6 @@ import { checkConfig } from '../../core/config-parse.js';
 import { LabError } from '../../core/errors.js';
 import { type Experiment, type InputFile, type Variant, variantsOf } from '../../core/experiment.js';
 import { inputsOf } from '../../runs/inputs.js';
-import { summarizeRun } from '../../runs/list.js';
-import { acquireLock, lockHolder, waitForRelease } from '../../runs/lock.js';
-import { reportExperiment, writeReport } from '../../runs/report.js';
 import {
   createRun,
   exists,
@@ -25,13 +21,12 @@ import {
   runNames,
   writeExperiment,
 } from '../../runs/run-folder.js';
-import { runInChild } from '../child.js';
 import { type LoadedConfig, loadConfig, readyConfig } from '../config-file.js';
-import { asUsage, type ExitCode, exitCode, quoted } from '../failure.js';
-import { listenForStop } from '../stopping.js';
+import { asUsage, type ExitCode, quoted } from '../failure.js';
+import { conclude, workThrough } from '../in-turn.js';
 import type { Terminal } from '../terminal.js';
 import { version } from '../version.js';
-import { makeTerminal, printReport } from './report.js';
+import { makeTerminal } from './report.js';
 import { collect } from './train.js';
 
 interface CompareFlags {
@@ -68,65 +63,19 @@ interface Planned {
 
 async function compare(file: string, flags: CompareFlags): Promise<ExitCode> {
   const { loaded, planned, digest } = await asUsage(() => plan(file, flags));
-  const terminal = makeTerminal(flags.quiet === true || flags.json === true);
+  const quiet = flags.quiet === true;
+  const json = flags.json === true;
+  const terminal = makeTerminal(quiet || json);
   const directory = await placeExperiment(loaded, planned, digest, flags.new === true, terminal);
-  // Two at once would get in each other's way; and whoever looks at the folder sees that there is more to come.
-  const lock = await acquireLock(directory, 'working through this comparison');
-
-  let leaveNow: (() => void) | undefined;
-  const stopping = listenForStop({
-    onFirst: () => undefined,
-    onSecond: () => leaveNow?.(),
-  });
-  let failed = 0;
-  try {
-    for (const [i, one] of planned.entries()) {
-      if (stopping.signal.aborted) break;
-      terminal.line(['bold', `\n[${i + 1}/${planned.length}] ${one.variant.label}`]);
-      const run = await openOrCreate(directory, one, loaded.file);
-      if ((await summarizeRun(run)).state === 'finished') {
-        terminal.line(['dim', '  finished before']);
-        continue;
-      }
-      await waitForOther(run, terminal, stopping.signal);
-      const code = await runInChild(['resume', run.directory, ...(flags.quiet === true ? ['--quiet'] : [])], {
-        toErrorStream: flags.json === true,
-        stop: stopping.signal,
-        onKill: (kill) => {
-          leaveNow = kill;
-        },
-      });
-      leaveNow = undefined;
-      if (code !== exitCode.ok && !stopping.signal.aborted) {
-        failed++;
-        terminal.alert(['red', `${one.variant.label} did not finish (exit code ${code}); going on with the others.`]);
-      }
-      await writeReport(directory, await reportExperiment(directory));
-    }
-    const report = await reportExperiment(directory);
-    const files = await writeReport(directory, report);
-    if (flags.json === true) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-    else {
-      const output = flags.quiet === true ? makeTerminal(false) : terminal;
-      output.line('');
-      printReport(report, files, output);
-    }
-    const again = ['sft-lab compare', ...[relative(process.cwd(), loaded.file), ...options(flags)].map(quoted)].join(
-      ' ',
-    );
-    if (stopping.signal.aborted) {
-      terminal.alert(['yellow', `Interrupted. Continue with: ${again}`]);
-      return exitCode.interrupted;
-    }
-    if (failed > 0) {
-      terminal.alert(['yellow', `${failed} of ${planned.length} runs did not finish. Try them again with: ${again}`]);
-      return exitCode.failure;
-    }
-    return exitCode.ok;
-  } finally {
-    stopping.dispose();
-    lock.release();
-  }
+  const makeRuns = async (): Promise<readonly Run[]> => {
+    const runs: Run[] = [];
+    for (const one of planned) runs.push(await openOrCreate(directory, one, loaded.file));
+    return runs;
+  };
+  const output = quiet && !json ? makeTerminal(false) : terminal;
+  const outcome = await workThrough(directory, makeRuns, { terminal, quiet, json }, output);
+  const words = ['sft-lab compare', ...[relative(process.cwd(), loaded.file), ...options(flags)].map(quoted)];
+  return conclude(outcome, words.join(' '), terminal);
 }
 
 /** The options that make a comparison this one and no other. */
@@ -244,12 +193,4 @@ async function openOrCreate(directory: string, planned: Planned, configFile: str
     config: { ...config, experiment: basename(directory) },
     inputs: [...inputs],
   });
-}
-
-/** A run that another process is training, perhaps one that an earlier `compare` left behind, is given time to end. */
-async function waitForOther(run: Run, terminal: Terminal, stop: AbortSignal): Promise<void> {
-  const holder = lockHolder(run.directory);
-  if (holder === undefined) return;
-  terminal.line(['yellow', `  process ${holder.pid} is training this run; waiting for it`]);
-  while (!stop.aborted && !(await waitForRelease(run.directory, 60_000, stop).catch(() => false)));
 }

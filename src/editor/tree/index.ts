@@ -12,7 +12,7 @@ import { openLog } from '../runs/open-log.js';
 import type { RunRow } from '../runs/store.js';
 import type { Register, Services } from '../services.js';
 import { requireTrust, showError } from '../show-error.js';
-import type { Node } from './nodes.js';
+import { isResumable, type Node } from './nodes.js';
 import { type Order, RunTree } from './provider.js';
 import { rename } from './rename.js';
 
@@ -52,9 +52,12 @@ export const register: Register = (context, services) => {
     }),
     command('resume', async (nodes) => {
       requireTrust();
-      for (const { folder } of rowsOf(nodes).filter(({ state }) => resumable.has(state))) {
-        await services.launcher.resume(folder);
-      }
+      const experiments = nodes.filter(({ kind }) => kind === 'experiment');
+      const others = nodes.filter(({ kind }) => kind !== 'experiment');
+      for (const { folder } of experiments) await services.launcher.resumeExperiment(folder);
+      const [first, ...more] = rowsOf(others).flatMap(({ folder, state }) => (isResumable(state) ? [folder] : []));
+      // One after the other: at once, each would take more than its share of memory and time.
+      if (first !== undefined) await services.launcher.resume(first, ...more);
     }),
     command('openConfig', async (nodes) => {
       for (const { folder } of rowsOf(nodes)) await show(join(folder, 'run.json'));
@@ -104,8 +107,6 @@ export const register: Register = (context, services) => {
     }),
   );
 };
-
-const resumable: ReadonlySet<RunRow['state']> = new Set(['interrupted', 'stopped', 'failed', 'queued']);
 
 const orders: readonly (readonly [Order, string])[] = [
   ['created', 'Oldest first'],

@@ -20,10 +20,18 @@ const icons: Readonly<Record<RunRow['state'], readonly [string, string?]>> = {
   failed: ['error', 'charts.red'],
 };
 
+const resumable: ReadonlySet<RunRow['state']> = new Set(['interrupted', 'stopped', 'failed', 'queued']);
+
+export function isResumable(state: RunRow['state']): boolean {
+  return resumable.has(state);
+}
+
 export function experimentItem(row: ExperimentRow, shown: number): vscode.TreeItem {
   const item = new vscode.TreeItem(row.label, vscode.TreeItemCollapsibleState.Expanded);
   item.id = row.folder;
-  item.contextValue = row.holder === undefined ? 'experiment' : 'experiment.running';
+  const unfinished = row.runs.some(({ state }) => isResumable(state));
+  item.contextValue =
+    row.holder !== undefined ? 'experiment.running' : unfinished ? 'experiment.unfinished' : 'experiment';
   item.iconPath = new vscode.ThemeIcon('beaker');
   const all = row.runs.length;
   item.description = shown === all ? runs(all) : `${shown} of ${runs(all)}`;
