@@ -124,6 +124,14 @@ export async function runNames(experimentDirectory: string): Promise<string[]> {
   return names.sort();
 }
 
+/** The same in the order in which a comparison trains them: the untuned model, the runs of its axes, others after these. */
+export async function runNamesInTurn(experimentDirectory: string): Promise<string[]> {
+  const names = await runNames(experimentDirectory);
+  const { baseline, runs } = (await readExperiment(experimentDirectory)) ?? { baseline: null, runs: [] };
+  const planned = [...(baseline === null ? [] : [baseline]), ...runs.map(({ name }) => name)];
+  return [...new Set([...planned.filter((name) => names.includes(name)), ...names])];
+}
+
 export async function writeExperiment(experimentDirectory: string, experiment: Experiment): Promise<void> {
   await makeFolder(experimentDirectory);
   await writeDurably(join(experimentDirectory, 'experiment.json'), `${JSON.stringify(experiment, null, 2)}\n`);

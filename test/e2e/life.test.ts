@@ -139,10 +139,14 @@ describe('a run', () => {
       compare: { seed: [1, 2] },
     });
     await startByLens(lab(), 'both', 'Compare', lab().path('.sft', 'both', 'experiment.json'));
+    // All of it in one panel from the beginning.
+    await lab().page.locator('.tab').filter({ hasText: '3 runs' }).first().waitFor();
+    const panel = await lab().webview('Run');
+    for (const name of ['Untuned', 'seed=1', 'seed=2']) await panel.getByText(name).first().waitFor();
     const told = toast(lab().page, /The comparison “both” has ended: 2 finished\. Best: seed=\d with accuracy/);
     await told.waitFor({ timeout: 90_000 });
     expect(await toast(lab().page, '” finished:').count()).toBe(0);
-    await lab().shootOnce('notification-comparison');
+    await lab().shoot('comparison');
     await told.getByText('Show Report').click();
     await lab().page.locator('.tab').filter({ hasText: 'report.md' }).first().waitFor();
     await lab().dismissNotifications();

@@ -54,7 +54,11 @@ export class Actions {
         fill(
           this.status,
           `${activity.what === 'run' ? 'Running' : 'Comparing'}: ${visibleText(activity.name)} `,
-          element('button', { class: 'link', type: 'button', onclick: () => this.handlers.openRun() }, 'Open run'),
+          element(
+            'button',
+            { class: 'link', type: 'button', onclick: () => this.handlers.openRun() },
+            activity.what === 'run' ? 'Open run' : 'Open runs',
+          ),
         );
         return;
       case 'saved':

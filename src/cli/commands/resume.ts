@@ -8,7 +8,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { LabError } from '../../core/errors.js';
 import { latestUnfinished, summarizeRun } from '../../runs/list.js';
-import { exists, openRun, type Run, readExperiment, runNames } from '../../runs/run-folder.js';
+import { exists, openRun, type Run, runNamesInTurn } from '../../runs/run-folder.js';
 import { executeRun, type OutputOptions } from '../execute.js';
 import { asUsage, type ExitCode, exitCode, quoted } from '../failure.js';
 import { conclude, type InTurnOutcome, trainInTurn, workThrough } from '../in-turn.js';
@@ -88,20 +88,14 @@ async function findTarget(name: string, outputDirectory: string): Promise<Target
   if (name === 'latest') return { run: await latest(resolve(outputDirectory)) };
   const folder = resolve(name);
   if (!(await exists(join(folder, 'run.json')))) {
-    const names = await runNames(folder);
-    if (names.length > 0) return { experiment: folder, runs: await runsOf(folder, names) };
+    const names = await runNamesInTurn(folder);
+    if (names.length > 0) {
+      return { experiment: folder, runs: await Promise.all(names.map((one) => openRun(join(folder, one)))) };
+    }
   }
   // A checkpoint's folder means its run.
   const inside = /[/\\]checkpoints[/\\]step-\d+[/\\]?$/.test(folder) ? dirname(dirname(folder)) : folder;
   return { run: await openRun(inside) };
-}
-
-/** In the order in which a comparison trains them; others after it. */
-async function runsOf(experiment: string, names: readonly string[]): Promise<readonly Run[]> {
-  const { baseline, runs } = (await readExperiment(experiment)) ?? { baseline: null, runs: [] };
-  const planned = [...(baseline === null ? [] : [baseline]), ...runs.map(({ name }) => name)];
-  const ordered = [...new Set([...planned.filter((name) => names.includes(name)), ...names])];
-  return Promise.all(ordered.map((name) => openRun(join(experiment, name))));
 }
 
 async function latest(folder: string): Promise<Run> {

@@ -13,7 +13,7 @@ import { comparisonAxes } from '../../core/form-config.js';
 import type { Register, Services } from '../services.js';
 import { ConfigDiagnostics } from './diagnostics.js';
 import { ConfigLenses, destinationOf, newestRun } from './lenses.js';
-import { openRun } from './open-run.js';
+import { openLaunched, openRuns } from './open-run.js';
 
 export const register: Register = (_context, services) => {
   const command = (id: string, work: (file: string) => Promise<void>): vscode.Disposable =>
@@ -26,7 +26,7 @@ export const register: Register = (_context, services) => {
     command('sft-lab.openRunOfConfig', async (file) => {
       const newest = newestRun(services.runs, file, await textOf(file));
       if (newest === undefined) throw new LabError('No run was started from this config yet.');
-      await openRun(newest.folder);
+      await openRuns([newest.folder]);
     }),
   );
 };
@@ -56,7 +56,7 @@ async function withConfig({ output }: Services, chosen: unknown, work: (file: st
 async function run({ launcher }: Services, file: string): Promise<void> {
   const { compare: axes, ...config } = await read(file);
   const launched = await launcher.start(axes === undefined ? file : { config, folder: dirname(file) });
-  await openRun(await launched.run);
+  await openLaunched(launched);
 }
 
 /** The axes of the config; without any, those that the form's comparison has. */
@@ -67,7 +67,7 @@ async function compare({ launcher }: Services, file: string): Promise<void> {
   const started =
     config.compare === undefined ? { config: { ...config, compare: standard }, folder: dirname(file) } : file;
   const launched = await launcher.start(started, { compare: true });
-  await openRun(await launched.run);
+  await openLaunched(launched);
 }
 
 /** @throws LabError with the line of what is wrong */

@@ -8,7 +8,7 @@ import { formatError, LabError } from '../../core/errors.js';
 import { comparisonAxes } from '../../core/form-config.js';
 import { type FromForm, fromForm } from '../../core/view/form.js';
 import { describeModel } from '../../data/models.js';
-import { openRun } from '../config/open-run.js';
+import { openLaunched, openRuns } from '../config/open-run.js';
 import type { Services } from '../services.js';
 import { onViewMessage } from '../webview.js';
 import { absolutePath, configPath, dataSetEndings, modelChoice, stemOf } from './choices.js';
@@ -18,7 +18,7 @@ import { FormSession, type FormSetting } from './session.js';
 export class FormPanel {
   private readonly session: FormSession;
   private readonly watcher: vscode.FileSystemWatcher;
-  private runFolder: string | undefined;
+  private started: readonly string[] = [];
 
   constructor(
     private readonly panel: vscode.WebviewPanel,
@@ -87,7 +87,7 @@ export class FormPanel {
       case 'save':
         return this.save();
       case 'openRun':
-        if (this.runFolder !== undefined) await openRun(this.runFolder);
+        if (this.started.length > 0) await openRuns(this.started);
         return;
       case 'preview':
         await vscode.commands.executeCommand('sft-lab.preview', vscode.Uri.file(this.setting.file));
@@ -146,9 +146,8 @@ export class FormPanel {
       { compare },
     );
     const folder = await launched.run;
-    this.runFolder = folder;
-    this.session.showActivity({ kind: 'started', what, folder, name: basename(folder) });
-    await openRun(folder);
+    this.session.showActivity({ kind: 'started', what, folder, name: basename(compare ? dirname(folder) : folder) });
+    this.started = await openLaunched(launched);
   }
 
   /** Beside the data set, under a name that is free; never over a file unasked. */
