@@ -5,15 +5,18 @@ import * as z from 'zod';
 import { parseEvent, type RunEvent } from '../core/events.js';
 import { codeOf } from './files.js';
 
-const evaluation = z.object({
-  step: z.number(),
-  set: z.string(),
-  loss: z.number().nullable(),
-  accuracy: z.number().nullable(),
-  kappa: z.number().nullable(),
-});
+export const evalsSchema = z.array(
+  z.object({
+    step: z.number(),
+    set: z.string(),
+    loss: z.number().nullable(),
+    accuracy: z.number().nullable(),
+    kappa: z.number().nullable(),
+  }),
+);
 
-export const digestSchema = z.object({
+/** All of it that does not grow with the log. */
+export const digestHeadSchema = z.object({
   /** Bytes of the log that are folded, up to the end of a line; and the file they are of. */
   offset: z.number(),
   inode: z.number(),
@@ -31,9 +34,8 @@ export const digestSchema = z.object({
   secondsPerStep: z.number().nullable(),
   startedAt: z.string().nullable(),
   updatedAt: z.string().nullable(),
-  evals: z.array(evaluation),
 });
-export type RunDigest = z.infer<typeof digestSchema>;
+export type RunDigest = z.infer<typeof digestHeadSchema> & { evals: z.infer<typeof evalsSchema> };
 
 export function emptyDigest(): RunDigest {
   return {
@@ -56,12 +58,13 @@ export function emptyDigest(): RunDigest {
 }
 
 /** The best evaluation so far: by accuracy where answers were checked, else by loss. */
-export interface BestMetric {
-  readonly metric: 'accuracy' | 'loss';
-  readonly set: string;
-  readonly step: number;
-  readonly value: number;
-}
+export const bestSchema = z.object({
+  metric: z.enum(['accuracy', 'loss']),
+  set: z.string(),
+  step: z.number(),
+  value: z.number(),
+});
+export type BestMetric = Readonly<z.infer<typeof bestSchema>>;
 
 /** Of the first evaluation set. */
 export function bestOf({ evals }: RunDigest): BestMetric | undefined {

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   fstatSync,
   ftruncateSync,
   openSync,
@@ -17,7 +18,7 @@ import {
 } from 'node:fs';
 import { link, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
 import { LabError } from '../core/errors.js';
@@ -74,8 +75,9 @@ export async function acquireLock(runDirectory: string, work = 'training this ru
 
 /** Who trains a run now, judged without waiting; undefined: nobody. */
 export function lockHolder(runDirectory: string): LockContent | undefined {
-  const path = join(runDirectory, lockName);
-  const content = readLock(path);
+  const path = `${runDirectory}${sep}${lockName}`;
+  // Most runs have none, and a failed read takes ten times as long as this look.
+  const content = existsSync(path) ? readLock(path) : undefined;
   if (content === undefined) return undefined;
   const verdict = judge(content);
   if (verdict !== 'elsewhere') return verdict === 'live' ? content : undefined;

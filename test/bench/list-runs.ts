@@ -1,9 +1,11 @@
 /** How long a list of 5,000 runs takes: its names, all that it says of them, without a cache and with one; and whether it stays live. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RunCache } from '../../src/editor/runs/cache.js';
 import { EventLog } from '../../src/runs/event-log.js';
 import { acquireLock } from '../../src/runs/lock.js';
 import { RunIndex } from '../../src/runs/run-index.js';
@@ -13,7 +15,7 @@ const root = mkdtempSync(join(tmpdir(), 'sft-list-'));
 const runs = makeRuns(root, { experiments: 50, runsEach: 100, points: Number(process.argv[2] ?? 200) });
 
 interface Listing {
-  /** Milliseconds until the names are there, and until all else is. */
+  /** Milliseconds from a window's opening until the names are there, and until states and best figures are. */
   readonly names: number;
   readonly all: number;
   /** Longest time for which nothing else had its turn. */
@@ -23,21 +25,16 @@ interface Listing {
   readonly index: RunIndex;
 }
 
-async function list(cache: string): Promise<Listing> {
+/** @param cache of an earlier window, or of none */
+async function list(cache: RunCache): Promise<Listing> {
   const delay = monitorEventLoopDelay({ resolution: 2 });
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await sleep(50);
   delay.enable();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await sleep(20);
   delay.reset();
   const began = performance.now();
   const before = process.cpuUsage();
-  // As the editor does it: lines, cut.
-  const index = new RunIndex(
-    cache
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => [line.slice(0, line.indexOf('\t')), line.slice(line.indexOf('\t') + 1)] as const),
-  );
+  const index = new RunIndex(await cache.read());
   let names: number | undefined;
   index.onChange(() => {
     if (names !== undefined) return;
@@ -45,18 +42,20 @@ async function list(cache: string): Promise<Listing> {
     if (count === runs) names = performance.now() - began;
   });
   await index.setRoots([root]);
+  const whole = index.experiments().flatMap((one) => one.runs.filter((run) => run.state === 'finished' && run.best));
   const all = performance.now() - began;
+  if (whole.length !== runs) throw new Error(`${whole.length} runs of ${runs} were read`);
   const { user, system } = process.cpuUsage(before);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await sleep(20);
   delay.disable();
   return { names: names ?? Number.NaN, all, blocked: delay.max / 1e6 - 2, cpu: (user + system) / 1000, index };
 }
 
 const rounded = ({ index: _, ...figures }: Listing) => figures;
-const first = await list('');
-const cache = Array.from(first.index.snapshot(), ([folder, text]) => `${folder}\t${text}\n`).join('');
-first.index.close();
-const cold = [await list(''), await list('')];
+const none = new RunCache(undefined);
+const cache = new RunCache(join(root, '.cache'));
+const cold = [await list(none), await list(none), await list(none)];
+await cache.write(cold[0]?.index.snapshot() ?? []);
 for (const { index } of cold) index.close();
 const warm = [await list(cache), await list(cache), await list(cache)];
 for (const { index } of warm.slice(1)) index.close();
@@ -72,7 +71,7 @@ if (index !== undefined) {
   for (let n = 1; n <= 5; n++) {
     const began = performance.now();
     log.append(trainBody(1000 + n));
-    while (index.get(folder)?.step !== 1000 + n) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (index.get(folder)?.step !== 1000 + n) await sleep(5);
     late.push(performance.now() - began);
   }
   log.close();
@@ -82,8 +81,8 @@ if (index !== undefined) {
 console.log(
   JSON.stringify({
     runs,
-    cacheMegabytes: cache.length / 1e6,
-    cold: [first, ...cold].map(rounded),
+    cacheMegabytes: statSync(join(root, '.cache', 'runs.tsv')).size / 1e6,
+    cold: cold.map(rounded),
     warm: warm.map(rounded),
     liveAfterMs: late,
   }),

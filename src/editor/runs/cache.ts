@@ -4,7 +4,6 @@ import { writeFileSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
-import type * as vscode from 'vscode';
 
 /** Runs turned into text before others get their turn. */
 const runsPerTurn = 200;
@@ -15,8 +14,9 @@ type Known = Iterable<readonly [folder: string, text: string]>;
 export class RunCache {
   private readonly file: string | undefined;
 
-  constructor({ storageUri }: vscode.ExtensionContext) {
-    this.file = storageUri === undefined ? undefined : join(storageUri.fsPath, 'runs.tsv');
+  /** @param folder the workspace's own; undefined: there is none, and nothing is kept */
+  constructor(folder: string | undefined) {
+    this.file = folder === undefined ? undefined : join(folder, 'runs.tsv');
   }
 
   /** Of thousands of runs that is megabytes: lines are cut here, and read when their run is looked at. */

@@ -21,6 +21,8 @@ export class RunStore implements vscode.Disposable {
   private readonly followers = new Map<string, Set<EventFollower>>();
   private readonly owned: vscode.Disposable[] = [this.changed];
   private roots_: readonly string[] = [];
+  /** Resolves when what was there as the window opened has been looked at. */
+  readonly ready: Promise<void>;
 
   private constructor(
     private readonly context: vscode.ExtensionContext,
@@ -43,13 +45,17 @@ export class RunStore implements vscode.Disposable {
       this.owned.push(watcher);
     }
     this.owned.push(vscode.workspace.onDidChangeWorkspaceFolders(() => void this.findRoots()));
+    this.ready = this.lookInto([]);
   }
 
   /** Resolves at once; what the folders hold follows by `onDidChange`. */
   static async create(context: vscode.ExtensionContext, output: vscode.LogOutputChannel): Promise<RunStore> {
-    const cache = new RunCache(context);
+    const cache = new RunCache(context.storageUri?.fsPath);
     const store = new RunStore(context, output, new RunIndex(await cache.read()), cache);
-    void store.findRoots().then(() => cache.write(store.index.snapshot()));
+    void store
+      .findRoots()
+      .then(() => store.ready)
+      .then(() => cache.write(store.index.snapshot()));
     return store;
   }
 
@@ -68,6 +74,11 @@ export class RunStore implements vscode.Disposable {
 
   experiments(): ExperimentRow[] {
     return this.index.experiments();
+  }
+
+  /** An experiment by its folder. */
+  experiment(folder: string): ExperimentRow | undefined {
+    return this.index.experiment(folder);
   }
 
   /** A run by its folder. */
@@ -132,12 +143,18 @@ export class RunStore implements vscode.Disposable {
     return this.roots_.includes(experiment) || this.roots_.includes(dirname(experiment));
   }
 
+  /** Searching a workspace for config files takes a while. */
   private async findRoots(): Promise<void> {
-    const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
-    const known = this.context.workspaceState.get<readonly string[]>(rootsKey, []);
     const configs = await vscode.workspace.findFiles('**/*.sft.json', undefined, mostConfigs);
     const outputs = await Promise.all(configs.map(outputFolder));
-    this.roots_ = [...new Set([...folders.map(({ uri }) => join(uri.fsPath, '.sft')), ...known, ...outputs.flat()])];
+    await this.lookInto(outputs.flat());
+  }
+
+  /** @param outputs where config files send their runs */
+  private async lookInto(outputs: readonly string[]): Promise<void> {
+    const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
+    const known = this.context.workspaceState.get<readonly string[]>(rootsKey, []);
+    this.roots_ = [...new Set([...folders.map(({ uri }) => join(uri.fsPath, '.sft')), ...known, ...outputs])];
     await this.index.setRoots(this.roots_);
   }
 }

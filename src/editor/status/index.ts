@@ -44,7 +44,7 @@ export const register: Register = (_context, { runs }) => {
 function placeInComparison(runs: RunStore, live: readonly RunRow[]): string | undefined {
   const [only] = live;
   if (only === undefined || live.length > 1) return undefined;
-  const experiment = runs.experiments().find(({ folder }) => folder === only.experimentFolder);
+  const experiment = runs.experiment(only.experimentFolder);
   if (experiment?.holder === undefined || experiment.comparison === undefined) return undefined;
   const { runs: planned, baseline } = experiment.comparison;
   const names = [...(baseline === null ? [] : [baseline]), ...planned.map(({ name }) => name)];

@@ -98,7 +98,7 @@ export class LogTerminal implements vscode.Pseudoterminal {
     const { row, services } = this;
     if (row?.state !== 'running' || row.holder === undefined) return;
     // The comparison that a run is part of would go on with the next.
-    const experiment = services.runs.experiments().find(({ folder }) => folder === row.experimentFolder);
+    const experiment = services.runs.experiment(row.experimentFolder);
     const comparison = experiment?.holder === undefined ? undefined : experiment;
     if (!this.stopping) {
       const { pid, host } = row.holder;

@@ -120,7 +120,7 @@ function foldersOf({ runs }: Services, nodes: readonly Node[]): string[] {
   const folders = nodes.flatMap((node) => {
     if (node.kind === 'run') return [node.folder];
     if (node.kind === 'checkpoint') return [node.run];
-    const row = runs.experiments().find(({ folder }) => folder === node.folder);
+    const row = runs.experiment(node.folder);
     return row?.runs.map(({ folder }) => folder) ?? [];
   });
   return [...new Set(folders)];

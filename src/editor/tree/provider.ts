@@ -1,6 +1,7 @@
 /** The sidebar's contents: what of the runs is shown, in which order, and what has changed. */
 
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import { listCheckpoints } from '../../runs/checkpoints.js';
 import type { ExperimentRow, IndexChange, RunRow, RunStore } from '../runs/store.js';
@@ -10,6 +11,8 @@ export type Order = 'created' | 'name' | 'best' | 'state';
 
 /** Milliseconds between two drawings of the whole list. */
 const redrawMs = 500;
+/** The first drawing waits that long for what the runs' files say; then names come alone, and the rest follows. */
+const patienceMs = 250;
 
 export class RunTree implements vscode.TreeDataProvider<Node>, vscode.Disposable {
   readonly onDidChangeTreeData: vscode.Event<Node[] | undefined>;
@@ -22,6 +25,8 @@ export class RunTree implements vscode.TreeDataProvider<Node>, vscode.Disposable
   private filter_ = '';
   private order_: Order = 'created';
   private timer: NodeJS.Timeout | undefined;
+  /** What was never drawn is not drawn again. */
+  private drawn = false;
 
   constructor(private readonly runs: RunStore) {
     this.onDidChangeTreeData = this.changed.event;
@@ -46,14 +51,18 @@ export class RunTree implements vscode.TreeDataProvider<Node>, vscode.Disposable
 
   async getChildren(node?: Node): Promise<Node[]> {
     if (node === undefined) {
+      await Promise.race([this.runs.ready, sleep(patienceMs, undefined, { ref: false })]);
+      this.drawn = true;
       return this.runs
         .experiments()
         .filter((row) => this.filter_ === '' || this.shown(row).length > 0)
         .map(({ folder }) => this.node({ kind: 'experiment', folder }));
     }
     if (node.kind === 'experiment') {
-      const row = this.runs.experiments().find(({ folder }) => folder === node.folder);
-      return row === undefined ? [] : this.shown(row).map(({ folder }) => this.node({ kind: 'run', folder }));
+      const row = this.runs.experiment(node.folder);
+      if (row === undefined) return [];
+      const rows = [...this.shown(row)].sort(orders[this.order_]);
+      return rows.map(({ folder }) => this.node({ kind: 'run', folder }));
     }
     if (node.kind === 'checkpoint') return [];
     const found = await listCheckpoints(join(node.folder, 'checkpoints'));
@@ -72,7 +81,7 @@ export class RunTree implements vscode.TreeDataProvider<Node>, vscode.Disposable
   getTreeItem(node: Node): vscode.TreeItem {
     switch (node.kind) {
       case 'experiment': {
-        const row = this.runs.experiments().find(({ folder }) => folder === node.folder);
+        const row = this.runs.experiment(node.folder);
         return row === undefined ? new vscode.TreeItem(node.folder) : experimentItem(row, this.shown(row).length);
       }
       case 'run': {
@@ -89,13 +98,14 @@ export class RunTree implements vscode.TreeDataProvider<Node>, vscode.Disposable
     for (const one of this.owned) one.dispose();
   }
 
-  private shown({ name, label, runs }: ExperimentRow): RunRow[] {
+  private shown({ name, label, runs }: ExperimentRow): readonly RunRow[] {
+    if (this.filter_ === '') return runs;
     const words = this.filter_.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = (row: RunRow): boolean => {
       const text = `${name} ${label} ${row.label} ${row.name} ${row.state}`.toLowerCase();
       return words.every((word) => text.includes(word));
     };
-    return runs.filter(fits).sort(orders[this.order_]);
+    return runs.filter(fits);
   }
 
   private node(node: Node): Node {
@@ -106,6 +116,7 @@ export class RunTree implements vscode.TreeDataProvider<Node>, vscode.Disposable
   }
 
   private redraw({ structure, runs }: IndexChange): void {
+    if (!this.drawn) return;
     // Rows may change places too, unless they stand in an order that does not change.
     this.pending.all ||= structure || this.order_ === 'best' || this.order_ === 'state' || this.filter_ !== '';
     for (const folder of runs) this.pending.runs.add(folder);
@@ -118,7 +129,10 @@ export class RunTree implements vscode.TreeDataProvider<Node>, vscode.Disposable
   }
 }
 
-const byName = (a: RunRow, b: RunRow): number => a.label.localeCompare(b.label, undefined, { numeric: true });
+const { compare: compareNames } = new Intl.Collator(undefined, { numeric: true });
+const byName = (a: RunRow, b: RunRow): number => compareNames(a.label, b.label);
+/** Times in ISO 8601. */
+const byTime = (a = '', b = ''): number => (a < b ? -1 : Number(a > b));
 const urgency: readonly RunRow['state'][] = ['running', 'failed', 'interrupted', 'stopped', 'queued', 'finished'];
 
 /** The better first: accuracy before loss, since a run with answers says more. */
@@ -128,7 +142,7 @@ function quality({ best }: RunRow): number {
 }
 
 const orders: Readonly<Record<Order, (a: RunRow, b: RunRow) => number>> = {
-  created: (a, b) => (a.created ?? '').localeCompare(b.created ?? '') || byName(a, b),
+  created: (a, b) => byTime(a.created, b.created) || byName(a, b),
   name: byName,
   best: (a, b) => quality(b) - quality(a) || byName(a, b),
   state: (a, b) => urgency.indexOf(a.state) - urgency.indexOf(b.state) || byName(a, b),

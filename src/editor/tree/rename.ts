@@ -11,7 +11,7 @@ export async function rename({ runs }: Services, node: Node): Promise<void> {
   if (node.kind === 'checkpoint') return;
   const { folder } = node;
   const run = node.kind === 'run' ? runs.get(folder) : undefined;
-  const experiment = runs.experiments().find((one) => one.folder === (run?.experimentFolder ?? folder));
+  const experiment = runs.experiment(run?.experimentFolder ?? folder);
   const label = (node.kind === 'run' ? run : experiment)?.label ?? basename(folder);
   const text = await vscode.window.showInputBox({
     title: node.kind === 'run' ? 'Rename run' : 'Rename experiment',

@@ -41,13 +41,17 @@ describe('the list of runs', () => {
     log.append({ type: 'status', status: 'resumed', step: 20, totalSteps: 30, trainSeconds: 1 });
     log.append(trainBody(21));
     log.close();
-    expect((await open(snapshot)).get(run())).toMatchObject({ state: 'interrupted', step: 21, totalSteps: 30 });
+    const { best } = cold[0]?.runs[0] ?? {};
+    expect((await open(snapshot)).get(run())).toMatchObject({ state: 'interrupted', step: 21, totalSteps: 30, best });
   });
 
   it('takes no cache that is damaged', async () => {
     makeRuns(root, { experiments: 1, runsEach: 1, points: 5 });
-    for (const text of ['', '{"mark":"x"', '{"mark":"x","info":{"v":1},"digest":{}}', 'null']) {
-      expect((await open([[run(), text]])).get(run())).toMatchObject({ state: 'finished', step: 5 });
+    const { best } = (await open()).get(run()) ?? {};
+    const [head = '', evals = ''] = [...(index?.snapshot() ?? [])][0]?.[1].split('\t') ?? [];
+    appendFileSync(join(run(), 'events.jsonl'), '\n');
+    for (const text of ['', head, head.slice(0, -1), `{"mark":"x"}\t${evals}`, `${head}\t[{}]`, `null\t${evals}`]) {
+      expect((await open([[run(), text]])).get(run())).toMatchObject({ state: 'finished', step: 5, best });
     }
   });
 
