@@ -4,11 +4,11 @@ import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Locator, Page } from 'playwright-core';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { readEvents } from '../../src/runs/event-log.js';
 import { lockHolder } from '../../src/runs/lock.js';
 import { fillWithExamples, type Lab, useLab, writeConfig } from './harness/lab.js';
-import { commandLine, processesIn, root, tryKill } from './harness/server.js';
+import { root, tryKill } from './harness/server.js';
 
 /** Long enough to be still under way whatever a test does meanwhile. */
 const long = { max_steps: 50_000, eval_strategy: 'no', save_steps: 100_000, num_sample_generations: 0 };
@@ -38,28 +38,6 @@ function launch(lab: Lab, file: string, cwd: string): void {
   spawn('nice', args, { cwd, stdio: 'ignore', detached: true }).unref();
 }
 
-/** What a test that failed left would slow down all that follow. */
-function endTrainers(lab: Lab): void {
-  for (const pid of processesIn(lab.directory)) if (commandLine(pid).includes('cli.js')) tryKill(pid, 'SIGKILL');
-}
-
-/** Opens the panel of a run. Its row is drawn anew while it trains: a click in between is lost. */
-async function openPanel(lab: Lab, row: Locator, title: string): Promise<void> {
-  const tab = lab.page.locator('.tab').filter({ hasText: title }).first();
-  await expect
-    .poll(
-      async () => {
-        await row.click({ timeout: 5000 }).catch(() => undefined);
-        return tab.waitFor({ timeout: 5000 }).then(
-          () => true,
-          () => false,
-        );
-      },
-      { timeout: 60_000 },
-    )
-    .toBe(true);
-}
-
 /** Waits until a run has trained that many steps. */
 async function grows(folder: string, steps: number): Promise<void> {
   await expect
@@ -68,6 +46,8 @@ async function grows(folder: string, steps: number): Promise<void> {
 }
 
 async function startByLens(lab: Lab, name: string, lens: string, made: string): Promise<void> {
+  // Of an earlier try.
+  rmSync(lab.path('.sft', name), { recursive: true, force: true });
   await lab.openFile(`${name}.sft.json`);
   await lab.lens(lens, () => existsSync(made));
 }
@@ -78,7 +58,8 @@ function kill(folder: string): void {
   if (pid !== undefined) tryKill(pid, 'SIGKILL');
 }
 
-const statusItem = (page: Page): Locator => page.locator('.statusbar-item').filter({ hasText: /\d %|\d runs|step \d/ });
+/** By its name: what the status bar notes for some seconds of a run that was stopped reads much the same. */
+const statusItem = (page: Page): Locator => page.locator('.statusbar-item[id$="sft-lab.progress"]');
 const toast = (page: Page, text: string | RegExp): Locator =>
   page.locator('.notification-toast').filter({ hasText: text }).first();
 const contiguous = (steps: readonly number[]): void =>
@@ -92,7 +73,7 @@ async function stopOutside(folder: string): Promise<void> {
 
 describe('a run', () => {
   const lab = useLab();
-  afterEach(() => endTrainers(lab()));
+  afterEach(() => lab().endTrainers());
 
   it('says in the status bar how far it is, and how it ended', async () => {
     const { page } = lab();
@@ -186,8 +167,10 @@ describe('a run', () => {
   it('is renamed in the sidebar, and what is open of it follows', async () => {
     const { page } = lab();
     await lab().showView('SFT Lab');
-    await lab().row('short run').click();
-    await page.locator('.tab').filter({ hasText: 'short run' }).first().waitFor();
+    // As an earlier try may have named them.
+    for (const folder of [['short', 'short run'], ['both']])
+      rmSync(lab().path('.sft', ...folder, 'label.json'), { force: true });
+    await lab().openRow(lab().row('short run'), 'short run');
     await lab().row('short run').click();
     await page.keyboard.press('F2');
     await lab().answer('the one with 400 steps');
@@ -206,7 +189,7 @@ describe('a run', () => {
 
 describe('a run that was started elsewhere', () => {
   const lab = useLab();
-  afterEach(() => endTrainers(lab()));
+  afterEach(() => lab().endTrainers());
 
   it('is found, shows its log, goes on over a reload, and is stopped by Ctrl+C after a question', async () => {
     const { page } = lab();
@@ -214,7 +197,7 @@ describe('a run that was started elsewhere', () => {
     await lab().showView('SFT Lab');
     const row = lab().row(/elsewhere.*%/);
     await row.waitFor({ timeout: 30_000 });
-    await openPanel(lab(), row, 'elsewhere');
+    await lab().openRow(row, 'elsewhere');
     await (await lab().webview('Run')).locator('canvas').first().waitFor({ timeout: 60_000 });
     await lab().reload();
     const panel = await lab().webview('Run');
@@ -271,7 +254,9 @@ describe('a run that was started elsewhere', () => {
 
   it('is followed by two windows; one of them tells of its end', async () => {
     const folder = await train(lab(), 'twice', { ...long, save_steps: 20 });
+    await lab().showView('SFT Lab');
     const second = await lab().secondWindow();
+    onTestFinished(() => second.close());
     await statusItem(lab().page).waitFor({ timeout: 30_000 });
     await statusItem(second).waitFor({ timeout: 60_000 });
     await lab()
@@ -286,7 +271,22 @@ describe('a run that was started elsewhere', () => {
     await expect.poll(count, { timeout: 30_000 }).toBe(1);
     for (const page of pages) await expect.poll(() => statusItem(page).count(), { timeout: 30_000 }).toBe(0);
     expect(await count()).toBe(1);
-    await second.close();
+    await lab().dismissNotifications();
+  });
+
+  it('is told of where somebody can read it: not by a window whose machine is asleep', async () => {
+    const folder = await train(lab(), 'asleep', { ...long, save_steps: 20 });
+    const { pids, page } = await lab().otherMachine();
+    for (const one of [lab().page, page]) await statusItem(one).waitFor({ timeout: 60_000 });
+    for (const pid of pids()) tryKill(pid, 'SIGSTOP');
+    try {
+      kill(folder);
+      await toast(lab().page, '“asleep” was interrupted').waitFor({ timeout: 30_000 });
+    } finally {
+      for (const pid of pids()) tryKill(pid, 'SIGCONT');
+    }
+    await expect.poll(() => statusItem(page).count(), { timeout: 30_000 }).toBe(0);
+    expect(await toast(page, '“asleep” was interrupted').count()).toBe(0);
     await lab().dismissNotifications();
   });
 
@@ -309,10 +309,7 @@ describe('a run that was started elsewhere', () => {
     await lab()
       .row(/hosted.*%/)
       .waitFor({ timeout: 30_000 });
-    await lab().menu(lab().row(/hosted.*%/), 'Stop');
-    await lab()
-      .row(/hosted.*stopped/)
-      .waitFor({ timeout: 60_000 });
+    await lab().stopRun('hosted');
     contiguous(await stepsOf(folder));
   });
 });
@@ -321,7 +318,7 @@ describe('a folder that is not trusted', () => {
   const lab = useLab({
     settings: { 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' },
   });
-  afterEach(() => endTrainers(lab()));
+  afterEach(() => lab().endTrainers());
 
   it('shows runs, and starts none: not from the sidebar, not from a notification', async () => {
     const { page } = lab();
@@ -361,11 +358,12 @@ describe('a workspace of two folders', () => {
     },
     open: 'both.code-workspace',
   });
-  afterEach(() => endTrainers(lab()));
+  afterEach(() => lab().endTrainers());
 
   it('lists the runs of both, and says in the status bar how many there are', async () => {
     const folders: string[] = [];
     for (const name of ['one', 'two']) {
+      rmSync(lab().path(name, '.sft'), { recursive: true, force: true });
       const file = writeConfig(lab().path(name), name, { run_name: `run ${name}`, ...long });
       launch(lab(), file, lab().path(name));
       folders.push(lab().path(name, '.sft', name, `run ${name}`));

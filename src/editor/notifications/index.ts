@@ -74,6 +74,8 @@ function isStop(end: Ended): boolean {
 }
 
 async function tell(services: Services, claims: Claims, end: Ended, asked: boolean): Promise<void> {
+  // A window that is frozen or has lost its connection answers late or never: it must not claim what it cannot show.
+  await vscode.commands.executeCommand('setContext', 'sft-lab.answers', true);
   const telling = await tellingOf(services, end);
   // One end has one name in all windows.
   const name = end.kind === 'run' ? `${end.ended} ${end.row.updatedAt}` : end.token;

@@ -7,9 +7,9 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, type BrowserContext, chromium, type Frame, type Locator, type Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, onTestFinished } from 'vitest';
 import { chooseFromMenu } from './menu.js';
-import { CodeServer, processesIn, root, tryKill } from './server.js';
+import { CodeServer, commandLine, descendants, processesIn, root, tryKill } from './server.js';
 
 export type Theme = 'light' | 'dark' | 'high-contrast';
 const themes: Readonly<Record<Theme, { readonly name: string; readonly type: string }>> = {
@@ -115,6 +115,18 @@ export class Lab {
     return page;
   }
 
+  /** One more window on the same workspace, in the browser of another machine: its processes, and the window. It goes after the test. */
+  async otherMachine(): Promise<{ readonly pids: () => number[]; readonly page: Page }> {
+    const server = await chromium.launchServer(browserOptions);
+    onTestFinished(() => server.kill());
+    const pid = server.process().pid ?? -1;
+    const browser = await chromium.connect(server.wsEndpoint());
+    const page = await browser.newPage();
+    await page.goto(this.url);
+    await this.ready(page);
+    return { pids: () => [pid, ...descendants(pid)], page };
+  }
+
   /**
    * Runs a command by its title in the palette, with its category: `SFT Lab: Refresh`. A view that opens late takes the focus and
    * closes the palette: then it is opened again.
@@ -213,6 +225,31 @@ export class Lab {
     return this.page.locator('.sidebar .monaco-list-row').filter({ hasText: text }).first();
   }
 
+  /** Opens what a row stands for, in a tab of that title. Rows are drawn anew while runs train: a click in between is lost. */
+  async openRow(row: Locator, title: string): Promise<void> {
+    const tab = this.page.locator('.tab').filter({ hasText: title }).first();
+    await insisting(`${row} does not open “${title}”`, this.page, async () => {
+      await row.click({ timeout: 5000 });
+      await tab.waitFor({ timeout: 5000 });
+    });
+  }
+
+  /** Stops a run by its menu, and waits until it has; one that an earlier try of a test stopped stays as it is. */
+  async stopRun(name: string): Promise<void> {
+    const stopped = this.row(new RegExp(`${name}.*stopped`));
+    await this.showView('SFT Lab');
+    await insisting(`${name} could not be stopped`, this.page, async () => {
+      if (await stopped.isVisible()) return;
+      await chooseFromMenu(this.page, this.row(new RegExp(name)), 'Stop');
+      await stopped.waitFor({ timeout: 30_000 });
+    });
+  }
+
+  /** Ends what trains: of a test that failed it would slow down all that follow. */
+  endTrainers(): void {
+    for (const pid of processesIn(this.directory)) if (commandLine(pid).includes('cli.js')) tryKill(pid, 'SIGKILL');
+  }
+
   /** The page of a webview, by the title of its document; to be searched as a page is. */
   async webview(title: string | RegExp): Promise<Frame> {
     let found: Frame | undefined;
@@ -306,6 +343,18 @@ export class Lab {
       .join('\n');
   }
 
+  /** What a test that failed left on the screen: its next try begins without. */
+  async tidy(): Promise<void> {
+    const { page } = this;
+    for (const key of ['Control', 'Shift', 'Alt']) await page.keyboard.up(key);
+    await page.mouse.up();
+    await page.setViewportSize({ width: widths[0], height: 900 });
+    // A dialog, a menu, an input box.
+    for (let n = 0; n < 3; n++) await page.keyboard.press('Escape');
+    await this.setTheme('dark');
+    await this.dismissNotifications();
+  }
+
   path(...parts: string[]): string {
     return join(this.workspace, ...parts);
   }
@@ -320,14 +369,16 @@ export class Lab {
 }
 
 /** Debian's Chromium, without what it would ask the network for. */
+const browserOptions = {
+  executablePath: '/usr/bin/chromium',
+  args: [
+    ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
+    ...['--disable-component-update', '--disable-sync', '--force-color-profile=srgb'],
+  ],
+};
+
 export function openBrowser(): Promise<Browser> {
-  return chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    args: [
-      ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
-      ...['--disable-component-update', '--disable-sync', '--force-color-profile=srgb'],
-    ],
-  });
+  return chromium.launch(browserOptions);
 }
 
 /** Does something until it works, for a minute at most; what is left open of a try that failed is closed. */
@@ -369,6 +420,7 @@ export function useLab(options: LabOptions | (() => LabOptions) = {}): () => Lab
     if (task.result?.state !== 'fail') return;
     await lab?.shootOnce(`failed-${task.name.replace(/\W+/g, '-')}`).catch(() => undefined);
     console.log(lab?.extensionLog() ?? '');
+    await lab?.tidy().catch(() => undefined);
   });
   afterAll(() => lab?.close());
   return get;

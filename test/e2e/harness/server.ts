@@ -165,7 +165,8 @@ function processIds(): number[] {
     .map(Number);
 }
 
-function descendants(pid: number): number[] {
+/** Processes that a process started, and theirs. */
+export function descendants(pid: number): number[] {
   const parents = new Map<number, number>();
   for (const one of processIds()) {
     if (!existsSync(`/proc/${one}/stat`)) continue;
