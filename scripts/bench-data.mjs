@@ -16,6 +16,7 @@ const folder = join(root, 'build', 'bench-data');
 const banner =
   "import { createRequire as labRequire } from 'node:module'; const require = labRequire(import.meta.url);";
 mkdirSync(folder, { recursive: true });
+rmSync(join(folder, 'parts'), { recursive: true, force: true });
 
 await build({
   absWorkingDir: root,
@@ -27,16 +28,16 @@ await build({
     measure: 'test/bench/measure-data.ts',
   },
   outdir: folder,
-  outExtension: { '.js': '.mjs' },
   bundle: true,
+  // As the extension has them: what a worker loads is a good part of its memory.
+  splitting: true,
+  chunkNames: 'parts/[name]-[hash]',
   platform: 'node',
   format: 'esm',
   target: 'node20',
   banner: { js: banner },
   logLevel: 'error',
 });
-for (const name of ['data-worker', 'data-scan', 'preview-worker'])
-  renameSync(join(folder, `${name}.mjs`), join(folder, `${name}.js`));
 // The workers are modules wherever they lie.
 writeFileSync(join(folder, 'package.json'), '{"type": "module"}\n');
 
@@ -49,7 +50,7 @@ for (const file of files) {
   rmSync(aside, { force: true });
   execFileSync(
     process.execPath,
-    [join(folder, 'make.mjs'), file.slice(file.lastIndexOf('.') + 1), aside, String(records)],
+    [join(folder, 'make.js'), file.slice(file.lastIndexOf('.') + 1), aside, String(records)],
     {
       stdio: 'inherit',
     },
@@ -75,7 +76,7 @@ const format = (value, unit) => `${value < 10 ? value.toFixed(1) : Math.round(va
 let missed = 0;
 console.log(`\n${'operation'.padEnd(92)}${'measured'.padStart(16)}   target`);
 for (const group of wanted.length > 0 ? wanted : groups) {
-  const measure = [join(folder, 'measure.mjs'), group, ...files, model, join(folder, 'preview-worker.js')];
+  const measure = [join(folder, 'measure.js'), group, ...files, model, join(folder, 'preview-worker.js')];
   const out = execFileSync(process.execPath, ['--expose-gc', ...measure], {
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',

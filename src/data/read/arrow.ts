@@ -6,8 +6,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { type Table as ArrowTable, Type, tableFromIPC } from '@uwdata/flechette';
 import type { FileKind } from './kinds.js';
-import { classNames, damaged, named, type Row, type Table, tableRecords } from './table.js';
-import type { RawRecord } from './values.js';
+import { classNames, damaged, named, type Row, type Table } from './table.js';
 
 const maxHeader = 64 * 1024 * 1024;
 const maxBatch = 1024 * 1024 * 1024;
@@ -37,10 +36,6 @@ interface OpenFile {
   readonly handle: FileHandle;
   readonly schema: Uint8Array;
   readonly dictionaries: Message[];
-}
-
-export async function* readArrow(kind: FileKind): AsyncGenerator<RawRecord> {
-  yield* tableRecords(await openArrow(kind), kind.path);
 }
 
 /** @throws LabError where a file is not an Arrow stream, or is cut off */

@@ -3,10 +3,13 @@
  * writers make would take gigabytes; here its page decoder is driven so that only the pages of the rows asked for are in memory.
  *
  * Of a page the levels are decoded whole, and values put together for the records asked for alone: a page of roles may hold those of
- * fifty thousand conversations. Where records repeat (lists), a page may begin in the middle of a record (data pages of version 1).
+ * fifty thousand conversations. Such pages take long to decode and little room, so they are kept (`DensePages`). Where records repeat
+ * (lists), a page may begin in the middle of a record (data pages of version 1).
+ *
+ * Files are read without giving way: a page takes less time than to wait for another thread to read it.
  */
 
-import type { FileHandle } from 'node:fs/promises';
+import { readSync } from 'node:fs';
 import { assembleLists } from 'hyparquet/src/assemble.js';
 import { parquetHeader, readPage } from 'hyparquet/src/column.js';
 import { convert, convertWithDictionary } from 'hyparquet/src/convert.js';
@@ -42,17 +45,17 @@ interface Page {
 /** A page with its levels, and its values as they are stored. */
 interface DecodedPage {
   readonly place: PagePlace;
-  /** Where the page after it is. */
-  readonly next: number;
   readonly encoding: Encoding;
   /** Empty where nothing repeats, and where nothing is missing. */
-  readonly repetition: readonly number[];
-  readonly definition: readonly number[];
+  readonly repetition: Levels;
+  readonly definition: Levels;
   readonly values: DecodedArray;
   readonly levels: number;
   /** Records that begin in it, and at which level each one does; undefined where level and record are the same. */
   readonly rows: number;
   readonly starts: Int32Array | undefined;
+  /** Bytes of memory, about. */
+  readonly size: number;
 }
 
 /** Levels `from` to `to` of a page. */
@@ -62,7 +65,40 @@ interface Slice {
   readonly to: number;
 }
 
+/** One byte each where that is enough, as it nearly always is. */
+type Levels = Uint8Array | Uint16Array;
+
 const heldPages = 2;
+const keptBytes = 16 * 1024 * 1024;
+/** A page with no more bytes than this to a level is dense. */
+const denseBytes = 16;
+/** What a value of bytes takes beside them. */
+const objectBytes = 112;
+
+/** Decoded pages of a file that hold many levels in few bytes, those used last. */
+export class DensePages {
+  private readonly pages = new Map<number, DecodedPage>();
+  private bytes = 0;
+
+  get(offset: number): DecodedPage | undefined {
+    const page = this.pages.get(offset);
+    if (page === undefined) return undefined;
+    this.pages.delete(offset);
+    this.pages.set(offset, page);
+    return page;
+  }
+
+  put(page: DecodedPage): void {
+    if (page.size > Math.min(keptBytes, denseBytes * page.levels) || this.pages.has(page.place.offset)) return;
+    this.pages.set(page.place.offset, page);
+    this.bytes += page.size;
+    for (const [offset, { size }] of this.pages) {
+      if (this.bytes <= keptBytes) return;
+      this.pages.delete(offset);
+      this.bytes -= size;
+    }
+  }
+}
 
 export class LeafColumn {
   private readonly start: number;
@@ -74,13 +110,13 @@ export class LeafColumn {
   /** Where the first page that is not known begins, and the records before it. */
   private ahead: PagePlace;
   private indexed = false;
-  private dictionary: DecodedArray | undefined;
-  private dictionaryRead = false;
+  private dictionary: { readonly values: DecodedArray | undefined } | undefined;
   private held: DecodedPage[] = [];
 
   constructor(
-    private readonly file: FileHandle,
+    private readonly fd: number,
     fileSize: number,
+    private readonly dense: DensePages,
     private readonly decoder: ColumnDecoder,
     private readonly chunk: ColumnChunk,
     meta: ColumnMetaData,
@@ -96,16 +132,22 @@ export class LeafColumn {
     this.ahead = { offset: this.start, row: 0 };
   }
 
+  /** Gives back what takes room. Where the pages are stays known. */
+  release(): void {
+    this.held = [];
+    this.dictionary = undefined;
+  }
+
   /** Records `from` to `from + count`, with values inside lists as nested arrays; fewer at the end. */
-  async rows(from: number, count: number): Promise<DecodedArray> {
-    if (!this.indexed) await this.readIndex();
-    while (this.ahead.row <= from && (await this.discover()));
+  rows(from: number, count: number): DecodedArray {
+    if (!this.indexed) this.readIndex();
+    while (this.ahead.row <= from && this.discover());
     let at = this.placeOf(from);
     const slices: Slice[] = [];
     let left = count;
     let record = from;
     while (left > 0 && at >= 0) {
-      const page = await this.page(at);
+      const page = this.page(at);
       if (page === undefined) break;
       const first = record - page.place.row;
       const take = Math.min(left, page.rows - first);
@@ -117,7 +159,7 @@ export class LeafColumn {
       at++;
       // What the last record goes on with in the pages after.
       while (this.repeated && record === page.place.row + page.rows) {
-        const more = await this.page(at);
+        const more = this.page(at);
         const to = more === undefined ? 0 : levelOf(more, 0);
         if (more === undefined || to === 0) break;
         slices.push({ page: more, from: 0, to });
@@ -149,25 +191,32 @@ export class LeafColumn {
       if (page.repetition.length > 0) for (let i = from; i < to; i++) repetition.push(page.repetition[i] ?? 0);
       else if (this.repeated) for (let i = from; i < to; i++) repetition.push(0);
       if (missing) for (let i = from; i < to; i++) definition.push(page.definition[i] ?? this.maxDefinition);
-      const values = page.values.slice(this.valuesBefore(page, from), this.valuesBefore(page, to));
-      parts.push(convertWithDictionary(values, this.dictionary, page.encoding, this.decoder));
+      const first = this.valuesBefore(page, from);
+      const values = page.values.slice(first, first + this.valuesWithin(page, from, to));
+      if (!page.encoding.endsWith('_DICTIONARY')) parts.push(convert(values, this.decoder));
+      // Numbers of values become values in the same array, which is none of numbers then.
+      else parts.push(convertWithDictionary(Array.from(values), this.valuesByNumber(), page.encoding, this.decoder));
     }
     const values = parts.length === 1 && parts[0] !== undefined ? parts[0] : parts.flatMap((part) => Array.from(part));
     return assembleLists([], definition, repetition, values, this.decoder.schemaPath);
   }
 
   private valuesBefore(page: DecodedPage, level: number): number {
-    if (page.definition.length === 0) return level;
+    return this.valuesWithin(page, 0, level);
+  }
+
+  private valuesWithin({ definition }: DecodedPage, from: number, to: number): number {
+    if (definition.length === 0) return to - from;
     let count = 0;
-    for (let i = 0; i < level; i++) if (page.definition[i] === this.maxDefinition) count++;
+    for (let i = from; i < to; i++) if (definition[i] === this.maxDefinition) count++;
     return count;
   }
 
   /** Finds the next page that is not known; false at the end. */
-  private async discover(): Promise<boolean> {
+  private discover(): boolean {
     const { offset, row } = this.ahead;
     if (offset >= this.end) return false;
-    const { header, next } = await this.header(offset);
+    const { header, next } = this.header(offset);
     if (header.type === 'DICTIONARY_PAGE') {
       this.ahead = { offset: next, row };
       return true;
@@ -175,26 +224,25 @@ export class LeafColumn {
     const place = { offset, row };
     const values = header.data_page_header?.num_values;
     const told = header.data_page_header_v2?.num_rows ?? (this.repeated ? undefined : values);
-    const rows = told ?? (await this.decode(place)).rows;
+    const rows = told ?? this.decode(place).rows;
     this.places.push(place);
     this.ahead = { offset: next, row: row + rows };
     return true;
   }
 
   /** A page by its number, decoded; undefined after the last. */
-  private async page(number: number): Promise<DecodedPage | undefined> {
-    while (number >= this.places.length && (await this.discover()));
+  private page(number: number): DecodedPage | undefined {
+    while (number >= this.places.length && this.discover());
     const place = this.places[number];
     return place === undefined ? undefined : this.decode(place);
   }
 
-  private async decode(place: PagePlace): Promise<DecodedPage> {
-    const known = this.held.find((page) => page.place.offset === place.offset);
+  private decode(place: PagePlace): DecodedPage {
+    const known = this.held.find((page) => page.place.offset === place.offset) ?? this.dense.get(place.offset);
     if (known !== undefined) return known;
-    if (!this.dictionaryRead && this.start < place.offset) await this.readDictionary();
-    const found = await this.header(place.offset);
+    const found = this.header(place.offset);
     const { header } = found;
-    const bytes = await this.pageBytes(found);
+    const bytes = this.pageBytes(found);
     const one = header.data_page_header;
     const two = header.data_page_header_v2;
     let decoded: ReturnType<typeof readDataPage>;
@@ -207,40 +255,55 @@ export class LeafColumn {
       );
     } else if (two !== undefined) decoded = readDataPageV2(bytes, header, this.decoder);
     else throw new Error(`the page at byte ${place.offset} is none of data`);
-    const { repetitionLevels: repetition, definitionLevels: definition = [], dataPage: values } = decoded;
+    const { repetitionLevels, definitionLevels = [], dataPage } = decoded;
     const levels = (one ?? two)?.num_values ?? 0;
+    const encoding = (one ?? two)?.encoding ?? 'PLAIN';
+    const repetition = compact(repetitionLevels);
+    const complete = definitionLevels.every((level) => level === this.maxDefinition);
+    const definition = compact(complete ? [] : definitionLevels);
+    const numbers = encoding.endsWith('_DICTIONARY') ? compactNumbers(dataPage) : undefined;
+    const values = numbers ?? dataPage;
     const starts = repetition.length === 0 ? undefined : startsOf(repetition, levels);
+    const valueBytes = ArrayBuffer.isView(values)
+      ? values.byteLength
+      : header.uncompressed_page_size + objectBytes * values.length;
     const page: DecodedPage = {
       place,
-      next: found.next,
-      encoding: (one ?? two)?.encoding ?? 'PLAIN',
+      encoding,
       repetition,
       definition,
       values,
       levels,
       rows: starts?.length ?? levels,
       starts,
+      size: valueBytes + repetition.byteLength + definition.byteLength + (starts?.byteLength ?? 0),
     };
     this.held = [...this.held.slice(1 - heldPages), page];
+    this.dense.put(page);
     return page;
   }
 
-  private async readDictionary(): Promise<void> {
-    this.dictionaryRead = true;
-    const page = await this.header(this.start);
-    if (page.header.type !== 'DICTIONARY_PAGE') return;
-    const bytes = await this.pageBytes(page);
+  /** The dictionary of the column, where it has one before its first page. */
+  private valuesByNumber(): DecodedArray | undefined {
+    this.dictionary ??= { values: this.readDictionary() };
+    return this.dictionary.values;
+  }
+
+  private readDictionary(): DecodedArray | undefined {
+    const page = this.header(this.start);
+    if (page.header.type !== 'DICTIONARY_PAGE') return undefined;
+    const bytes = this.pageBytes(page);
     const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset: 0 };
     const values = readPage(reader, page.header, this.decoder, undefined, undefined, 0).data ?? [];
-    this.dictionary = convert(values, this.decoder);
+    return convert(values, this.decoder);
   }
 
   /** Where all pages begin, from the index that newer writers put beside the footer. */
-  private async readIndex(): Promise<void> {
+  private readIndex(): void {
     this.indexed = true;
     const { offset_index_offset: offset, offset_index_length: length } = this.chunk;
     if (offset === undefined || length === undefined || length <= 0 || length > maxHeaderBytes) return;
-    const bytes = await this.bytes(Number(offset), length);
+    const bytes = this.bytes(Number(offset), length);
     const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset: 0 };
     let places: PagePlace[];
     try {
@@ -261,9 +324,9 @@ export class LeafColumn {
     this.ahead = { offset: this.end, row: Number.MAX_SAFE_INTEGER };
   }
 
-  private async header(offset: number): Promise<Page> {
+  private header(offset: number): Page {
     for (let size = 1 << 12; ; size <<= 4) {
-      const bytes = await this.bytes(offset, Math.min(size, this.end - offset));
+      const bytes = this.bytes(offset, Math.min(size, this.end - offset));
       const reader = { view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offset: 0 };
       let header: PageHeader;
       try {
@@ -288,17 +351,16 @@ export class LeafColumn {
     }
   }
 
-  private pageBytes({ header, data }: Page): Promise<Uint8Array> {
+  private pageBytes({ header, data }: Page): Uint8Array {
     return this.bytes(data, header.compressed_page_size);
   }
 
-  private async bytes(offset: number, size: number): Promise<Uint8Array> {
+  private bytes(offset: number, size: number): Uint8Array {
     const buffer = Buffer.from(new ArrayBuffer(Math.max(0, size)));
-    let read = 0;
-    while (read < buffer.length) {
-      const { bytesRead } = await this.file.read(buffer, read, buffer.length - read, offset + read);
-      if (bytesRead === 0) throw new Error('the file ends too early');
-      read += bytesRead;
+    for (let at = 0; at < buffer.length; ) {
+      const read = readSync(this.fd, buffer, at, buffer.length - at, offset + at);
+      if (read === 0) throw new Error('the file ends too early');
+      at += read;
     }
     return buffer;
   }
@@ -310,7 +372,20 @@ function levelOf({ starts, rows, levels }: DecodedPage, record: number): number 
   return starts === undefined ? record : (starts[record] ?? levels);
 }
 
-function startsOf(repetition: readonly number[], levels: number): Int32Array {
+function compact(levels: readonly number[]): Levels {
+  for (const level of levels) if (level > 255) return Uint16Array.from(levels);
+  return Uint8Array.from(levels);
+}
+
+/** Numbers of values in a dictionary, in as few bytes as they need. */
+function compactNumbers(numbers: DecodedArray): DecodedArray {
+  if (!Array.isArray(numbers)) return numbers;
+  let most = 0;
+  for (const number of numbers) if (number > most) most = number;
+  return most > 255 ? Uint32Array.from(numbers) : Uint8Array.from(numbers);
+}
+
+function startsOf(repetition: Levels, levels: number): Int32Array {
   const starts = new Int32Array(levels);
   let count = 0;
   for (let i = 0; i < levels; i++) if (!repetition[i]) starts[count++] = i;

@@ -8,9 +8,8 @@ import { DEFAULT_PARSERS } from 'hyparquet/src/convert.js';
 import { getTreePath } from 'hyparquet/src/schema.js';
 import type { ColumnChunk, DecodedArray, FileMetaData, RowGroup, SchemaTree } from 'hyparquet/src/types.js';
 import { compressors as packings } from 'hyparquet-compressors';
-import { LeafColumn } from './parquet-column.js';
-import { classNames, damaged, named, type Row, type Table, tableRecords } from './table.js';
-import type { RawRecord } from './values.js';
+import { DensePages, LeafColumn } from './parquet-column.js';
+import { classNames, damaged, named, type Row, type Table } from './table.js';
 
 const maxFooter = 256 * 1024 * 1024;
 const maxLeaves = 10_000;
@@ -24,6 +23,9 @@ const compressors = {
     size === 0 ? new Uint8Array() : brotliDecompressSync(packed, { maxOutputLength: size }),
 };
 
+/** Row groups whose pages are remembered. */
+const maxKnownGroups = 256;
+
 interface Group {
   readonly firstRow: number;
   readonly rows: number;
@@ -35,10 +37,6 @@ interface Leaf {
   readonly top: string;
   readonly path: string;
   readonly column: LeafColumn;
-}
-
-export async function* readParquet(path: string): AsyncGenerator<RawRecord> {
-  yield* tableRecords(await openParquet(path), path);
 }
 
 /** @throws LabError where the file is not Parquet, or cut off */
@@ -79,7 +77,10 @@ class ParquetFile implements Table {
   private readonly groups: readonly Group[];
   private readonly schema: SchemaTree;
   private readonly classes: ReadonlyMap<string, readonly string[]>;
-  private current: { readonly group: Group; readonly leaves: readonly Leaf[] } | undefined;
+  private readonly dense = new DensePages();
+  /** The row groups read last; the last one holds its pages. */
+  private readonly known = new Map<Group, readonly Leaf[]>();
+  private current: Group | undefined;
 
   constructor(
     path: string,
@@ -119,8 +120,7 @@ class ParquetFile implements Table {
       const group = this.groupOf(at);
       if (group === undefined) break;
       const wanted = Math.min(count - rows.length, group.firstRow + group.rows - at);
-      const part = await this.readGroup(group, at - group.firstRow, wanted);
-      for (const row of part) rows.push(row);
+      for (const row of this.readGroup(group, at - group.firstRow, wanted)) rows.push(row);
     }
     return rows;
   }
@@ -141,7 +141,7 @@ class ParquetFile implements Table {
     return group !== undefined && row >= 0 && row < group.firstRow + group.rows ? group : undefined;
   }
 
-  private async readGroup(group: Group, from: number, count: number): Promise<Row[]> {
+  private readGroup(group: Group, from: number, count: number): Row[] {
     const leaves = this.leavesOf(group);
     const columns: { readonly name: string; readonly values: ArrayLike<unknown> }[] = [];
     for (const child of this.schema.children) {
@@ -149,7 +149,7 @@ class ParquetFile implements Table {
       const parts = new Map<string, DecodedArray>();
       for (const { top, path, column } of leaves) {
         if (top !== name) continue;
-        const values = await column.rows(from, count);
+        const values = column.rows(from, count);
         if (values.length < count) throw new Error(`the column ${path} ends after ${from + values.length} rows`);
         parts.set(path, values);
       }
@@ -163,7 +163,18 @@ class ParquetFile implements Table {
   }
 
   private leavesOf(group: Group): readonly Leaf[] {
-    if (this.current?.group === group) return this.current.leaves;
+    if (this.current !== group) {
+      for (const { column } of (this.current && this.known.get(this.current)) ?? []) column.release();
+    }
+    this.current = group;
+    const leaves = this.known.get(group) ?? this.openLeaves(group);
+    this.known.delete(group);
+    this.known.set(group, leaves);
+    for (const first of this.known.keys()) if (this.known.size > maxKnownGroups) this.known.delete(first);
+    return leaves;
+  }
+
+  private openLeaves(group: Group): readonly Leaf[] {
     const leaves: Leaf[] = [];
     for (const chunk of group.chunks) {
       const meta = chunk.meta_data;
@@ -184,10 +195,9 @@ class ParquetFile implements Table {
       leaves.push({
         top: meta.path_in_schema[0] ?? '',
         path: meta.path_in_schema.join('.'),
-        column: new LeafColumn(this.file, this.size, decoder, chunk, meta),
+        column: new LeafColumn(this.file.fd, this.size, this.dense, decoder, chunk, meta),
       });
     }
-    this.current = { group, leaves };
     return leaves;
   }
 }

@@ -7,6 +7,7 @@ import { LabError } from '../../core/errors.js';
 import { type Consumed, readBytes } from './bytes.js';
 import { cannotRead, type FileKind, fileKind, type TextKind } from './kinds.js';
 import type { Piece } from './split.js';
+import { type Table, tableRecords } from './table.js';
 import { parseText, splitText, type TextLayout, textLayout } from './text.js';
 import type { RawRecord } from './values.js';
 
@@ -40,18 +41,23 @@ export async function* readBatches(path: string, options: ReadOptions = {}): Asy
   if (records === 0) throw new LabError('the data set has no records', { place: { file: path } });
 }
 
-/** What reads tables is large, and loaded where there is one. */
 async function* batchesOf(kind: FileKind, options: ReadOptions): AsyncGenerator<Iterable<RawRecord>> {
   switch (kind.kind) {
     case 'parquet':
-      return yield* single((await import('./parquet.js')).readParquet(kind.path));
     case 'arrow':
-      return yield* single((await import('./arrow.js')).readArrow(kind));
+      return yield* single(tableRecords(await openTable(kind), kind.path));
     case 'xlsx':
       return yield* single((await import('./xlsx.js')).readSheet(kind.path));
     default:
       return yield* readText(kind, kind.kind, options);
   }
+}
+
+/** Of a file that is a table. What reads them is large, and loaded where there is one. @throws LabError where it is damaged */
+export async function openTable(kind: FileKind): Promise<Table> {
+  return kind.kind === 'arrow'
+    ? (await import('./arrow.js')).openArrow(kind)
+    : (await import('./parquet.js')).openParquet(kind.path);
 }
 
 async function* single(records: AsyncIterable<RawRecord>): AsyncGenerator<Iterable<RawRecord>> {

@@ -7,11 +7,9 @@ import { type FileHandle, mkdtemp, open, rm, statfs, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LabError } from '../../core/errors.js';
-import { openArrow } from '../read/arrow.js';
 import { readBytes } from '../read/bytes.js';
 import { cannotRead, type FileKind, fileKind, type TextKind } from '../read/kinds.js';
-import { openParquet } from '../read/parquet.js';
-import { type RawRecord, readRecords } from '../read/records.js';
+import { openTable, type RawRecord, readRecords } from '../read/records.js';
 import { type Table, tableRows } from '../read/table.js';
 import { parseText, splitText, type TextLayout, textLayout } from '../read/text.js';
 
@@ -53,9 +51,8 @@ export async function openRows(path: string): Promise<Rows> {
   try {
     switch (kind.kind) {
       case 'parquet':
-        return new TableRows(kind, await openParquet(path));
       case 'arrow':
-        return new TableRows(kind, await openArrow(kind));
+        return new TableRows(kind, await openTable(kind));
       case 'xlsx':
         return new SpooledRows(kind);
       default:
