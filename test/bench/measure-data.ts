@@ -150,7 +150,7 @@ async function overview(): Promise<void> {
     'M tokens/s',
     { least: 2 },
   );
-  say('in the preview: memory over idle with all of that', memory.megabytes, 'MB');
+  say('in the preview: memory over idle with all of that', memory.megabytes, 'MB', { most: 64 });
   memory.stop();
   await page.close();
 }

@@ -75,6 +75,7 @@ async function readAll(file: string, random: Random): Promise<FuzzResult['outcom
   const fold = new Fold({ path: file, evaluation: [] });
   fold.add(examiner.take());
   JSON.stringify(fold.finish(false, schemaOf([examiner.root]), undefined));
+  fold.close();
   await labErrorOf(async () => {
     const rows = await openRows(file);
     try {

@@ -17,18 +17,18 @@ export interface Encoded {
   readonly ends: readonly number[];
 }
 
-const maxWords = 200_000;
+/** Words of a language come back so often that more would save little time, and take about a hundred bytes each. */
+const maxWords = 1 << 16;
 const maxWordLength = 64;
-
-interface Word extends Encoded {
-  /** The token of a word that is one, as most are; -1 for others. */
-  readonly only: number;
-  /** UTF-8 bytes of the word. */
-  readonly size: number;
-}
+/** V8 cuts shorter texts out by copying them; longer ones hold the whole text alive that they are a part of. */
+const copiedLength = 12;
 
 export class WordEncoder {
-  private readonly words = new Map<string, Word>();
+  /** Where the tokens of a word stand in `pool`. */
+  private readonly words = new Map<string, number>();
+  /** Of each word: how many tokens; id and end of each. */
+  private pool = new Int32Array(1 << 12);
+  private used = 0;
 
   private constructor(
     private readonly cut: (text: string) => readonly string[],
@@ -83,16 +83,22 @@ export class WordEncoder {
         continue;
       }
       for (const word of this.cut(section)) {
-        const entry = this.words.get(word) ?? this.meet(word);
-        if (entry === undefined) return undefined;
-        if (entry.only >= 0) {
-          ids.push(entry.only);
-          ends.push(offset + entry.size);
-        } else {
-          for (const one of entry.ids) ids.push(one);
-          for (const end of entry.ends) ends.push(offset + end);
+        const at = this.words.get(word);
+        if (at === undefined) {
+          const met = this.meet(word);
+          if (met === undefined) return undefined;
+          for (const id of met.ids) ids.push(id);
+          for (const end of met.ends) ends.push(offset + end);
+          offset += met.ends.at(-1) ?? 0;
+          continue;
         }
-        offset += entry.size;
+        const { pool } = this;
+        const last = at + 2 * (pool[at] ?? 0);
+        for (let token = at + 1; token < last; token += 2) {
+          ids.push(pool[token] ?? 0);
+          ends.push(offset + (pool[token + 1] ?? 0));
+        }
+        offset += pool[last] ?? 0;
       }
     }
     return { ids, ends };
@@ -103,16 +109,30 @@ export class WordEncoder {
     return alone.length === 1 && alone[0] === word ? this.encodeWord(word) : undefined;
   }
 
-  private meet(word: string): Word | undefined {
+  /** @returns undefined where its tokens do not cover it */
+  private meet(word: string): Encoded | undefined {
     const encoded = this.bpe?.encode(word) ?? this.encodeAlone(word);
-    if (encoded === undefined) return undefined;
-    const size = Buffer.byteLength(word);
-    if (encoded.ends.at(-1) !== size) return undefined;
-    const entry = { ...encoded, only: encoded.ids.length === 1 ? (encoded.ids[0] ?? -1) : -1, size };
-    if (word.length > maxWordLength) return entry;
-    if (this.words.size >= maxWords) this.words.clear();
-    this.words.set(word, entry);
-    return entry;
+    if (encoded === undefined || encoded.ends.at(-1) !== Buffer.byteLength(word)) return undefined;
+    if (word.length <= maxWordLength) this.keep(word, encoded);
+    return encoded;
+  }
+
+  private keep(word: string, { ids, ends }: Encoded): void {
+    if (this.words.size >= maxWords) {
+      this.words.clear();
+      this.used = 0;
+    }
+    if (this.used + 1 + 2 * ids.length > this.pool.length) {
+      const larger = new Int32Array(2 * this.pool.length);
+      larger.set(this.pool);
+      this.pool = larger;
+    }
+    this.words.set(word.length > copiedLength ? Buffer.from(word, 'utf16le').toString('utf16le') : word, this.used);
+    this.pool[this.used++] = ids.length;
+    for (const [i, id] of ids.entries()) {
+      this.pool[this.used++] = id;
+      this.pool[this.used++] = ends[i] ?? 0;
+    }
   }
 }
 

@@ -89,9 +89,13 @@ export async function analyseWith(
   onProblem?: (kind: RowProblemKind, row: number) => void,
 ): Promise<{ readonly analysis: Analysis }> {
   const fold = new Fold(options, onProblem);
-  await fold.readEvaluation(beat);
-  const shared = options.limit === undefined && (await fileSize(options.path)) >= leastShared;
-  return { analysis: shared ? await analyseShared(options, fold, beat) : await analyseHere(options, fold, beat) };
+  try {
+    await fold.readEvaluation(beat);
+    const shared = options.limit === undefined && (await fileSize(options.path)) >= leastShared;
+    return { analysis: shared ? await analyseShared(options, fold, beat) : await analyseHere(options, fold, beat) };
+  } finally {
+    fold.close();
+  }
 }
 
 async function analyseHere(options: AnalysisOptions, fold: Fold, beat: Beat): Promise<Analysis> {
@@ -109,7 +113,7 @@ async function analyseHere(options: AnalysisOptions, fold: Fold, beat: Beat): Pr
   }
   fold.add(examiner.take());
   fold.addDuplicateKeys(await duplicateKeys(options.path, fold, beat));
-  return fold.finish(sampled, schemaOf([examiner.root]), examiner.maskSource);
+  return fold.finish(sampled, schemaOf([examiner.root]), examiner.maskSource, beat.row);
 }
 
 /** What parsing cannot tell any more: keys that stand twice in an object of a line of JSONL. */
@@ -138,5 +142,5 @@ async function analyseShared(options: AnalysisOptions, fold: Fold, beat: Beat): 
     beat.row(fold.records);
   }
   fold.addDuplicateKeys(checked?.duplicateKeys.rows ?? []);
-  return fold.finish(false, checked?.schema ?? schemaOf(examined.fields()), examined.maskSource());
+  return fold.finish(false, checked?.schema ?? schemaOf(examined.fields()), examined.maskSource(), beat.row);
 }

@@ -1,16 +1,15 @@
 /** Exact counts of tokens of one part of a data set, as the trainer will make them. Parts of JSONL are counted by several workers at once. */
 
-import { open } from 'node:fs/promises';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { RecordFormat } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
 import { formatInFile, RecordProblem, toExample } from '../read/formats.js';
-import { parseJson } from '../read/parse.js';
 import { type RawRecord, readRecords } from '../read/records.js';
-import { splitLines } from '../read/split.js';
 import { ExampleTokenizer } from '../text/examples.js';
 import type { AnalysisOptions, TokenFigures } from './analyse.js';
 import { lengthBin, lengthBins } from './histogram.js';
 import type { Beat } from './jobs.js';
+import { LineReader, lineStart } from './line-reader.js';
 
 export interface CountTask {
   readonly path: string;
@@ -27,8 +26,6 @@ export interface TokenCounts extends TokenFigures {
   readonly unusable: number;
 }
 
-const chunkBytes = 1 << 20;
-
 export async function countTokens(task: CountTask, beat: Beat): Promise<TokenCounts> {
   const { model, part } = task;
   const tokenizer = new ExampleTokenizer(model);
@@ -36,7 +33,7 @@ export async function countTokens(task: CountTask, beat: Beat): Promise<TokenCou
   let home: RecordFormat | undefined;
   let onlyText = true;
   let [records, unusable, tokens, lossTokens, truncatedRecords, truncatedTokens] = [0, 0, 0, 0, 0, 0];
-  for await (const record of part === undefined ? readRecords(task.path) : partRecords(task.path, part, beat)) {
+  for await (const record of part === undefined ? readRecords(task.path) : recordsOf(task.path, part, beat)) {
     beat.row(record.place.index);
     const example = 'problem' in record ? undefined : exampleOf(record.value, record.place, task, home);
     if (example === undefined) {
@@ -93,32 +90,18 @@ function exampleOf(
   return made instanceof RecordProblem ? undefined : made;
 }
 
-async function* partRecords(
+/** From the first line that begins in the part to the one that begins after it. */
+function recordsOf(
   path: string,
   { from, to, start }: NonNullable<CountTask['part']>,
   beat: Beat,
 ): AsyncGenerator<RawRecord> {
-  const file = await open(path, 'r');
+  const fd = openSync(path, 'r');
   try {
-    // The byte before tells whether a line begins at `from`.
-    const first = from <= start ? start : from - 1;
-    const chunks = async function* (): AsyncGenerator<Buffer> {
-      for (let at = first; ; ) {
-        const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(chunkBytes), 0, chunkBytes, at);
-        if (bytesRead === 0) return;
-        at += bytesRead;
-        beat.share(Math.min(1, (at - from) / Math.max(1, to - from)));
-        yield buffer.subarray(0, bytesRead);
-      }
-    };
-    let index = 0;
-    for await (const piece of splitLines(chunks(), { offset: first, line: 1 })) {
-      if (piece.start >= to) return;
-      // The rest of a line that begins in the part before.
-      if (piece.start === first && first < from) continue;
-      yield { place: { file: path, index: index++, line: piece.line }, bytes: piece.bytes.length, ...parseJson(piece) };
-    }
+    const { size } = fstatSync(fd);
+    const part = { from: lineStart(fd, from, start, size), to: lineStart(fd, to, start, size), row: 0, line: 1 };
+    return new LineReader().records(path, part, (at) => beat.share(Math.min(1, (at - from) / Math.max(1, to - from))));
   } finally {
-    await file.close();
+    closeSync(fd);
   }
 }

@@ -10,12 +10,13 @@ import { LabError } from '../../core/errors.js';
 import { errorOf } from '../failure.js';
 import { workerUrl } from '../worker-url.js';
 import type { ExamineOptions } from './examine.js';
-import type { ExamineAsk, ExamineData, ExamineReply, Part } from './examine-worker.js';
+import type { ExamineAsk, ExamineData, ExamineReply } from './examine-worker.js';
 import type { FactBlock } from './facts.js';
 import type { FieldNode } from './json-scan.js';
+import type { LinePart } from './line-reader.js';
 
 /** Bytes of a part; the first one is small, so that there is something to show at once. */
-const partBytes = 2 << 20;
+const partBytes = 1 << 20;
 const firstBytes = 1 << 18;
 const ahead = 3;
 const mostThreads = 4;
@@ -50,8 +51,8 @@ export function examineAll(
   return { blocks: work.run(), fields: () => work.fields, maskSource: () => work.maskSource };
 }
 
-function partsOf(marks: Float64Array): Part[] {
-  const parts: Part[] = [];
+function partsOf(marks: Float64Array): LinePart[] {
+  const parts: LinePart[] = [];
   const end = Number.MAX_SAFE_INTEGER;
   for (let i = 0; i + 2 < marks.length; i += 3) {
     const from = marks[i] ?? 0;
@@ -81,7 +82,7 @@ class Work {
 
   constructor(
     private readonly options: ExamineOptions,
-    private readonly parts: readonly Part[] | undefined,
+    private readonly parts: readonly LinePart[] | undefined,
     private readonly environment: ExamineEnvironment,
   ) {
     this.count = parts?.length ?? Number.POSITIVE_INFINITY;
@@ -207,7 +208,7 @@ class Thread {
     const workerData: ExamineData = { ...data, slots: this.slots.buffer as SharedArrayBuffer };
     this.worker = new Worker(workerUrl('data-worker.js'), {
       workerData,
-      resourceLimits: { maxOldGenerationSizeMb: megabytes, maxYoungGenerationSizeMb: 16 },
+      resourceLimits: { maxOldGenerationSizeMb: megabytes, maxYoungGenerationSizeMb: 4 },
     });
     this.worker.on('message', (reply: ExamineReply) => this.hear(reply));
     this.worker.on('error', (error: Error & { code?: string }) => {

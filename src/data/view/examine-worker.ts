@@ -1,26 +1,16 @@
 /** A thread that looks at parts of a data set, one after another, as it is asked for them. See `examine-all.ts`. */
 
-import { open } from 'node:fs/promises';
 import type { MessagePort } from 'node:worker_threads';
 import type { RecordFormat } from '../../core/data.js';
 import { failureOf } from '../failure.js';
 import type { Failure } from '../protocol.js';
-import { parseJson } from '../read/parse.js';
 import { readRecords } from '../read/records.js';
-import { splitLines } from '../read/split.js';
 import type { RawRecord } from '../read/values.js';
 import { yieldToOthers } from './background.js';
 import { type ExamineOptions, Examiner } from './examine.js';
 import { buffersOf, type FactBlock } from './facts.js';
 import type { FieldNode } from './json-scan.js';
-
-/** Lines of JSONL from the start of one to the start of another. */
-export interface Part {
-  readonly from: number;
-  readonly to: number;
-  readonly row: number;
-  readonly line: number;
-}
+import { type LinePart, LineReader } from './line-reader.js';
 
 export interface ExamineData {
   readonly examine: ExamineOptions;
@@ -31,7 +21,7 @@ export interface ExamineData {
 
 /** The next part; without one the next block of the whole set. */
 export interface ExamineAsk {
-  readonly part: Part | undefined;
+  readonly part: LinePart | undefined;
   readonly home: RecordFormat | undefined;
 }
 
@@ -41,7 +31,6 @@ export type ExamineReply =
   | { readonly kind: 'facts'; readonly maskSource: 'generation' | 'turns' | 'separators' | undefined }
   | { readonly kind: 'failed'; readonly failure: Failure };
 
-const chunkBytes = 1 << 20;
 const blockRows = 2000;
 const blockBytes = 4 << 20;
 
@@ -65,11 +54,12 @@ export function serveExamine(port: MessagePort, { examine, wantsFields, slots }:
     Atomics.add(beats, 0, 1);
     examiner.add(record);
   };
+  const reader = new LineReader();
   let whole: AsyncGenerator<RawRecord> | undefined;
   const answer = async ({ part, home }: ExamineAsk): Promise<ExamineReply> => {
     examiner.home ??= home;
     if (part !== undefined) {
-      for await (const record of partRecords(examine.path, part)) add(record);
+      for await (const record of reader.records(examine.path, part)) add(record);
       return { kind: 'block', block: examiner.take() };
     }
     whole ??= readRecords(examine.path);
@@ -91,25 +81,4 @@ export function serveExamine(port: MessagePort, { examine, wantsFields, slots }:
       }
     });
   });
-}
-
-async function* partRecords(path: string, { from, to, row, line }: Part): AsyncGenerator<RawRecord> {
-  const file = await open(path, 'r');
-  try {
-    const chunks = async function* (): AsyncGenerator<Buffer> {
-      for (let at = from; at < to; ) {
-        const size = Math.min(chunkBytes, to - at);
-        const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(size), 0, size, at);
-        if (bytesRead === 0) return;
-        at += bytesRead;
-        yield buffer.subarray(0, bytesRead);
-      }
-    };
-    let index = row;
-    for await (const piece of splitLines(chunks(), { offset: from, line })) {
-      yield { place: { file: path, index: index++, line: piece.line }, bytes: piece.bytes.length, ...parseJson(piece) };
-    }
-  } finally {
-    await file.close();
-  }
 }

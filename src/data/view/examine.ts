@@ -66,7 +66,8 @@ export class Examiner {
 
   add(record: RawRecord): void {
     if (this.wantsFields && !('problem' in record)) addValue(this.root, record.value);
-    this.facts.add(record.place.line, record.bytes, this.good(record));
+    const good = this.good(record);
+    this.facts.add(record.place.line, record.bytes, good?.facts, good?.answer);
   }
 
   /** What was found since the last call. */
@@ -74,7 +75,7 @@ export class Examiner {
     return this.facts.take(this.home);
   }
 
-  private good(record: RawRecord): GoodRecord | undefined {
+  private good(record: RawRecord): { readonly facts: GoodRecord; readonly answer?: string } | undefined {
     const { facts } = this;
     const made = this.example(record);
     if (typeof made === 'string') {
@@ -99,7 +100,7 @@ export class Examiner {
     };
     if (example.kind === 'text') {
       if (example.text.trim() === '') facts.note('empty-completion', 'the text is empty');
-      return { ...common, turns: 0, answer: undefined };
+      return { facts: { ...common, turns: 0, answer: undefined } };
     }
     const { messages } = example;
     const empty = emptyCompletion(messages);
@@ -107,15 +108,10 @@ export class Examiner {
     const order = roleOrder(messages);
     if (order !== undefined) facts.note('role-order', order);
     const last = messages.at(-1);
-    const answer =
-      last?.role !== 'assistant'
-        ? undefined
-        : {
-            prompt: hashText(promptKey(example)),
-            answer: hashText(normalizeAnswer(last.content)),
-            text: last.content,
-          };
-    return { ...common, turns: messages.length, answer };
+    const turns = messages.length;
+    if (last?.role !== 'assistant') return { facts: { ...common, turns, answer: undefined } };
+    const answer = { prompt: hashText(promptKey(example)), answer: hashText(normalizeAnswer(last.content)) };
+    return { facts: { ...common, turns, answer }, answer: last.content };
   }
 
   private example(record: RawRecord): { example: Example; format: RecordFormat } | string {

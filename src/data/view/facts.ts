@@ -66,13 +66,23 @@ export interface GoodRecord {
   readonly turns: number;
   readonly exact: number;
   readonly signature: Int32Array | undefined;
-  readonly answer: { readonly prompt: number; readonly answer: number; readonly text: string } | undefined;
+  /** Hashes, where the record ends with an answer. */
+  readonly answer: { readonly prompt: number; readonly answer: number } | undefined;
   readonly tokens: number | undefined;
   readonly runs: readonly number[];
 }
 
+interface Row {
+  readonly line: number;
+  readonly bytes: number;
+  readonly good: GoodRecord | undefined;
+  readonly label: number;
+}
+
 export class FactBuilder {
-  private rows: { readonly line: number; readonly bytes: number; readonly good: GoodRecord | undefined }[] = [];
+  private rows: Row[] = [];
+  private texts = new Map<string, number>();
+  private longAnswers: string[] = [];
   private notes: Note[] = [];
   private runCount = 0;
   private longTold = 0;
@@ -86,16 +96,15 @@ export class FactBuilder {
     this.notes.push({ at: this.rows.length, kind, message });
   }
 
-  add(line: number, bytes: number, good: GoodRecord | undefined): void {
-    this.rows.push({ line, bytes, good });
+  /** @param answer the text of the record's answer, where it ends with one */
+  add(line: number, bytes: number, good: GoodRecord | undefined, answer: string | undefined): void {
+    this.rows.push({ line, bytes, good, label: answer === undefined ? noAnswer : this.label(answer) });
     this.runCount += good?.runs.length ?? 0;
   }
 
   take(home: RecordFormat | undefined): FactBlock {
-    const { rows, notes } = this;
+    const { rows, notes, texts, longAnswers } = this;
     const { length } = rows;
-    const texts = new Map<string, number>();
-    const longAnswers: string[] = [];
     const block = {
       count: length,
       lines: new Uint32Array(length),
@@ -106,7 +115,7 @@ export class FactBuilder {
       exact: new Float64Array(length),
       prompts: new Float64Array(length),
       answers: new Float64Array(length),
-      labels: new Int32Array(length).fill(noAnswer),
+      labels: new Int32Array(length),
       signatures: new Int32Array(length * signatureWords),
       signed: new Uint8Array(length),
       tokens: new Int32Array(length).fill(-1),
@@ -114,9 +123,10 @@ export class FactBuilder {
       runEnds: new Uint32Array(length),
     };
     let end = 0;
-    for (const [at, { line, bytes, good }] of rows.entries()) {
+    for (const [at, { line, bytes, good, label }] of rows.entries()) {
       block.lines[at] = line;
       block.bytes[at] = bytes;
+      block.labels[at] = label;
       if (good !== undefined) {
         block.formats[at] = formats.indexOf(good.format) + 1;
         block.characters[at] = good.characters;
@@ -132,18 +142,20 @@ export class FactBuilder {
         if (good.answer !== undefined) {
           block.prompts[at] = good.answer.prompt;
           block.answers[at] = good.answer.answer;
-          block.labels[at] = this.label(good.answer.text, texts, longAnswers);
         }
       }
       block.runEnds[at] = end;
     }
     this.rows = [];
     this.notes = [];
+    this.texts = new Map();
+    this.longAnswers = [];
     this.runCount = 0;
     return { ...block, labelTexts: [...texts.keys()], longAnswers, notes, home };
   }
 
-  private label(text: string, texts: Map<string, number>, longAnswers: string[]): number {
+  private label(text: string): number {
+    const { texts, longAnswers } = this;
     if (text.length > longestLabel || text.includes('\n')) {
       if (this.longTold < toldLongAnswers) {
         this.longTold++;

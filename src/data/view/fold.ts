@@ -7,13 +7,14 @@ import { formatInFile, RecordProblem, toExample } from '../read/formats.js';
 import { readRecords } from '../read/records.js';
 import { promptKey } from '../set/normal.js';
 import type { Analysis, AnalysisOptions, ProblemRow } from './analyse.js';
+import { Duplicates, mostCompared } from './duplicates.js';
 import { type FactBlock, formatAt, longAnswer, noAnswer } from './facts.js';
 import { hashText, SeenTexts } from './hashes.js';
 import { lengthBin, lengthBins } from './histogram.js';
 import type { Beat } from './jobs.js';
 import type { SchemaField } from './json-scan.js';
 import { Labels } from './labels.js';
-import { NearDuplicates, signatureWords } from './near.js';
+import { signatureWords } from './near.js';
 import { type RowProblemKind, rowProblemKinds } from './problem-kinds.js';
 
 const maxListed = 1000;
@@ -30,11 +31,8 @@ export class Fold {
   turns = 0;
   readonly formats: Partial<Record<RecordFormat, number>> = {};
   private readonly found = new Map<RowProblemKind, { count: number; rows: ProblemRow[] }>();
-  private readonly exact = new SeenTexts();
-  private readonly prompts = new SeenTexts();
-  private readonly near = new NearDuplicates();
+  private readonly duplicates = new Duplicates();
   private readonly evaluation = new SeenTexts();
-  private readonly answers = new Answers();
   private readonly labels: Labels;
   private readonly turnCounts: Record<string, number> = {};
   private readonly bins = new Float64Array(lengthBins);
@@ -92,8 +90,7 @@ export class Fold {
   }
 
   private record(block: FactBlock, at: number, row: number, line: number, format: RecordFormat): void {
-    const report = (kind: RowProblemKind, message: string, other?: number): void =>
-      this.report(kind, { row, line, message, ...(other === undefined ? {} : { other }) });
+    const report = (kind: RowProblemKind, message: string): void => this.report(kind, { row, line, message });
     this.home ??= format;
     if (format !== this.home) report('mixed-formats', `is of the format ${format}, the first record of ${this.home}`);
     this.usable++;
@@ -102,31 +99,19 @@ export class Fold {
     this.characters += characters;
     const bin = lengthBin(characters);
     this.bins[bin] = (this.bins[bin] ?? 0) + 1;
-    const same = this.exact.put(block.exact[at] ?? 0, row);
-    if (same !== undefined) report('exact-duplicate', `is the same as row ${same + 1}`, same);
-    else if (block.signed[at] === 1) {
-      const signature = block.signatures.subarray(at * signatureWords, (at + 1) * signatureWords);
-      const near = this.near.addSigned(row, signature);
-      if (near !== undefined) {
-        const percent = Math.round(near.likeness * 100);
-        report('near-duplicate', `has about ${percent} % in common with row ${near.row + 1}`, near.row);
-      }
-    }
     const turns = block.turns[at] ?? 0;
     if (format !== 'text') {
       this.turns += turns;
       const key = turns > 20 ? 'more than 20' : String(turns);
       this.turnCounts[key] = (this.turnCounts[key] ?? 0) + 1;
     }
-    if (block.labels[at] !== noAnswer) {
-      const prompt = block.prompts[at] ?? 0;
-      const answer = block.answers[at] ?? 0;
-      if (this.evaluation.has(prompt)) report('eval-overlap', 'its prompt stands in the evaluation set too');
-      const first = this.prompts.put(prompt, row);
-      if (first === undefined) this.answers.put(row, answer);
-      else if (this.answers.differs(first, answer)) {
-        report('conflicting-answers', `answers the prompt of row ${first + 1} in another way`, first);
-      }
+    const prompt = block.prompts[at] ?? 0;
+    const answered = block.labels[at] === noAnswer ? undefined : { prompt, answer: block.answers[at] ?? 0 };
+    const signature =
+      block.signed[at] === 1 ? block.signatures.subarray(at * signatureWords, (at + 1) * signatureWords) : undefined;
+    this.duplicates.add({ row, line, exact: block.exact[at] ?? 0, answered, signature });
+    if (answered !== undefined && this.evaluation.has(prompt)) {
+      report('eval-overlap', 'its prompt stands in the evaluation set too');
     }
     this.countTokens(block, at, report);
   }
@@ -155,11 +140,14 @@ export class Fold {
     }
   }
 
+  /** Once, after all blocks. @param beat told that it goes on */
   finish(
     sampled: boolean,
     schema: readonly SchemaField[],
     maskSource: 'generation' | 'turns' | 'separators' | undefined,
+    beat: (row: number) => void = () => undefined,
   ): Analysis {
+    this.duplicates.find(({ kind, ...found }) => this.report(kind, found), beat);
     for (const { place, answer } of this.labels.outliers()) {
       const message = `the answer ${JSON.stringify(answer.slice(0, 60))} is none of the labels`;
       this.report('label-outlier', { row: place.index, line: place.line, message });
@@ -195,8 +183,13 @@ export class Fold {
       problems: [...this.found]
         .map(([kind, { count, rows }]) => ({ kind, count, rows }))
         .sort((a, b) => order(a.kind) - order(b.kind)),
-      duplicatesWithin: this.exact.full || this.near.full ? 1 << 20 : undefined,
+      duplicatesWithin: this.duplicates.full ? mostCompared : undefined,
     };
+  }
+
+  /** Whether it was finished or not. */
+  close(): void {
+    this.duplicates.close();
   }
 
   private report(kind: RowProblemKind, problem: ProblemRow): void {
@@ -216,24 +209,4 @@ export function labelAt(block: FactBlock, at: number): string | undefined {
   const label = block.labels[at] ?? noAnswer;
   const text = block.labelTexts[label];
   return text === undefined ? undefined : normalizeAnswer(text);
-}
-
-/** The answer that was first given to a prompt, by the row that it stands in. */
-class Answers {
-  private hashes = new Float64Array(1024);
-
-  put(row: number, hash: number): void {
-    if (row >= 1 << 21) return;
-    if (row >= this.hashes.length) {
-      const larger = new Float64Array(Math.max(row + 1, this.hashes.length * 2));
-      larger.set(this.hashes);
-      this.hashes = larger;
-    }
-    this.hashes[row] = hash + 1;
-  }
-
-  differs(row: number, hash: number): boolean {
-    const known = this.hashes[row] ?? 0;
-    return known !== 0 && known !== hash + 1;
-  }
 }

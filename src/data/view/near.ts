@@ -5,7 +5,8 @@
  */
 
 const slots = 32;
-const bands = 4;
+/** The first so many numbers of a signature are looked up; texts that have one in common are compared. */
+export const bandsOf = 4;
 const wordsPerShingle = 3;
 /** Eight numbers of 32 bits to a text: 32 slots of one byte. */
 const stride = slots / 4;
@@ -14,80 +15,26 @@ export const signatureWords = stride;
 const threshold = 0.85;
 const seeds = [0x9e3779b1, 0x85ebca6b, 0xc2b2ae35];
 
-export class NearDuplicates {
-  private signatures = new Int32Array(stride * 1024);
-  private tables = Array.from({ length: bands }, () => new Uint32Array(4096));
-  private readonly rows: Uint32Array;
-  private count = 0;
-
-  /** @param maxTexts no more are kept: memory is about 52 bytes for each */
-  constructor(private readonly maxTexts = 1 << 20) {
-    this.rows = new Uint32Array(maxTexts);
+/** Of two signatures: how many slots are equal. @param a a list of signatures, of which the one at `at` is meant */
+export function sameSlots(a: Int32Array, at: number, b: Int32Array): number {
+  let same = 0;
+  for (let i = 0; i < stride; i++) {
+    const x = (a[at + i] ?? 0) ^ (b[i] ?? 0);
+    if ((x & 0xff) === 0) same++;
+    if ((x & 0xff00) === 0) same++;
+    if ((x & 0xff0000) === 0) same++;
+    if ((x & 0xff000000) === 0) same++;
   }
+  return same;
+}
 
-  get full(): boolean {
-    return this.count >= this.maxTexts;
-  }
+/** The share of word triples that two texts have in common, estimated from equal slots: two bytes are equal by chance once in 256. */
+export function likenessOf(same: number): number {
+  return Math.max(0, (same / slots - 1 / 256) / (1 - 1 / 256));
+}
 
-  /** @returns the row of an earlier text that this one nearly is, if any; undefined too for texts of fewer than eight words */
-  add(row: number, text: string): { readonly row: number; readonly likeness: number } | undefined {
-    const signature = this.full ? undefined : signatureOf(text);
-    return signature === undefined ? undefined : this.addSigned(row, signature);
-  }
-
-  /** As `add`, of a text whose signature was made elsewhere. */
-  addSigned(row: number, signature: Int32Array): { readonly row: number; readonly likeness: number } | undefined {
-    if (this.full) return undefined;
-    this.grow();
-    const index = this.count++;
-    this.rows[index] = row;
-    this.signatures.set(signature, index * stride);
-    let best: { row: number; likeness: number } | undefined;
-    for (let band = 0; band < bands; band++) {
-      const other = this.place(band, index);
-      if (other === undefined) continue;
-      const likeness = this.likeness(index, other);
-      if (likeness >= threshold && likeness > (best?.likeness ?? 0)) best = { row: this.rows[other] ?? 0, likeness };
-    }
-    return best;
-  }
-
-  /** Puts a text into the table of a band; returns the first one there with the same key, which stays. */
-  private place(band: number, index: number): number | undefined {
-    const table = this.tables[band] ?? new Uint32Array(1);
-    const key = this.signatures[index * stride + band] ?? 0;
-    const mask = table.length - 1;
-    for (let at = mix(key) & mask; ; at = (at + 1) & mask) {
-      const entry = table[at] ?? 0;
-      if (entry === 0) {
-        table[at] = index + 1;
-        return undefined;
-      }
-      if (this.signatures[(entry - 1) * stride + band] === key) return entry - 1;
-    }
-  }
-
-  private grow(): void {
-    if ((this.count + 1) * stride <= this.signatures.length) return;
-    const larger = new Int32Array(Math.min(this.maxTexts, this.count * 2) * stride);
-    larger.set(this.signatures);
-    this.signatures = larger;
-    this.tables = this.tables.map((table) => new Uint32Array(table.length * 2));
-    for (let band = 0; band < bands; band++) for (let i = 0; i < this.count; i++) this.place(band, i);
-  }
-
-  private likeness(a: number, b: number): number {
-    let same = 0;
-    for (let i = 0; i < stride; i++) {
-      const x = (this.signatures[a * stride + i] ?? 0) ^ (this.signatures[b * stride + i] ?? 0);
-      if ((x & 0xff) === 0) same++;
-      if ((x & 0xff00) === 0) same++;
-      if ((x & 0xff0000) === 0) same++;
-      if ((x & 0xff000000) === 0) same++;
-    }
-    // Two different bytes are equal by chance once in 256.
-    return Math.max(0, (same / slots - 1 / 256) / (1 - 1 / 256));
-  }
+export function nearEnough(same: number): boolean {
+  return likenessOf(same) >= threshold;
 }
 
 function mix(x: number): number {

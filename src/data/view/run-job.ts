@@ -37,7 +37,7 @@ export function runJob<K extends JobKind>(
       // A small young generation: most of a worker's memory would be that.
       resourceLimits: {
         maxOldGenerationSizeMb: maxHeapMegabytes,
-        maxYoungGenerationSizeMb: kind === 'segment' ? 2 : 16,
+        maxYoungGenerationSizeMb: kind === 'segment' ? 2 : 4,
       },
     });
     let lastBeat = 0;

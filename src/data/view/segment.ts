@@ -10,6 +10,7 @@ import { parseJson } from '../read/parse.js';
 import { isBlank, maxRecordBytes } from '../read/split.js';
 import { lengthBin, lengthBins } from './histogram.js';
 import { addValue, type FieldNode, JsonScanner } from './json-scan.js';
+import { lineStart } from './line-reader.js';
 
 export interface SegmentTask {
   readonly file: string;
@@ -101,8 +102,8 @@ class Segment {
   }
 
   run(beat: (offset: number) => void): SegmentResult {
-    const { to } = this.task;
-    const first = this.firstLine();
+    const { from, to, start } = this.task;
+    const first = lineStart(this.fd, from, start, this.size);
     if (first < to) this.read(first, beat);
     beat(to);
     return {
@@ -117,20 +118,6 @@ class Segment {
       badCount: this.badCount,
       duplicateKeys: { count: this.twiceCount, rows: this.twice },
     };
-  }
-
-  /** Where the first line begins that begins at or after `from`. */
-  private firstLine(): number {
-    const { from, start } = this.task;
-    if (from <= start) return start;
-    const buffer = Buffer.allocUnsafe(1 << 16);
-    for (let at = from - 1; ; ) {
-      const read = readSync(this.fd, buffer, 0, buffer.length, at);
-      if (read === 0) return this.size;
-      const end = buffer.subarray(0, read).indexOf(newline);
-      if (end >= 0) return at + end + 1;
-      at += read;
-    }
   }
 
   private read(first: number, beat: (offset: number) => void): void {

@@ -26,6 +26,8 @@ const tellMs = 250;
 /** Smaller sets are looked at here: to start threads would take longer. */
 const leastShared = 4 * 1024 * 1024;
 const blockRows = 256;
+/** Which only the end of the set shows. */
+const lateProblems = ['exact-duplicate', 'near-duplicate', 'conflicting-answers', 'duplicate-keys', 'label-outlier'];
 
 export class ScanService {
   private scan: Scan | undefined;
@@ -64,6 +66,7 @@ export class ScanService {
     this.failure = undefined;
     const size = await fileSize(options.path);
     const scan = new Scan(options, size);
+    this.scan?.close();
     this.scan = scan;
     try {
       await scan.begin(task);
@@ -74,6 +77,8 @@ export class ScanService {
     } catch (error) {
       if (this.scan === scan) this.failure = error;
       throw error;
+    } finally {
+      scan.end();
     }
   }
 
@@ -95,7 +100,7 @@ export class ScanService {
     scan.add(examiner.take());
     const checked = layout === undefined ? undefined : await this.check(options.path, layout, task);
     if (checked !== undefined) scan.check(checked);
-    scan.finish(checked?.duplicateKeys.rows ?? []);
+    scan.finish(checked?.duplicateKeys.rows ?? [], task);
   }
 
   /**
@@ -133,7 +138,7 @@ export class ScanService {
       task.event(scan.figures(mask));
       open();
     }
-    scan.finish(checked?.duplicateKeys.rows ?? []);
+    scan.finish(checked?.duplicateKeys.rows ?? [], task);
   }
 
   private check(path: string, layout: Layout, task: Task) {
@@ -160,8 +165,7 @@ export class ScanService {
       filter.label !== null ||
       filter.problem !== null ||
       filter.sort !== 'file';
-    // The problems that are only known at the end.
-    const late = filter.problem === 'label-outlier' || filter.sort !== 'file';
+    const late = lateProblems.some((kind) => kind === filter.problem) || filter.sort !== 'file';
     if (filter.text === '') await this.findFacts(finder, late, task);
     else await this.findText(finder, filter, facts, late, task);
     finder.tell();

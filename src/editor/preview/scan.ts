@@ -74,9 +74,9 @@ export class Scan {
   }
 
   /** @param duplicateKeys lines with a key twice, which parsing cannot tell */
-  finish(duplicateKeys: CheckResult['duplicateKeys']['rows']): void {
+  finish(duplicateKeys: CheckResult['duplicateKeys']['rows'], task: Task): void {
     this.fold.addDuplicateKeys(duplicateKeys);
-    const { labels, problems } = this.fold.finish(false, [], undefined);
+    const { labels, problems } = this.fold.finish(false, [], undefined, (row) => task.beat(row));
     this.labels = labels?.slice(0, mostLabels).map(({ label, count }): [string, number] => [label, count]) ?? [];
     for (const { kind, rows } of problems) {
       this.firsts.set(
@@ -85,6 +85,17 @@ export class Scan {
       );
     }
     this.done = true;
+  }
+
+  /** No more records come. What was found so far can be asked for. */
+  end(): void {
+    this.fold.close();
+  }
+
+  /** Nobody asks any more. */
+  close(): void {
+    this.fold.close();
+    this.table.close();
   }
 
   figures(mask: Mask): Figures {
@@ -124,7 +135,9 @@ export class Scan {
 
   sorted(rows: Uint32Array, order: 'shortest' | 'longest'): Uint32Array {
     const sign = order === 'shortest' ? 1 : -1;
-    return rows.slice().sort((a, b) => sign * (this.table.length(a) - this.table.length(b)) || a - b);
+    const lengths = Uint32Array.from(rows, (row) => this.table.length(row));
+    const places = Uint32Array.from(rows.keys());
+    return places.sort((a, b) => sign * ((lengths[a] ?? 0) - (lengths[b] ?? 0)) || a - b).map((at) => rows[at] ?? 0);
   }
 
   private problems(

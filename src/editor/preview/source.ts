@@ -13,6 +13,7 @@ export { type FactBlock, formatAt } from '../../data/view/facts.js';
 export { Fold, labelAt } from '../../data/view/fold.js';
 export { binStart, lengthBin } from '../../data/view/histogram.js';
 export { checkParts, indexParts, type Layout, layoutFor } from '../../data/view/segments.js';
+export { Spool } from '../../data/view/spool.js';
 export { openRows, type Rows };
 
 export function examineOptions({ path, mapping, model }: ScanOptions): ExamineOptions {

@@ -2,10 +2,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Random } from '../../../src/core/random.js';
 import { type Analysis, type AnalysisOptions, analyse } from '../../../src/data/view/analyse.js';
+import { Duplicates, type Found } from '../../../src/data/view/duplicates.js';
 import { filter } from '../../../src/data/view/filter.js';
 import { hashText, SeenTexts } from '../../../src/data/view/hashes.js';
-import { NearDuplicates } from '../../../src/data/view/near.js';
+import { signatureOf } from '../../../src/data/view/near.js';
 import { oddEncoding } from '../../../src/data/view/text-problems.js';
 import { parseWhere } from '../../../src/data/view/where.js';
 import {
@@ -155,22 +157,62 @@ describe('problems', () => {
   });
 });
 
-describe('near duplicates', () => {
+describe('duplicates', () => {
+  const found = (records: readonly { readonly text: string; readonly prompt?: string; readonly answer?: string }[]) => {
+    const duplicates = new Duplicates();
+    for (const [row, { text, prompt, answer = '' }] of records.entries()) {
+      const answered = prompt === undefined ? undefined : { prompt: hashText(prompt), answer: hashText(answer) };
+      duplicates.add({ row, line: row + 1, exact: hashText(text), answered, signature: signatureOf(text) });
+    }
+    const all: Found[] = [];
+    duplicates.find(
+      (one) => all.push(one),
+      () => undefined,
+    );
+    duplicates.close();
+    return all;
+  };
+
   test('finds almost all that share 95 %, and none that share half', () => {
-    const near = new NearDuplicates();
-    let found = 0;
     const words = (seed: number): string[] =>
       Array.from({ length: 120 }, (_, i) => `v${(seed * 7919 + i * 104_729) % 1_000_003}`);
-    for (let i = 0; i < 200; i++) {
+    const records = Array.from({ length: 200 }, (_, i) => {
       const base = words(i);
-      expect(near.add(4 * i, base.join(' '))).toBeUndefined();
-      const changed = base.with(60, 'another');
-      const match = near.add(4 * i + 1, changed.join(' '));
-      if (match?.row === 4 * i) found++;
       const half = [...base.slice(0, 60), ...words(10_000 + i).slice(0, 60)];
-      expect(near.add(4 * i + 2, half.join(' '))).toBeUndefined();
+      return [base, base.with(60, 'another'), half].map((some) => ({ text: some.join(' ') }));
+    }).flat();
+    const near = found(records);
+    expect(near.every(({ kind, row, other }) => kind === 'near-duplicate' && row % 3 === 1 && other === row - 1)).toBe(
+      true,
+    );
+    expect(near.length).toBeGreaterThan(185);
+  });
+
+  test('finds among many records, in memory and in the temporary file, what a map finds', () => {
+    const random = new Random(3);
+    const records = Array.from({ length: 50_000 }, (_, row) => ({
+      text: `text ${random.below(60_000)}`,
+      ...(row % 7 === 0 ? {} : { prompt: `prompt ${random.below(80_000)}`, answer: `${random.below(2)}` }),
+    }));
+    const texts = new Map<string, number>();
+    const prompts = new Map<string, number>();
+    const expected: [string, number, number][] = [];
+    for (const [row, { text, prompt, answer }] of records.entries()) {
+      const same = texts.get(text);
+      if (same === undefined) texts.set(text, row);
+      else expected.push(['exact-duplicate', row, same]);
+      if (prompt === undefined) continue;
+      const asked = prompts.get(prompt);
+      if (asked === undefined) prompts.set(prompt, row);
+      else if (records[asked]?.answer !== answer) expected.push(['conflicting-answers', row, asked]);
     }
-    expect(found).toBeGreaterThan(185);
+    const all = found(records);
+    for (const kind of ['exact-duplicate', 'conflicting-answers']) {
+      const of = expected.filter(([one]) => one === kind);
+      expect(all.filter((one) => one.kind === kind).map(({ row, other }) => [kind, row, other])).toEqual(of);
+      expect(of.length).toBeGreaterThan(4000);
+    }
+    expect(all.every(({ row, line }) => line === row + 1)).toBe(true);
   });
 
   test('hashes of many texts are told apart, and found again', () => {

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { countLoss } from '../../../src/core/mask.js';
 import { noFilter } from '../../../src/core/view/preview.js';
 import { runsOf } from '../../../src/data/view/examine.js';
 import { textTest } from '../../../src/editor/preview/match.js';
@@ -18,6 +19,37 @@ it('sums tokens, loss and cuts under any mask, and grows', () => {
   expect(table.hasLabel(4998, 'yes')).toBe(true);
   expect(table.hasLabel(4999, 'yes')).toBe(false);
   expect(table.hasLabel(4999, '__proto__')).toBe(false);
+});
+
+it('keeps what it was told of each of many rows, in memory and in the temporary file', () => {
+  const table = new RowTable();
+  const count = 120_000;
+  const runsAt = (row: number): number[] => Array.from({ length: row % 9 }, (_, i) => (row + i) % 50);
+  const lengthAt = (row: number): number => runsAt(row).reduce((sum, run) => sum + run, 0);
+  const masks = [
+    { lossOn: 'all', maxLength: 1 << 20 },
+    { lossOn: 'completion', maxLength: 70 },
+  ] as const;
+  for (let row = 0; row < count; row++) {
+    table.add({ length: lengthAt(row), turns: row % 5, runs: runsAt(row), label: `label ${row % 3}` });
+    if (row % 30_011 === 0) for (const mask of masks) table.sums(mask);
+  }
+  for (const { lossOn, maxLength } of masks) {
+    const expected = { tokens: 0, kept: 0, loss: 0, truncated: 0 };
+    for (let row = 0; row < count; row++) {
+      const length = lengthAt(row);
+      expected.tokens += length;
+      expected.kept += Math.min(length, maxLength);
+      expected.truncated += length > maxLength ? 1 : 0;
+      expected.loss += countLoss(runsAt(row), lossOn, maxLength);
+    }
+    expect(table.sums({ lossOn, maxLength })).toMatchObject(expected);
+  }
+  for (let row = count - 1; row >= 0; row -= 997) {
+    expect([table.length(row), table.turns(row)]).toEqual([lengthAt(row), row % 5]);
+    expect([0, 1, 2].filter((label) => table.hasLabel(row, `label ${label}`))).toEqual([row % 3]);
+  }
+  table.close();
 });
 
 it('knows problems told before and after their rows, and what is cut off by the length', () => {
