@@ -2,9 +2,8 @@
  * One leaf column of a row group, page by page. hyparquet decodes whole column chunks, which for the one-gigabyte row groups that some
  * writers make would take gigabytes; here its page decoder is driven so that only the pages of the rows asked for are in memory.
  *
- * Of a page the levels are decoded whole, and values put together for the records asked for alone: a page of roles may hold those of
- * fifty thousand conversations. Such pages take long to decode and little room, so they are kept (`DensePages`). Where records repeat
- * (lists), a page may begin in the middle of a record (data pages of version 1).
+ * Of a page the levels are decoded whole, and values put together for the records asked for alone. Where records repeat (lists), a page
+ * may begin in the middle of a record (data pages of version 1).
  *
  * Files are read without giving way: a page takes less time than to wait for another thread to read it.
  */
@@ -13,49 +12,20 @@ import { readSync } from 'node:fs';
 import { assembleLists } from 'hyparquet/src/assemble.js';
 import { parquetHeader, readPage } from 'hyparquet/src/column.js';
 import { convert, convertWithDictionary } from 'hyparquet/src/convert.js';
-import { decompressPage, readDataPage, readDataPageV2 } from 'hyparquet/src/datapage.js';
 import { readOffsetIndex } from 'hyparquet/src/indexes.js';
 import { getMaxDefinitionLevel } from 'hyparquet/src/schema.js';
-import type {
-  ColumnChunk,
-  ColumnDecoder,
-  ColumnMetaData,
-  DecodedArray,
-  Encoding,
-  PageHeader,
-} from 'hyparquet/src/types.js';
+import type { ColumnChunk, ColumnDecoder, ColumnMetaData, DecodedArray, PageHeader } from 'hyparquet/src/types.js';
+import { type DecodedPage, type DensePages, decodePage, type PagePlace } from './parquet-page.js';
 
 const maxPageBytes = 512 * 1024 * 1024;
 const maxPageValues = 1 << 24;
 const maxHeaderBytes = 16 * 1024 * 1024;
-
-interface PagePlace {
-  readonly offset: number;
-  /** Records begun in the pages before. */
-  readonly row: number;
-}
 
 interface Page {
   readonly header: PageHeader;
   /** Offset of its data, and of the page after it. */
   readonly data: number;
   readonly next: number;
-}
-
-/** A page with its levels, and its values as they are stored. */
-interface DecodedPage {
-  readonly place: PagePlace;
-  readonly encoding: Encoding;
-  /** Empty where nothing repeats, and where nothing is missing. */
-  readonly repetition: Levels;
-  readonly definition: Levels;
-  readonly values: DecodedArray;
-  readonly levels: number;
-  /** Records that begin in it, and at which level each one does; undefined where level and record are the same. */
-  readonly rows: number;
-  readonly starts: Int32Array | undefined;
-  /** Bytes of memory, about. */
-  readonly size: number;
 }
 
 /** Levels `from` to `to` of a page. */
@@ -65,40 +35,7 @@ interface Slice {
   readonly to: number;
 }
 
-/** One byte each where that is enough, as it nearly always is. */
-type Levels = Uint8Array | Uint16Array;
-
 const heldPages = 2;
-const keptBytes = 16 * 1024 * 1024;
-/** A page with no more bytes than this to a level is dense. */
-const denseBytes = 16;
-/** What a value of bytes takes beside them. */
-const objectBytes = 112;
-
-/** Decoded pages of a file that hold many levels in few bytes, those used last. */
-export class DensePages {
-  private readonly pages = new Map<number, DecodedPage>();
-  private bytes = 0;
-
-  get(offset: number): DecodedPage | undefined {
-    const page = this.pages.get(offset);
-    if (page === undefined) return undefined;
-    this.pages.delete(offset);
-    this.pages.set(offset, page);
-    return page;
-  }
-
-  put(page: DecodedPage): void {
-    if (page.size > Math.min(keptBytes, denseBytes * page.levels) || this.pages.has(page.place.offset)) return;
-    this.pages.set(page.place.offset, page);
-    this.bytes += page.size;
-    for (const [offset, { size }] of this.pages) {
-      if (this.bytes <= keptBytes) return;
-      this.pages.delete(offset);
-      this.bytes -= size;
-    }
-  }
-}
 
 export class LeafColumn {
   private readonly start: number;
@@ -241,43 +178,7 @@ export class LeafColumn {
     const known = this.held.find((page) => page.place.offset === place.offset) ?? this.dense.get(place.offset);
     if (known !== undefined) return known;
     const found = this.header(place.offset);
-    const { header } = found;
-    const bytes = this.pageBytes(found);
-    const one = header.data_page_header;
-    const two = header.data_page_header_v2;
-    let decoded: ReturnType<typeof readDataPage>;
-    if (one !== undefined) {
-      const { codec, compressors } = this.decoder;
-      decoded = readDataPage(
-        decompressPage(bytes, header.uncompressed_page_size, codec, compressors),
-        one,
-        this.decoder,
-      );
-    } else if (two !== undefined) decoded = readDataPageV2(bytes, header, this.decoder);
-    else throw new Error(`the page at byte ${place.offset} is none of data`);
-    const { repetitionLevels, definitionLevels = [], dataPage } = decoded;
-    const levels = (one ?? two)?.num_values ?? 0;
-    const encoding = (one ?? two)?.encoding ?? 'PLAIN';
-    const repetition = compact(repetitionLevels);
-    const complete = definitionLevels.every((level) => level === this.maxDefinition);
-    const definition = compact(complete ? [] : definitionLevels);
-    const numbers = encoding.endsWith('_DICTIONARY') ? compactNumbers(dataPage) : undefined;
-    const values = numbers ?? dataPage;
-    const starts = repetition.length === 0 ? undefined : startsOf(repetition, levels);
-    const valueBytes = ArrayBuffer.isView(values)
-      ? values.byteLength
-      : header.uncompressed_page_size + objectBytes * values.length;
-    const page: DecodedPage = {
-      place,
-      encoding,
-      repetition,
-      definition,
-      values,
-      levels,
-      rows: starts?.length ?? levels,
-      starts,
-      size: valueBytes + repetition.byteLength + definition.byteLength + (starts?.byteLength ?? 0),
-    };
+    const page = decodePage(place, found.header, this.pageBytes(found), this.decoder);
     this.held = [...this.held.slice(1 - heldPages), page];
     this.dense.put(page);
     return page;
@@ -370,24 +271,4 @@ export class LeafColumn {
 function levelOf({ starts, rows, levels }: DecodedPage, record: number): number {
   if (record >= rows) return levels;
   return starts === undefined ? record : (starts[record] ?? levels);
-}
-
-function compact(levels: readonly number[]): Levels {
-  for (const level of levels) if (level > 255) return Uint16Array.from(levels);
-  return Uint8Array.from(levels);
-}
-
-/** Numbers of values in a dictionary, in as few bytes as they need. */
-function compactNumbers(numbers: DecodedArray): DecodedArray {
-  if (!Array.isArray(numbers)) return numbers;
-  let most = 0;
-  for (const number of numbers) if (number > most) most = number;
-  return most > 255 ? Uint32Array.from(numbers) : Uint8Array.from(numbers);
-}
-
-function startsOf(repetition: Levels, levels: number): Int32Array {
-  const starts = new Int32Array(levels);
-  let count = 0;
-  for (let i = 0; i < levels; i++) if (!repetition[i]) starts[count++] = i;
-  return starts.slice(0, count);
 }

@@ -8,7 +8,8 @@ import { DEFAULT_PARSERS } from 'hyparquet/src/convert.js';
 import { getTreePath } from 'hyparquet/src/schema.js';
 import type { ColumnChunk, DecodedArray, FileMetaData, RowGroup, SchemaTree } from 'hyparquet/src/types.js';
 import { compressors as packings } from 'hyparquet-compressors';
-import { DensePages, LeafColumn } from './parquet-column.js';
+import { LeafColumn } from './parquet-column.js';
+import { DensePages } from './parquet-page.js';
 import { classNames, damaged, named, type Row, type Table } from './table.js';
 
 const maxFooter = 256 * 1024 * 1024;
