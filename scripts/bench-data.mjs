@@ -1,7 +1,7 @@
 /**
  * `npm run bench:data [-- --quick]`: how the previewer fares on large data sets, against its targets. Makes a JSONL and a Parquet file
- * of one gigabyte and a million records (`--quick`: a tenth of it) in build/bench-data, once. `rows`, `tables`, `preview` or `overview` as an
- * argument measures that group alone.
+ * of one gigabyte and a million records (`--quick`: a tenth of it) in build/bench-data, once. `rows`, `tables`, `preview`, `overview` or
+ * `table-overview` as an argument measures that group alone.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -70,7 +70,7 @@ writeFileSync(join(model, 'config.json'), JSON.stringify({ model_type: 'qwen2', 
 for (const file of files) console.log(`${file.slice(folder.length + 1)}: ${(statSync(file).size / 1e9).toFixed(2)} GB`);
 
 /** A process for each group, so that the memory of one is not counted with the next. */
-const groups = ['rows', 'tables', 'preview', 'overview'];
+const groups = ['rows', 'tables', 'preview', 'overview', 'table-overview'];
 const wanted = process.argv.slice(2).filter((one) => groups.includes(one));
 const format = (value, unit) => `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
 let missed = 0;

@@ -119,9 +119,11 @@ class Page {
 }
 
 /** Figures of the overview as they come. */
-async function overview(): Promise<void> {
+async function overview(file: string): Promise<void> {
   const memory = new Memory();
-  const page = new Page(jsonl, model);
+  const page = new Page(file, model);
+  const lines = file === jsonl;
+  const where = `in the preview of the ${lines ? 'JSONL' : 'Parquet'}`;
   const begin = performance.now();
   const at = (): number => performance.now() - begin;
   const sampled = page.until((message) => (message.type === 'figures' ? at() : undefined));
@@ -136,21 +138,23 @@ async function overview(): Promise<void> {
   );
   await page.open();
   const first = await sampled;
-  say('in the preview: first figures, sampled, after opening', first, 'ms');
+  say(`${where}: first figures, sampled, after opening`, first, 'ms');
   await sampledTokens;
-  const check = await checked;
-  say('in the preview: every line checked, fields and lengths, from the first figures on', check - first, 'ms', {
-    most: 1000,
-  });
+  const begun = lines ? await checked : first;
+  if (lines) {
+    say(`${where}: every line checked, fields and lengths, from the first figures on`, begun - first, 'ms', {
+      most: 1000,
+    });
+  }
   const { figures, at: end } = await done;
-  const rate = figures.tokens / (end - check) / 1000;
+  const rate = figures.tokens / (end - begun) / 1000;
   say(
-    `in the preview: ${figures.tokens} tokens counted, with duplicates and all other problems`,
+    `${where}: ${figures.tokens} tokens counted, with duplicates and all other problems`,
     Number(rate.toFixed(2)),
     'M tokens/s',
     { least: 2 },
   );
-  say('in the preview: memory over idle with all of that', memory.megabytes, 'MB', { most: 64 });
+  say(`${where}: memory over idle with all of that`, memory.megabytes, 'MB', { most: 64 });
   memory.stop();
   await page.close();
 }
@@ -221,7 +225,7 @@ async function tables(): Promise<void> {
   await table.close();
 }
 
-warm(what === 'tables' ? parquet : jsonl);
+warm(what.startsWith('table') ? parquet : jsonl);
 switch (what) {
   case 'rows':
     await rows();
@@ -230,7 +234,10 @@ switch (what) {
     await preview();
     break;
   case 'overview':
-    await overview();
+    await overview(jsonl);
+    break;
+  case 'table-overview':
+    await overview(parquet);
     break;
   case 'tables':
     await tables();

@@ -18,7 +18,7 @@ export interface Consumed {
 }
 
 /**
- * @param start byte to begin at; only for files that are not packed
+ * @param start byte to begin at, and `end` the one after the last; only for files that are not packed
  * @throws LabError where the file cannot be read, or its packing is damaged
  */
 export async function* readBytes(
@@ -26,8 +26,9 @@ export async function* readBytes(
   packing: Packing,
   consumed: Consumed = { packed: 0, unpacked: 0 },
   start = 0,
+  end = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<Buffer> {
-  const stream = createReadStream(file, { highWaterMark: chunkBytes, start });
+  const stream = createReadStream(file, { highWaterMark: chunkBytes, start, end: end - 1 });
   const counted = async function* (): AsyncGenerator<Buffer> {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       consumed.packed += chunk.length;

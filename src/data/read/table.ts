@@ -21,18 +21,25 @@ export interface Table {
 export type Row = Readonly<Record<string, unknown>>;
 
 const maxWindow = 1000;
+/** Rows of so many bytes are in memory together, several times over while they are put together. */
+const windowBytes = 1 << 18;
 
-/** All records from `from` on. A part that cannot be read is a problem of its first row; the parts after it are read. */
-export async function* tableRecords(table: Table, file: string, from = 0): AsyncGenerator<RawRecord> {
+/** All records. A part that cannot be read is a problem of its first row; the parts after it are read. */
+export async function* tableRecords(table: Table, file: string): AsyncGenerator<RawRecord> {
   try {
-    for (let row = from; row < table.rows; ) {
-      const count = Math.min(maxWindow, table.window(row), table.rows - row);
-      const records = await tableRows(table, file, row, count);
-      yield* records;
-      row += count;
-    }
+    for (const { row, count } of tableWindows(table, 0, table.rows)) yield* await tableRows(table, file, row, count);
   } finally {
     await table.close();
+  }
+}
+
+/** Rows that are read together, when rows `from` to `to` are read one after another. */
+export function* tableWindows(table: Table, from: number, to: number): Generator<{ row: number; count: number }> {
+  const most = Math.max(1, Math.min(maxWindow, Math.floor(windowBytes / table.rowBytes)));
+  for (let row = from; row < to; ) {
+    const count = Math.min(most, table.window(row), to - row);
+    yield { row, count };
+    row += count;
   }
 }
 

@@ -142,5 +142,5 @@ async function analyseShared(options: AnalysisOptions, fold: Fold, beat: Beat): 
     beat.row(fold.records);
   }
   fold.addDuplicateKeys(checked?.duplicateKeys.rows ?? []);
-  return fold.finish(false, checked?.schema ?? schemaOf(examined.fields()), examined.maskSource(), beat.row);
+  return fold.finish(false, checked?.schema ?? schemaOf([examined.fields()]), examined.maskSource(), beat.row);
 }

@@ -1,5 +1,5 @@
 /**
- * A whole data set looked at by several threads: parts of JSONL at once, all else by one. Blocks come in the order of the file, with a few
+ * A whole data set looked at by several threads, a part each; what has no parts by one. Blocks come in the order of the file, with a few
  * made ahead. A thread that stands still is stopped, with all the others.
  */
 
@@ -12,12 +12,9 @@ import { workerUrl } from '../worker-url.js';
 import type { ExamineOptions } from './examine.js';
 import type { ExamineAsk, ExamineData, ExamineReply } from './examine-worker.js';
 import type { FactBlock } from './facts.js';
-import type { FieldNode } from './json-scan.js';
-import type { LinePart } from './line-reader.js';
+import { addFields, type FieldNode, fieldNode } from './json-scan.js';
+import { type Part, partsOf } from './parts.js';
 
-/** Bytes of a part; the first one is small, so that there is something to show at once. */
-const partBytes = 1 << 20;
-const firstBytes = 1 << 18;
 const ahead = 3;
 const mostThreads = 4;
 const megabytes = 1024;
@@ -36,8 +33,8 @@ export interface ExamineEnvironment {
 
 export interface Examined {
   readonly blocks: AsyncGenerator<FactBlock>;
-  /** Once all blocks have come: the fields met; none where they came as marked parts. */
-  fields(): readonly FieldNode[];
+  /** Once all blocks have come: the fields met. Where lines are marked who marked them has met them. */
+  fields(): FieldNode;
   maskSource(): 'generation' | 'turns' | 'separators' | undefined;
 }
 
@@ -47,45 +44,32 @@ export function examineAll(
   marks: Float64Array | undefined,
   environment: ExamineEnvironment,
 ): Examined {
-  const work = new Work(options, marks === undefined ? undefined : partsOf(marks), environment);
+  const work = new Work(options, marks, environment);
   return { blocks: work.run(), fields: () => work.fields, maskSource: () => work.maskSource };
 }
 
-function partsOf(marks: Float64Array): LinePart[] {
-  const parts: LinePart[] = [];
-  const end = Number.MAX_SAFE_INTEGER;
-  for (let i = 0; i + 2 < marks.length; i += 3) {
-    const from = marks[i] ?? 0;
-    const last = parts.at(-1);
-    if (last !== undefined) {
-      if (from - last.from < (parts.length === 1 ? firstBytes : partBytes)) continue;
-      parts[parts.length - 1] = { ...last, to: from };
-    }
-    parts.push({ from, to: end, row: marks[i + 1] ?? 0, line: (marks[i + 2] ?? 0) + 1 });
-  }
-  return parts;
-}
-
 class Work {
-  fields: readonly FieldNode[] = [];
+  readonly fields = fieldNode('');
   maskSource: 'generation' | 'turns' | 'separators' | undefined;
   private readonly threads: Thread[] = [];
-  private readonly done = new Map<number, FactBlock>();
+  private readonly done = new Map<number, Extract<ExamineReply, { kind: 'block' }>>();
+  /** Those known so far; undefined until it is known whether there are any. */
+  private parts: Part[] | 'none' | undefined;
   private failure: { readonly error: unknown } | undefined;
+  private ended = false;
   /** Blocks asked for, taken, and how many there are. */
   private next = 0;
   private taken = 0;
-  private count: number;
+  private count = Number.POSITIVE_INFINITY;
   private home: RecordFormat | undefined;
   private open: boolean;
   private wake: () => void = () => undefined;
 
   constructor(
     private readonly options: ExamineOptions,
-    private readonly parts: readonly LinePart[] | undefined,
+    private readonly marks: Float64Array | undefined,
     private readonly environment: ExamineEnvironment,
   ) {
-    this.count = parts?.length ?? Number.POSITIVE_INFINITY;
     this.open = environment.after === undefined;
   }
 
@@ -102,8 +86,8 @@ class Work {
       },
       (error: unknown) => this.fail(error),
     );
+    const parted = this.findParts().catch((error: unknown) => this.fail(error));
     try {
-      this.give();
       while (this.taken < this.count) {
         const block = this.done.get(this.taken);
         if (this.failure !== undefined) throw this.failure.error;
@@ -115,19 +99,44 @@ class Work {
         }
         this.done.delete(this.taken++);
         this.give();
-        yield block;
+        if (block.fields !== undefined) addFields(this.fields, block.fields);
+        yield block.block;
       }
     } finally {
       clearInterval(timer);
       signal?.removeEventListener('abort', abort);
       for (const thread of this.threads) thread.stop();
+      this.ended = true;
+      await parted;
     }
+  }
+
+  /** Threads begin with the first parts while the others are looked for. */
+  private async findParts(): Promise<void> {
+    const found = await partsOf(this.options.path, this.marks);
+    if (found === undefined) {
+      this.parts = 'none';
+      this.give();
+      return;
+    }
+    const parts: Part[] = [];
+    this.parts = parts;
+    for await (const part of found) {
+      if (this.ended) return;
+      parts.push(part);
+      this.give();
+    }
+    this.count = parts.length;
+    this.wake();
   }
 
   /** Gives free threads what is to be done next. */
   private give(): void {
-    const most = this.parts === undefined ? 1 : Math.min(mostThreads, availableParallelism());
-    while (this.failure === undefined && this.next < this.count && this.next < this.taken + ahead * most) {
+    const { parts } = this;
+    if (parts === undefined) return;
+    const most = parts === 'none' ? 1 : Math.min(mostThreads, availableParallelism());
+    const known = parts === 'none' ? this.count : parts.length;
+    while (this.failure === undefined && this.next < known && this.next < this.taken + ahead * most) {
       // Of what format the file is, its first records tell: until then one part after another.
       const first = this.home === undefined || !this.open;
       if (first && (this.next > this.taken || (this.taken > 0 && !this.open))) return;
@@ -136,11 +145,12 @@ class Work {
         if (this.threads.length >= most) return;
         thread = this.thread();
       }
-      this.ask(thread, this.next++);
+      const index = this.next++;
+      this.ask(thread, index, parts === 'none' ? undefined : parts[index]);
     }
   }
 
-  private ask(thread: Thread, index: number): void {
+  private ask(thread: Thread, index: number, part: Part | undefined): void {
     const hear = (reply: ExamineReply): void => {
       switch (reply.kind) {
         case 'facts':
@@ -151,21 +161,20 @@ class Work {
           return;
         case 'end':
           this.count = index;
-          this.fields = [reply.fields];
           break;
         case 'block':
           this.home ??= reply.block.home;
-          this.done.set(index, reply.block);
+          this.done.set(index, reply);
       }
       thread.busy = false;
       this.give();
       this.wake();
     };
-    thread.ask({ part: this.parts?.[index], home: this.home }, hear);
+    thread.ask({ part, home: this.home }, hear);
   }
 
   private thread(): Thread {
-    const data: Omit<ExamineData, 'slots'> = { examine: this.options, wantsFields: this.parts === undefined };
+    const data: Omit<ExamineData, 'slots'> = { examine: this.options, wantsFields: this.marks === undefined };
     const thread = new Thread(data, (error) => this.fail(error));
     this.threads.push(thread);
     return thread;

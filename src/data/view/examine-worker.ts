@@ -10,7 +10,7 @@ import { yieldToOthers } from './background.js';
 import { type ExamineOptions, Examiner } from './examine.js';
 import { buffersOf, type FactBlock } from './facts.js';
 import type { FieldNode } from './json-scan.js';
-import { type LinePart, LineReader } from './line-reader.js';
+import { type Part, PartReader } from './parts.js';
 
 export interface ExamineData {
   readonly examine: ExamineOptions;
@@ -21,13 +21,13 @@ export interface ExamineData {
 
 /** The next part; without one the next block of the whole set. */
 export interface ExamineAsk {
-  readonly part: LinePart | undefined;
+  readonly part: Part | undefined;
   readonly home: RecordFormat | undefined;
 }
 
 export type ExamineReply =
-  | { readonly kind: 'block'; readonly block: FactBlock }
-  | { readonly kind: 'end'; readonly fields: FieldNode }
+  | { readonly kind: 'block'; readonly block: FactBlock; readonly fields: FieldNode | undefined }
+  | { readonly kind: 'end' }
   | { readonly kind: 'facts'; readonly maskSource: 'generation' | 'turns' | 'separators' | undefined }
   | { readonly kind: 'failed'; readonly failure: Failure };
 
@@ -54,13 +54,13 @@ export function serveExamine(port: MessagePort, { examine, wantsFields, slots }:
     Atomics.add(beats, 0, 1);
     examiner.add(record);
   };
-  const reader = new LineReader();
+  const reader = new PartReader(examine.path);
   let whole: AsyncGenerator<RawRecord> | undefined;
   const answer = async ({ part, home }: ExamineAsk): Promise<ExamineReply> => {
     examiner.home ??= home;
     if (part !== undefined) {
-      for await (const record of reader.records(examine.path, part)) add(record);
-      return { kind: 'block', block: examiner.take() };
+      for await (const record of reader.records(part)) add(record);
+      return { kind: 'block', block: examiner.take(), fields: examiner.takeFields() };
     }
     whole ??= readRecords(examine.path);
     for (let bytes = 0; bytes < blockBytes && examiner.count < blockRows; ) {
@@ -69,7 +69,8 @@ export function serveExamine(port: MessagePort, { examine, wantsFields, slots }:
       bytes += next.value.bytes;
       add(next.value);
     }
-    return examiner.count === 0 ? { kind: 'end', fields: examiner.root } : { kind: 'block', block: examiner.take() };
+    if (examiner.count === 0) return { kind: 'end' };
+    return { kind: 'block', block: examiner.take(), fields: examiner.takeFields() };
   };
   let last: Promise<void> = Promise.resolve();
   port.on('message', (ask: ExamineAsk) => {

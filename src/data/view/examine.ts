@@ -34,7 +34,7 @@ export const allTokens = 2 ** 30;
 
 export class Examiner {
   /** The fields met, where they are wanted. */
-  readonly root: FieldNode = fieldNode('');
+  root: FieldNode = fieldNode('');
   private readonly tokenizer: ExampleTokenizer | undefined;
   private readonly facts = new FactBuilder();
 
@@ -73,6 +73,13 @@ export class Examiner {
   /** What was found since the last call. */
   take(): FactBlock {
     return this.facts.take(this.home);
+  }
+
+  /** The fields met since the last call, where they are wanted. */
+  takeFields(): FieldNode | undefined {
+    const { root } = this;
+    this.root = fieldNode('');
+    return this.wantsFields ? root : undefined;
   }
 
   private good(record: RawRecord): { readonly facts: GoodRecord; readonly answer?: string } | undefined {

@@ -234,6 +234,12 @@ export function addValue(node: FieldNode, value: unknown): void {
   }
 }
 
+/** Adds what was seen elsewhere. */
+export function addFields(node: FieldNode, other: FieldNode): void {
+  for (const [type, count] of other.counts.entries()) node.counts[type] = (node.counts[type] ?? 0) + count;
+  for (const child of other.children.values()) addFields(namedChild(node, child.name), child);
+}
+
 function typeOf(value: unknown): number {
   if (value === null || value === undefined) return nullType;
   if (Array.isArray(value)) return listType;

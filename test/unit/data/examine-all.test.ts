@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readRecords } from '../../../src/data/read/records.js';
 import { type AnalysisOptions, analyse } from '../../../src/data/view/analyse.js';
@@ -88,8 +89,60 @@ describe('a set looked at by several threads', () => {
       fold.add(block);
     }
     expect(count).toBeGreaterThan(3);
-    expect(fold.finish(false, schemaOf(fields()), maskSource())).toEqual(await byOne(options));
+    expect(fold.finish(false, schemaOf([fields()]), maskSource())).toEqual(await byOne(options));
   }, 120_000);
+
+  const asCsv = (records: readonly object[]): string => {
+    const quoted = (text: unknown): string => `"${String(text ?? '').replaceAll('"', '""')}"`;
+    const lines = records.map(
+      (record) => `${quoted(Reflect.get(record, 'prompt'))},${quoted(Reflect.get(record, 'completion'))}`,
+    );
+    // A field too many, and one that is not closed: the rest of the file is in it.
+    return ['prompt,completion', ...lines.slice(0, -20), 'a,b,c', ...lines.slice(-20), '"open,\n'].join('\r\n');
+  };
+  const asParquet = (records: readonly object[]): Buffer => {
+    const column = (name: string) => ({
+      name,
+      type: 'STRING' as const,
+      data: records.map((one) => Reflect.get(one, name) ?? null),
+    });
+    const columnData = [column('prompt'), column('completion'), column('text')];
+    return Buffer.from(parquetWriteBuffer({ columnData, rowGroupSize: [700, 4700], pageSize: 50_000 }));
+  };
+  test.each([
+    ['csv', (records: readonly object[]) => asCsv(records)],
+    ['json', (records: readonly object[]) => `[${records.map((one) => JSON.stringify(one, null, 1)).join(' ,\n')}`],
+    ['parquet', (records: readonly object[]) => asParquet(records)],
+  ])(
+    'by parts of %s files too, and the fields',
+    async (kind, write) => {
+      const records = readFileSync(troubled(), 'utf8')
+        .split('\n')
+        .flatMap((line): object[] => {
+          try {
+            return line.trim() === '' ? [] : [{ ...JSON.parse(line), at: { line: line.length } }];
+          } catch {
+            return [];
+          }
+        });
+      const path = join(folder, `troubled.${kind}`);
+      writeFileSync(path, write(records));
+      const options = { path, format: 'auto' as const, evaluation: [] };
+      const { blocks, fields, maskSource } = examineAll(options, undefined, { beat: () => undefined });
+      const fold = new Fold(options);
+      let count = 0;
+      for await (const block of blocks) {
+        count++;
+        fold.add(block);
+      }
+      expect(count).toBeGreaterThan(5);
+      const several = fold.finish(false, schemaOf([fields()]), maskSource());
+      fold.close();
+      expect(several).toEqual(await byOne(options));
+      expect(several.problems.length).toBeGreaterThan(4);
+    },
+    120_000,
+  );
 
   test('stops when it is given up, and names the row that does not end', async () => {
     const path = troubled();
