@@ -5,7 +5,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import { LabError } from '../../core/errors.js';
 import { byteCharacters } from './bpe.js';
 import { isObject, readObject } from './files.js';
-import { type Encoded, WordEncoder } from './words.js';
+import { type Encoded, WordEncoder, wordStart } from './words.js';
 
 export class ModelTokenizer {
   readonly bosToken: string | undefined;
@@ -56,7 +56,12 @@ export class ModelTokenizer {
     this.eosToken = this.specialTokens.eos_token;
     this.normalizesNfc = hasType(json.normalizer, 'NFC');
     this.byteLevel = hasType(json.pre_tokenizer, 'ByteLevel') || hasType(json.decoder, 'ByteLevel');
-    this.words = WordEncoder.of(json, config, (word) => this.encodeWhole(word));
+    this.words = WordEncoder.of(
+      json,
+      config,
+      (word) => this.encodeWhole(word),
+      (word) => this.encodeSpaced(word),
+    );
   }
 
   id(token: string): number | undefined {
@@ -108,14 +113,35 @@ export class ModelTokenizer {
   encodeWhole(text: string): Encoded {
     const ids = text === '' ? [] : this.inner.encode(text, { add_special_tokens: false }).ids;
     const bytes = Buffer.from(text, 'utf8');
-    const ends: number[] = [];
-    let at = 0;
-    for (const id of ids) {
-      at = this.follow(bytes, at, id);
-      ends.push(at);
-    }
+    const ends = this.endsOf(ids, bytes);
+    const at = ends.at(-1) ?? 0;
     if (!isBlank(bytes.subarray(at))) throw changed(bytes, at, 'ends');
     return { ids, ends };
+  }
+
+  /** A word between spaces, by the library's model alone; undefined where its tokens are not all known, or do not cover it. */
+  private encodeSpaced(word: string): Encoded | undefined {
+    const ids: number[] = [];
+    for (const token of this.inner.model([word.replaceAll(' ', wordStart)])) {
+      const id = this.inner.token_to_id(token);
+      if (id === undefined || id === this.inner.model.unk_token_id) return undefined;
+      ids.push(id);
+    }
+    const bytes = Buffer.from(word.startsWith(wordStart) ? word.slice(1) : word, 'utf8');
+    try {
+      const ends = this.endsOf(ids, bytes);
+      return ends.at(-1) === bytes.length ? { ids, ends } : undefined;
+    } catch {
+      return undefined; // the whole text is tried, and tells where it is changed
+    }
+  }
+
+  private endsOf(ids: readonly number[], bytes: Buffer): number[] {
+    let at = 0;
+    return ids.map((id) => {
+      at = this.follow(bytes, at, id);
+      return at;
+    });
   }
 
   /** Where the token `id` ends that begins at or after byte `at`. */

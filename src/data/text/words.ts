@@ -5,6 +5,9 @@
  *
  * Safe because the cuts are the library's own (its splitter, run on its own) and every word is checked when it is first met: its tokens
  * have to cover it and, where the library tokenises it, cut alone it has to stay whole. Whatever is not so is left to the slow way.
+ *
+ * SentencePiece's BPE (Llama 2) takes a text as one word. Where no merge makes a token that has a space after another character, none
+ * reaches over the place before such a space, and cut there the text has the same tokens.
  */
 
 import { Tokenizer } from '@huggingface/tokenizers';
@@ -34,20 +37,23 @@ export class WordEncoder {
     private readonly cut: (text: string) => readonly string[],
     private readonly added: ReadonlyMap<string, number>,
     private readonly addedPattern: RegExp | undefined,
-    private readonly encodeWord: (word: string) => Encoded,
-    private readonly bpe: ByteBpe | undefined,
+    /** Undefined where the tokens do not cover the word. */
+    private readonly encodeWord: (word: string) => Encoded | undefined,
   ) {}
 
-  /** Undefined for tokenizers that do not work this way. */
+  /**
+   * Undefined for tokenizers that do not work this way.
+   *
+   * @param encodeWhole as the library tokenises texts
+   * @param encodeSpaced as its model tokenises a word of SentencePiece; `wordStart` before a word stands for a space that the text lacks
+   */
   static of(
     json: Readonly<Record<string, unknown>>,
     config: Readonly<Record<string, unknown>>,
-    encodeWord: (word: string) => Encoded,
+    encodeWhole: (word: string) => Encoded,
+    encodeSpaced: (word: string) => Encoded | undefined,
   ): WordEncoder | undefined {
-    const split = splitOf(json.pre_tokenizer);
-    if (split === undefined || config.remove_space === true || config.do_lowercase_and_remove_accent === true) {
-      return undefined;
-    }
+    if (config.remove_space === true || config.do_lowercase_and_remove_accent === true) return undefined;
     const added = new Map<string, number>();
     for (const token of Array.isArray(json.added_tokens) ? json.added_tokens : []) {
       if (!isObject(token) || typeof token.content !== 'string' || typeof token.id !== 'number') return undefined;
@@ -56,15 +62,26 @@ export class WordEncoder {
       if (!plain || normalized || token.content === '') return undefined;
       added.set(token.content, token.id);
     }
+    // Longest first, as the library matches them.
+    const names = [...added.keys()].sort((a, b) => b.length - a.length).map(escaped);
+    const pattern = names.length === 0 ? undefined : new RegExp(`(${names.join('|')})`);
+    if (isSpaced(json)) return new WordEncoder(cutAtSpaces, added, pattern, encodeSpaced);
+    const split = splitOf(json.pre_tokenizer);
+    if (split === undefined) return undefined;
     const empty = { type: 'BPE', vocab: {}, merges: [] };
     const splitter = new Tokenizer({ ...json, pre_tokenizer: split, added_tokens: [], model: empty }, {}).pre_tokenizer;
     if (splitter === null) return undefined;
     const expression = 'pattern' in splitter && splitter.pattern instanceof RegExp ? splitter.pattern : undefined;
     const cut = (text: string): readonly string[] => wholeCut(text, expression) ?? splitter.pre_tokenize_text(text);
-    // Longest first, as the library matches them.
-    const names = [...added.keys()].sort((a, b) => b.length - a.length).map(escaped);
-    const pattern = names.length === 0 ? undefined : new RegExp(`(${names.join('|')})`);
-    return new WordEncoder(cut, added, pattern, encodeWord, ByteBpe.of(json));
+    const bpe = ByteBpe.of(json);
+    const encodeAlone = (word: string): Encoded | undefined => {
+      const alone = cut(word);
+      return alone.length === 1 && alone[0] === word ? encodeWhole(word) : undefined;
+    };
+    return new WordEncoder(cut, added, pattern, (word) => {
+      const encoded = bpe?.encode(word) ?? encodeAlone(word);
+      return encoded?.ends.at(-1) === Buffer.byteLength(word) ? encoded : undefined;
+    });
   }
 
   /** @returns undefined where the text has to be encoded as a whole */
@@ -104,16 +121,9 @@ export class WordEncoder {
     return { ids, ends };
   }
 
-  private encodeAlone(word: string): Encoded | undefined {
-    const alone = this.cut(word);
-    return alone.length === 1 && alone[0] === word ? this.encodeWord(word) : undefined;
-  }
-
-  /** @returns undefined where its tokens do not cover it */
   private meet(word: string): Encoded | undefined {
-    const encoded = this.bpe?.encode(word) ?? this.encodeAlone(word);
-    if (encoded === undefined || encoded.ends.at(-1) !== Buffer.byteLength(word)) return undefined;
-    if (word.length <= maxWordLength) this.keep(word, encoded);
+    const encoded = this.encodeWord(word);
+    if (encoded !== undefined && word.length <= maxWordLength) this.keep(word, encoded);
     return encoded;
   }
 
@@ -147,6 +157,30 @@ function wholeCut(text: string, expression: RegExp | undefined): readonly string
     length += match.length;
   }
   return length === text.length ? matches : undefined;
+}
+
+/** SentencePiece's space, which normalised texts do not hold. */
+export const wordStart = '\u2581';
+
+/** Whether it is plain BPE over texts with a space before them, that can be cut before every space that follows another character. */
+function isSpaced({ model, normalizer, pre_tokenizer }: Readonly<Record<string, unknown>>): boolean {
+  if ((pre_tokenizer ?? null) !== null || !isObject(normalizer) || !Array.isArray(normalizer.normalizers)) return false;
+  const [prepend, replace, ...more]: unknown[] = normalizer.normalizers;
+  const isPrepend = isObject(prepend) && prepend.type === 'Prepend' && prepend.prepend === wordStart;
+  const isReplace = isObject(replace) && replace.type === 'Replace' && replace.content === wordStart;
+  const pattern = isReplace && isObject(replace.pattern) ? replace.pattern.String : undefined;
+  if (!isPrepend || pattern !== ' ' || more.length > 0) return false;
+  if (!isObject(model) || model.type !== 'BPE' || !Array.isArray(model.merges) || model.ignore_merges === true)
+    return false;
+  if ([model.continuing_subword_prefix, model.continuing_subword_suffix, model.end_of_word_suffix].some(Boolean))
+    return false;
+  const made = (merge: unknown): string => (Array.isArray(merge) ? merge.join('') : String(merge).replace(' ', ''));
+  return model.merges.every((merge) => /^\u2581*[^\u2581]*$/u.test(made(merge)));
+}
+
+function cutAtSpaces(text: string): readonly string[] {
+  const [first = '', ...words] = text.match(/ *[^ ]+| +/gu) ?? [];
+  return [wordStart + first, ...words];
 }
 
 /** The regular expression's part of `Sequence[Split, ByteLevel]`; undefined for any other pre-tokenizer. */

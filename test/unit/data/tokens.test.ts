@@ -1,10 +1,14 @@
 /** What holds of tokens and masks for every template, and the cases that the reference does not have. */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Tokenizer } from '@huggingface/tokenizers';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ExampleTokenizer } from '../../../src/data/text/examples.js';
 import { replaceCalls, strftime, stripCharacters } from '../../../src/data/text/python-calls.js';
 import { ChatTemplate } from '../../../src/data/text/template.js';
+import { ModelTokenizer } from '../../../src/data/text/tokenizer.js';
 import {
   chat,
   exampleTokenizer,
@@ -269,7 +273,7 @@ describe('offsets', () => {
   });
 });
 
-describe.each(['qwen', 'llama3'] as const)('the cache of words: %s', (family) => {
+describe.each(['qwen', 'llama3', 'llama2'] as const)('the cache of words: %s', (family) => {
   it('changes no token', () => {
     const { tokenizer } = exampleTokenizer(family);
     const piece = fc.oneof(
@@ -278,6 +282,7 @@ describe.each(['qwen', 'llama3'] as const)('the cache of words: %s', (family) =>
         '<|im_start|>',
         '<|eot_id|>',
         '<think>',
+        '</s>',
         ' ',
         '  ',
         '\n',
@@ -294,6 +299,54 @@ describe.each(['qwen', 'llama3'] as const)('the cache of words: %s', (family) =>
       fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
         const text = tokenizer.normalize(pieces.join(''));
         expect(tokenizer.encode(text)).toEqual(tokenizer.encodeWhole(text));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('texts of SentencePiece cut into words', () => {
+  const stored = JSON.parse(readFileSync(join(tokenizerFolder('llama2'), 'tokenizer.json'), 'utf8'));
+  const metaspace = { type: 'Metaspace', replacement: '\u2581', prepend_scheme: 'first', split: false };
+  const crossing = {
+    ...stored,
+    model: {
+      ...stored.model,
+      vocab: { ...stored.model.vocab, 'a\u2581': 90_000, 'a\u2581a': 90_001 },
+      merges: [['a', '\u2581'], ['a\u2581', 'a'], ...stored.model.merges],
+    },
+  };
+  it.each([
+    ['as stored', stored],
+    ['with Metaspace, which is left whole', { ...stored, normalizer: null, pre_tokenizer: metaspace }],
+    ['with merges over spaces, which is left whole', crossing],
+  ])('have the tokens of the whole text: %s', (_, json) => {
+    const tokenizer = new ModelTokenizer(modelFolder('llama2', { 'tokenizer.json': JSON.stringify(json) }));
+    const library = new Tokenizer(json, {});
+    const piece = fc.oneof(
+      fc.string({ unit: 'grapheme', maxLength: 8 }),
+      fc.constantFrom(
+        '</s>',
+        ' ',
+        '  ',
+        '    ',
+        '\n',
+        ' \n',
+        'a a',
+        'the',
+        ' the',
+        '\u00a0',
+        '\u2581',
+        '.',
+        '12',
+        '数',
+      ),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
+        const text = tokenizer.normalize(pieces.join(''));
+        fc.pre(text !== '');
+        expect(tokenizer.encode(text).ids).toEqual(library.encode(text, { add_special_tokens: false }).ids);
       }),
       { numRuns: 500 },
     );
