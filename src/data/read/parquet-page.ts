@@ -35,7 +35,6 @@ export interface DecodedPage extends Parts {
   readonly size: number;
 }
 
-const keptBytes = 16 * 1024 * 1024;
 /** A page with no more bytes than this to a level is dense. */
 const denseBytes = 16;
 /** What a value of bytes takes beside them. */
@@ -46,6 +45,8 @@ export class DensePages {
   private readonly pages = new Map<number, DecodedPage>();
   private bytes = 0;
 
+  constructor(private readonly mostBytes: number) {}
+
   get(offset: number): DecodedPage | undefined {
     const page = this.pages.get(offset);
     if (page === undefined) return undefined;
@@ -55,11 +56,11 @@ export class DensePages {
   }
 
   put(page: DecodedPage): void {
-    if (page.size > Math.min(keptBytes, denseBytes * page.levels) || this.pages.has(page.place.offset)) return;
+    if (page.size > Math.min(this.mostBytes, denseBytes * page.levels) || this.pages.has(page.place.offset)) return;
     this.pages.set(page.place.offset, page);
     this.bytes += page.size;
     for (const [offset, { size }] of this.pages) {
-      if (this.bytes <= keptBytes) return;
+      if (this.bytes <= this.mostBytes) return;
       this.pages.delete(offset);
       this.bytes -= size;
     }

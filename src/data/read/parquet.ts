@@ -40,12 +40,15 @@ interface Leaf {
   readonly column: LeafColumn;
 }
 
-/** @throws LabError where the file is not Parquet, or cut off */
-export async function openParquet(path: string): Promise<Table> {
+/**
+ * @param keptBytes for pages that rows here and there ask for again; who reads on and on needs none
+ * @throws LabError where the file is not Parquet, or cut off
+ */
+export async function openParquet(path: string, keptBytes = 0): Promise<Table> {
   const file = await open(path, 'r');
   try {
     const { size } = await file.stat();
-    return new ParquetFile(path, file, size, await readFooter(file, path, size));
+    return new ParquetFile(path, file, size, await readFooter(file, path, size), keptBytes);
   } catch (error) {
     await file.close();
     throw error;
@@ -78,7 +81,7 @@ class ParquetFile implements Table {
   private readonly groups: readonly Group[];
   private readonly schema: SchemaTree;
   private readonly classes: ReadonlyMap<string, readonly string[]>;
-  private readonly dense = new DensePages();
+  private readonly dense: DensePages;
   /** The row groups read last; the last one holds its pages. */
   private readonly known = new Map<Group, readonly Leaf[]>();
   private current: Group | undefined;
@@ -88,7 +91,9 @@ class ParquetFile implements Table {
     private readonly file: FileHandle,
     private readonly size: number,
     footer: FileMetaData,
+    keptBytes: number,
   ) {
+    this.dense = new DensePages(keptBytes);
     let rows = 0;
     this.groups = footer.row_groups.map((group: RowGroup): Group => {
       const count = Number(group.num_rows);

@@ -53,11 +53,16 @@ async function* batchesOf(kind: FileKind, options: ReadOptions): AsyncGenerator<
   }
 }
 
-/** Of a file that is a table. What reads them is large, and loaded where there is one. @throws LabError where it is damaged */
-export async function openTable(kind: FileKind): Promise<Table> {
+/**
+ * Of a file that is a table. What reads them is large, and loaded where there is one.
+ *
+ * @param keptBytes for what is asked for again when rows are read here and there
+ * @throws LabError where it is damaged
+ */
+export async function openTable(kind: FileKind, keptBytes = 0): Promise<Table> {
   return kind.kind === 'arrow'
     ? (await import('./arrow.js')).openArrow(kind)
-    : (await import('./parquet.js')).openParquet(kind.path);
+    : (await import('./parquet.js')).openParquet(kind.path, keptBytes);
 }
 
 async function* single(records: AsyncIterable<RawRecord>): AsyncGenerator<Iterable<RawRecord>> {

@@ -114,7 +114,7 @@ export class PartReader {
         case 'lines':
           return yield* this.lines.records(path, part);
         case 'rows': {
-          this.table ??= fileKind(path).then(openTable);
+          this.table ??= fileKind(path).then((kind) => openTable(kind));
           const table = await this.table;
           for (const { row, count } of tableWindows(table, part.from, part.to)) {
             yield* await tableRows(table, path, row, count);

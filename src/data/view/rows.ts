@@ -39,6 +39,7 @@ const readSize = 1 << 17;
 const leastFree = 2 * 1024 * 1024 * 1024;
 const spoolStep = 128 * 1024 * 1024;
 const headRows = 1000;
+const keptBytes = 16 * 1024 * 1024;
 
 /** Bytes between marks: such that a file of any size has a bounded number. */
 export function spacingFor(size: number): number {
@@ -52,7 +53,7 @@ export async function openRows(path: string): Promise<Rows> {
     switch (kind.kind) {
       case 'parquet':
       case 'arrow':
-        return new TableRows(kind, await openTable(kind));
+        return new TableRows(kind, await openTable(kind, keptBytes));
       case 'xlsx':
         return new SpooledRows(kind);
       default:

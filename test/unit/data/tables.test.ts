@@ -75,7 +75,9 @@ describe('any rows of a table, in any order', () => {
     }
   };
   test.each(['none', 'v2', 'index', 'zstd'])('nested.%s.parquet', async (name) => {
-    await check(await openParquet(join(folder, `nested.${name}.parquet`)));
+    for (const kept of [0, 4000, 1 << 20]) {
+      await check(await openParquet(join(folder, `nested.${name}.parquet`), kept));
+    }
   });
   test('file.arrow', async () => check(await openArrow(await fileKind(join(folder, 'file.arrow')))));
 });
