@@ -1,6 +1,6 @@
 /** `*.sft.json` in the editor: lenses, completion, hover, and problems that no schema can say. Empty states and first steps. */
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { useLab, writeConfig } from './harness/lab.js';
 
@@ -15,6 +15,8 @@ describe('a config', () => {
     await lenses.getByText('Compare', { exact: true }).waitFor();
     const made = lab().path('.sft', 'short', 'completion', 'run.json');
     await lab().lens('Run', () => existsSync(made));
+    // It comes in front of the config.
+    await lab().webview('Run');
     await lab().openFile('short.sft.json');
     await lenses.getByText('Open run').waitFor();
     await lab().openFile('tickets.sft.json');
@@ -25,6 +27,8 @@ describe('a config', () => {
   it('is completed and explained from the schema', async () => {
     writeFileSync(lab().path('new.sft.json'), '{\n  \n}\n');
     await lab().openFile('new.sft.json');
+    // What an earlier try typed.
+    await lab().command('File: Revert File');
     const { page } = lab();
     await page.locator('.editor-instance .view-line').nth(1).click();
     await page.keyboard.press('End');
@@ -38,6 +42,7 @@ describe('a config', () => {
   });
 
   it('marks a data set that is not there, and takes the mark back when it comes', async () => {
+    rmSync(lab().path('soon.jsonl'), { force: true });
     writeConfig(lab().workspace, 'missing', { train_dataset: 'soon.jsonl', eval_strategy: 'steps' });
     await lab().openFile('missing.sft.json');
     await lab().command('Problems: Focus on Problems View');
@@ -53,6 +58,8 @@ describe('an empty folder', () => {
   const lab = useLab({ fill: (folder) => mkdirSync(folder, { recursive: true }) });
 
   it('says what to do, and brings examples', async () => {
+    // What an earlier try brought.
+    for (const name of readdirSync(lab().workspace)) rmSync(lab().path(name), { recursive: true });
     await lab().showView('SFT Lab');
     await lab().page.getByRole('button', { name: 'Add Example Data Sets' }).waitFor();
     await lab().shoot('welcome');

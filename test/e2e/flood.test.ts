@@ -64,7 +64,7 @@ it(
       logLevel: 'error',
     });
     await lab().showView('SFT Lab');
-    await lab().row('flooded').click();
+    await lab().openRow(lab().row('flooded'), 'flooded');
     const panel = await lab().webview('Run');
     await panel.getByText('flooded').first().waitFor({ timeout: 30_000 });
     await lab().openFile('README.md');

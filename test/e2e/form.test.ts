@@ -1,12 +1,14 @@
 /** Fine-tune…: from a right-click to a running run in two clicks, and what the form shows on the way. */
 
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Frame, Page } from 'playwright-core';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { useLab } from './harness/lab.js';
 
 const lab = useLab();
+// What was started has been seen to start.
+afterEach(() => lab().endTrainers());
 
 async function openForm(file: string): Promise<Frame> {
   await lab().showView('Explorer');
@@ -85,6 +87,8 @@ describe('the form', () => {
   it('saves a config beside the data set, never over another', async () => {
     const form = await lab().webview('Fine-tune tickets.train.jsonl');
     writeFileSync(lab().path('tickets.train.sft.json'), '{"mine": true}\n');
+    // Of an earlier try.
+    rmSync(lab().path('tickets.train-2.sft.json'), { force: true });
     await form.getByRole('button', { name: 'Save as .sft.json…' }).click();
     const input = lab().page.locator('.quick-input-widget input[type="text"]');
     await expect.poll(() => input.inputValue()).toMatch(/tickets\.train-2\.sft\.json$/);

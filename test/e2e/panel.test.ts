@@ -89,6 +89,22 @@ async function open(...names: string[]): Promise<void> {
   await expect.poll(() => shown().catch(() => ''), { timeout: 60_000 }).toMatch(/: (best|last) /);
 }
 
+/** Adds runs to the panel, where an earlier try has not. */
+async function add(heading: string, ...names: string[]): Promise<void> {
+  const added = panel.getByRole('heading', { name: heading });
+  if (await added.isVisible()) return;
+  await panel.getByRole('button', { name: 'Add run…' }).click();
+  await choose(...names);
+  await added.waitFor();
+}
+
+/** Presses a button that stays pressed, where it is not as wanted. */
+async function press(button: Locator, wanted: boolean): Promise<void> {
+  await expect.poll(() => button.getAttribute('aria-pressed')).toMatch(/^(true|false)$/);
+  if ((await button.getAttribute('aria-pressed')) !== String(wanted)) await button.click();
+  await expect.poll(() => button.getAttribute('aria-pressed')).toBe(String(wanted));
+}
+
 beforeAll(async () => {
   await lab().showView('SFT Lab');
   await lab().row('curves').waitFor({ timeout: 60_000 });
@@ -111,9 +127,7 @@ it('shows one run: train and evaluation sets in one chart, prompt and completion
 });
 
 it('adds a run: one colour each, and a table with what differs between the configs', async () => {
-  await panel.getByRole('button', { name: 'Add run…' }).click();
-  await choose('fast');
-  await panel.getByRole('heading', { name: '2 runs compared' }).waitFor();
+  await add('2 runs compared', 'fast');
   const heads = panel.locator('.runs thead th.differs');
   await expect.poll(async () => (await heads.allTextContents()).map((text) => text.trim())).toContain('learning_rate');
   expect((await heads.allTextContents()).map((text) => text.trim())).toContain('loss_on');
@@ -127,7 +141,7 @@ it('adds a run: one colour each, and a table with what differs between the confi
 
 it('hides a run by the legend', async () => {
   await chart('loss').scrollIntoViewIfNeeded();
-  await expect.poll(() => chip('fast').getAttribute('aria-pressed')).toBe('true');
+  await press(chip('fast'), true);
   await changes('loss', () => chip('fast').click());
   await expect.poll(() => chip('fast').getAttribute('aria-pressed')).toBe('false');
   await expect.poll(() => panel.locator('tr[data-run$="fast"]').getAttribute('class')).toBe('off');
@@ -135,6 +149,8 @@ it('hides a run by the legend', async () => {
 });
 
 it('switches the axis, the scale, and smoothing', async () => {
+  await panel.getByText('Step', { exact: true }).first().click();
+  await expect.poll(() => said('loss')).toContain('Loss by step:');
   for (const [axis, name] of [
     ['Epoch', 'epoch'],
     ['Tokens', 'tokens'],
@@ -146,6 +162,7 @@ it('switches the axis, the scale, and smoothing', async () => {
   }
   await chart('loss').hover();
   const log = panel.locator('[data-chart-card="loss"]').getByRole('button', { name: 'Logarithmic scale' });
+  await press(log, false);
   await changes('loss', () => log.click());
   await expect.poll(() => log.getAttribute('aria-pressed')).toBe('true');
   await changes('loss', () => log.click());
@@ -262,7 +279,7 @@ it('takes the colours of another theme at once', async () => {
 
 it('keeps its state over a reload of the window', async () => {
   await panel.getByText('Epoch', { exact: true }).first().click();
-  await chip('fast').click();
+  await press(chip('fast'), false);
   await panel.getByRole('slider', { name: 'Smoothing' }).fill('0.3');
   await expect.poll(() => said('loss')).toContain('Loss by epoch');
   await lab().reload();
@@ -276,9 +293,7 @@ it('keeps its state over a reload of the window', async () => {
 });
 
 it('shows four runs, also with a name that is too long', async () => {
-  await panel.getByRole('button', { name: 'Add run…' }).click();
-  await choose('third', 'a run whose name');
-  await panel.getByRole('heading', { name: '4 runs compared' }).waitFor();
+  await add('4 runs compared', 'third', 'a run whose name');
   await lab().shoot('panel-four');
   // Rows are drawn anew when something about their run is new.
   const last = (): Promise<boolean> =>
@@ -294,14 +309,13 @@ it('shows four runs, also with a name that is too long', async () => {
 });
 
 it('takes runs out', async () => {
-  for (let left = 4; left > 1; left--) {
-    await expect.poll(() => panel.locator('.runs tbody tr').count()).toBe(left);
-    const row = panel.locator('.runs tbody tr').last();
-    await row.hover();
-    await row.getByRole('button', { name: /^Take/ }).click();
-    if (left > 2) continue;
-    await panel.getByRole('heading', { name: 'slow', exact: true }).waitFor();
+  const rows = panel.locator('.runs tbody tr');
+  for (let left = await rows.count(); left > 1; left--) {
+    await expect.poll(() => rows.count()).toBe(left);
+    await rows.last().hover();
+    await rows.last().getByRole('button', { name: /^Take/ }).click();
   }
+  await panel.getByRole('heading', { name: 'slow', exact: true }).waitFor();
 });
 
 it('follows a run that is being trained, without motion where that is unwanted, and stops it', async () => {

@@ -111,6 +111,8 @@ describe('the preview', () => {
   });
 
   it('shows conversations, tokens and raw records, and masks at once', async () => {
+    // What an earlier try chose.
+    await lab().command('View: Close All Editors');
     const frame = await preview('tickets.train.jsonl');
     await frame.locator('.message.assistant').first().waitFor();
     await frame.getByText('3,000 records').waitFor();
@@ -161,6 +163,9 @@ describe('the preview', () => {
   });
 
   it('reads the fields that a person names, and keeps them for Fine-tune', async () => {
+    // What an earlier try kept.
+    rmSync(lab().path('.sft', 'datasets.json'), { force: true });
+    await lab().command('View: Close All Editors');
     const frame = await preview('asked.jsonl');
     await frame
       .locator('.row.bad')
@@ -183,6 +188,7 @@ describe('the preview', () => {
     await frame.getByLabel('Find in records').fill('QUESTION 1');
     await frame.getByText('11 records of 60').waitFor();
     await lab().shootOnce('preview-find');
+    rmSync(lab().path('ones.jsonl'), { force: true });
     await button(frame, 'Save view…').click();
     await saveAs('bad.filtered.jsonl', 'ones.jsonl');
     await expect.poll(() => existsSync(lab().path('ones.jsonl')), { timeout: 20_000 }).toBe(true);
@@ -200,6 +206,7 @@ describe('the preview', () => {
     const frame = await preview('bad.jsonl');
     await frame.getByLabel('Find in records').fill('question 2');
     await frame.getByText('11 records of 60').waitFor();
+    rmSync(lab().path('twos.jsonl'), { force: true });
     await button(frame, 'Fine-tune…').click();
     await saveAs('bad.filtered.jsonl', 'twos.jsonl');
     const form = await lab().webview('Fine-tune twos.jsonl');

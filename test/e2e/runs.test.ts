@@ -49,12 +49,7 @@ it('stops a run gracefully and resumes it from the sidebar', async () => {
   await lab().lens('Run', () => existsSync(lab().path('.sft', 'second', 'second run', 'run.json')));
   await expect.poll(async () => (await stepsOf('second', 'second run')).length, { timeout: 90_000 }).toBeGreaterThan(5);
 
-  await lab().showView('SFT Lab');
-  await lab().row('second run').waitFor();
-  await lab().menu(lab().row('second run'), 'Stop');
-  await lab()
-    .row(/second run.*stopped/)
-    .waitFor({ timeout: 60_000 });
+  await lab().stopRun('second run');
   const before = await stepsOf('second', 'second run');
   expect(before.length).toBeLessThan(20_000);
 
@@ -62,10 +57,10 @@ it('stops a run gracefully and resumes it from the sidebar', async () => {
   await expect
     .poll(async () => (await stepsOf('second', 'second run')).length, { timeout: 120_000 })
     .toBeGreaterThan(before.length);
-  await lab().menu(lab().row('second run'), 'Stop');
   await lab()
-    .row(/second run.*stopped/)
-    .waitFor({ timeout: 60_000 });
+    .row(/second run.*%/)
+    .waitFor();
+  await lab().stopRun('second run');
   const steps = await stepsOf('second', 'second run');
   expect(steps).toEqual(Array.from({ length: steps.length }, (_, i) => i + 1));
   await lab().shoot('sidebar');

@@ -1,6 +1,6 @@
 /** The samples view in the editor: what the models of two runs said, filtered, compared, opened elsewhere, and there again after a reload. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import type { Frame, Locator, Page } from 'playwright-core';
 import { expect, it } from 'vitest';
 import { readEvents } from '../../src/runs/event-log.js';
@@ -212,6 +212,9 @@ it('shows new evaluations as they come, and keeps what is selected', async () =>
     },
     ...{ experiment: 'tickets', run_name: 'long', save_strategy: 'no' },
   });
+  // Of an earlier try.
+  lab().endTrainers();
+  rmSync(lab().path('.sft', 'tickets', 'long'), { recursive: true, force: true, maxRetries: 5 });
   await lab().command('View: Close All Editors');
   await lab().openFile('long.sft.json');
   await lab().lens('Run', () => existsSync(lab().path('.sft', 'tickets', 'long', 'run.json')));
@@ -228,16 +231,14 @@ it('shows new evaluations as they come, and keeps what is selected', async () =>
   const before = await last();
   await expect.poll(last, { timeout: 60_000 }).toBeGreaterThan(before);
   expect(await frame.locator('.detail-head .place').textContent()).toBe(place);
-  await lab().menu(lab().row('long'), 'Stop');
-  await lab()
-    .row(/long.*stopped/)
-    .waitFor({ timeout: 60_000 });
+  await lab().stopRun('long');
 });
 
 it('says what to do where a run was not evaluated', async () => {
   writeConfig(lab().workspace, 'blind', {
     ...{ max_steps: 2, experiment: 'tickets', run_name: 'blind', save_strategy: 'no', eval_strategy: 'no' },
   });
+  rmSync(lab().path('.sft', 'tickets', 'blind'), { recursive: true, force: true, maxRetries: 5 });
   await lab().command('View: Close All Editors');
   await lab().openFile('blind.sft.json');
   await lab().lens('Run', () => existsSync(lab().path('.sft', 'tickets', 'blind', 'run.json')));

@@ -183,8 +183,11 @@ export class Lab {
   }
 
   async openFile(name: string): Promise<void> {
-    await (await this.listed(name)).dblclick();
-    await this.page.locator('.tab').filter({ hasText: name }).first().waitFor();
+    const row = await this.listed(name);
+    await insisting(`${name} does not open`, this.page, async () => {
+      await row.dblclick({ timeout: 5000 });
+      await this.page.locator('.tab.active').filter({ hasText: name }).first().waitFor({ timeout: 10_000 });
+    });
   }
 
   /**
