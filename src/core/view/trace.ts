@@ -29,42 +29,38 @@ export function trace(x: Float32Array, pyramid: Pyramid, { from, to, width }: Wi
   const points = last - first + 1;
   const { size, min, max } = pyramid.at(points / width);
   let pairs = 0;
-  const put = (pixel: number, value: number): void => {
-    out[2 * pairs] = pixel;
-    out[2 * pairs + 1] = value;
-    pairs++;
-  };
   if (size === 1 && points <= 2 * width) {
-    for (let i = first; i <= last; i++) put(((x[i] as number) - from) * scale, min[i] as number);
+    for (let i = first; i <= last; i++, pairs++) {
+      out[2 * pairs] = ((x[i] as number) - from) * scale;
+      out[2 * pairs + 1] = min[i] as number;
+    }
     return pairs;
   }
   const limit = out.length / 2 - 3;
-  let column = -Infinity;
-  let low = Infinity;
-  let high = -Infinity;
+  const lastStretch = Math.floor(last / size);
   let end = Number.NaN;
-  const flush = (): void => {
-    if (!(low <= high) || pairs >= limit) return;
+  for (let i = Math.floor(first / size); i <= lastStretch && pairs < limit; ) {
+    const pixel = Math.floor(((x[i * size] as number) - from) * scale);
+    let low = Infinity;
+    let high = -Infinity;
+    do {
+      const a = min[i] as number;
+      const b = max[i] as number;
+      if (a < low) low = a;
+      if (b > high) high = b;
+      i++;
+    } while (i <= lastStretch && Math.floor(((x[i * size] as number) - from) * scale) === pixel);
+    if (!(low <= high)) continue;
     // The extreme nearer to where the line stands comes first.
     const rising = !(Math.abs(high - end) < Math.abs(low - end));
-    put(column, rising ? low : high);
-    if (low !== high) put(column, rising ? high : low);
     end = rising ? high : low;
-  };
-  const lastStretch = Math.floor(last / size);
-  for (let i = Math.floor(first / size); i <= lastStretch; i++) {
-    const pixel = Math.floor(((x[i * size] as number) - from) * scale);
-    if (pixel !== column) {
-      flush();
-      column = pixel;
-      low = Infinity;
-      high = -Infinity;
-    }
-    const a = min[i] as number;
-    const b = max[i] as number;
-    if (a < low) low = a;
-    if (b > high) high = b;
+    out[2 * pairs] = pixel;
+    out[2 * pairs + 1] = rising ? low : high;
+    pairs++;
+    if (low === high) continue;
+    out[2 * pairs] = pixel;
+    out[2 * pairs + 1] = end;
+    pairs++;
   }
-  flush();
   return pairs;
 }

@@ -3,9 +3,18 @@ import { describe, expect, it } from 'vitest';
 import { Pyramid, Smoother } from '../../../../src/core/view/pyramid.js';
 import { trace } from '../../../../src/core/view/trace.js';
 
-const values = fc.array(fc.oneof({ weight: 9, arbitrary: fc.float({ noNaN: true }) }, fc.constant(Number.NaN)), {
-  maxLength: 700,
-});
+/** Any numbers, also below 0 and not measured; or none below 0, as most figures are. */
+const values = fc
+  .tuple(fc.boolean(), fc.boolean())
+  .chain(([negative, gaps]) =>
+    fc.array(
+      fc.oneof(
+        { weight: 9, arbitrary: fc.float({ noNaN: true, ...(negative ? {} : { min: 0 }) }) },
+        fc.constantFrom(...(gaps ? [Number.NaN] : []), Infinity, 0),
+      ),
+      { maxLength: 700 },
+    ),
+  );
 
 function extremes(list: ArrayLike<number>, from: number, to: number): { min: number; max: number } {
   const found = Array.from(list)
@@ -22,7 +31,10 @@ describe('Pyramid', () => {
         const pyramid = new Pyramid();
         pyramid.update(column, column.length);
         const [from, to] = [Math.min(a, b), Math.max(a, b)];
-        expect(pyramid.range(from, to)).toEqual(extremes(column, from, to));
+        for (const size of [1, 64, 8]) {
+          pyramid.at(size);
+          expect(pyramid.range(from, to)).toEqual(extremes(column, from, to));
+        }
       }),
     );
   });
@@ -30,15 +42,18 @@ describe('Pyramid', () => {
   it('is the same whether it grew or was made at once', () => {
     fc.assert(
       fc.property(values, fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1 }), (list, chunks) => {
+        const sizes = [64, 1, 1000, 4, 16];
         const column = Float32Array.from(list);
         const grown = new Pyramid();
         let done = 0;
         for (let i = 0; done < column.length; i++) {
           const next = Math.min(column.length, done + (chunks[i % chunks.length] ?? 1));
           grown.update(column, next, done);
+          // Levels are made when they are asked for, and then grow.
+          grown.at(sizes[i % sizes.length] ?? 1);
           done = next;
         }
-        for (const size of [1, 4, 16, 64, 1000]) {
+        for (const size of sizes) {
           const whole = new Pyramid();
           whole.update(column, column.length);
           const [a, b] = [grown.at(size), whole.at(size)];
