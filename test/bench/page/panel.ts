@@ -2,7 +2,7 @@
 
 import type { FromPanel, ToPanel } from '../../../src/core/view/run-panel.js';
 import { type BenchRun, makeInfo, makePoints, makeRuns } from './data.js';
-import { countFrames, paintedWhen } from './frames.js';
+import { countFrames, painted, paintedWhen } from './frames.js';
 
 const sent: FromPanel[] = [];
 let kept: unknown;
@@ -18,6 +18,14 @@ function drawn(): { some: boolean; all: boolean } {
   });
   const ready = frames.filter((frame) => frame.hasAttribute('aria-label')).length;
   return { some: ready > 0, all: ready > 0 && ready === frames.length };
+}
+
+/** New points of every run. */
+function send(from: number, each: number): void {
+  for (const [run, { info }] of runs.entries()) {
+    const points = makePoints(run, from, each);
+    post({ type: 'points', key: info.key, from, points }, [points]);
+  }
 }
 
 const bench = {
@@ -37,16 +45,22 @@ const bench = {
     return drawn().all ? bench.first : (await paintedWhen(() => drawn().all)) - began;
   },
   charts: (): number => [...document.querySelectorAll('.chart-frame[aria-label]')].length,
+  /** Gives every run new points. Resolves when they are drawn. */
+  async append(from: number, each: number): Promise<void> {
+    send(from, each);
+    // Messages are tasks of their own, before or behind the next frame.
+    await painted();
+    await painted();
+  },
   /** Every run has new points 20 times a second and says how far it is 4 times, as the extension does, for as long. */
   async live(seconds: number, from: number, each: number): Promise<number> {
     let at = from;
     const until = performance.now() + seconds * 1000;
     for (let round = 0; performance.now() < until; round++) {
-      for (let run = 0; run < runs.length; run++) {
-        const points = makePoints(run, at, each);
-        if (round % 5 === 0) post({ type: 'run', run: makeInfo(run, at + each, true) });
-        post({ type: 'points', key: runs[run]?.info.key ?? '', from: at, points }, [points]);
+      if (round % 5 === 0) {
+        for (let run = 0; run < runs.length; run++) post({ type: 'run', run: makeInfo(run, at + each, true) });
       }
+      send(at, each);
       at += each;
       await new Promise((done) => setTimeout(done, 50));
     }

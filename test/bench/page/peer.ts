@@ -1,58 +1,76 @@
-/** The same data in chart.js as its guide to speed has it (no animation, no parsing, no point marks), but without decimation. */
+/**
+ * The same data in chart.js without decimation: as people use it, which is as it comes, or (`?tuned`) with what its guide to
+ * speed adds: no animation, no parsing, no marks of points, no events.
+ */
 
-import { Chart, LinearScale, LineController, LineElement, PointElement } from 'chart.js';
+import { animator, Chart, type ChartOptions } from 'chart.js/auto';
 import { PointColumns } from '../../../src/core/view/columns.js';
-import { type BenchRun, makeRuns } from './data.js';
+import { makePoints, makeRuns } from './data.js';
 import { countFrames, painted } from './frames.js';
 
-Chart.register(LineController, LineElement, PointElement, LinearScale);
+type Point = { x: number; y: number };
+type Line = Chart<'line', Point[]>;
 
-let runs: BenchRun[] = [];
-let chart: Chart<'line', { x: number; y: number }[]> | undefined;
+const tuned: ChartOptions<'line'> = {
+  ...{ animation: false, parsing: false, normalized: true, events: [] },
+  plugins: { legend: { display: false }, tooltip: { enabled: false } },
+  elements: { line: { borderWidth: 1 }, point: { radius: 0 } },
+};
+const options: ChartOptions<'line'> = {
+  ...(new URLSearchParams(location.search).has('tuned') ? tuned : {}),
+  maintainAspectRatio: false,
+  scales: { x: { type: 'linear' } },
+};
+
+let lines: { label: string; data: Point[] }[] = [];
+let chart: Line | undefined;
 let whole = { from: 0, to: 1 };
 let span = whole;
 let asked = false;
 
-/** The visible part of the x axis. */
-function show(from: number, to: number): void {
-  if (chart === undefined) return;
-  chart.options.scales = { x: { type: 'linear', min: from, max: to }, y: { type: 'linear' } };
-  chart.update('none');
+function pointsOf(buffer: ArrayBuffer): Point[] {
+  const columns = new PointColumns();
+  columns.put(0, buffer);
+  const [x, y] = [columns.column('step'), columns.column('loss')];
+  return Array.from({ length: columns.count }, (_, i) => ({ x: x[i] ?? 0, y: y[i] ?? 0 }));
 }
 
 const peer = {
   frames: countFrames(),
+  first: Number.NaN,
+  /** Makes the data as chart.js wants it, which its times so do not include. */
   prepare(count: number, points: number): void {
-    runs = makeRuns(count, points);
+    lines = makeRuns(count, points).map(({ info, points: packed }) => ({ label: info.label, data: pointsOf(packed) }));
     whole = { from: 0, to: points };
     span = whole;
   },
+  /** @returns milliseconds until the chart's first frame is on the screen, animated or not */
   async arrive(): Promise<number> {
     const canvas = document.querySelector('canvas');
     if (canvas === null) throw new Error('the page has no canvas');
     const began = performance.now();
-    const datasets = runs.map(({ info, points }) => {
-      const columns = new PointColumns();
-      columns.put(0, points);
-      const [x, y] = [columns.column('step'), columns.column('loss')];
-      const data = Array.from({ length: columns.count }, (_, i) => ({ x: x[i] ?? 0, y: y[i] ?? 0 }));
-      return { label: info.label, data, borderWidth: 1, pointRadius: 0 };
-    });
-    chart = new Chart(canvas, {
-      type: 'line',
-      data: { datasets },
-      options: {
-        animation: false,
-        parsing: false,
-        normalized: true,
-        maintainAspectRatio: false,
-        events: [],
-        scales: { x: { type: 'linear', min: whole.from, max: whole.to }, y: { type: 'linear' } },
-      },
-    });
-    return (await painted()) - began;
+    const made: Line = new Chart(canvas, { type: 'line', data: { datasets: lines }, options });
+    peer.first = (await painted()) - began;
+    chart = made;
+    while (animator.running(made)) await painted();
+    return peer.first;
+  },
+  /** Gives every run new points. Resolves when they are drawn. */
+  async append(from: number, each: number): Promise<void> {
+    for (const [run, { data }] of lines.entries()) data.push(...pointsOf(makePoints(run, from, each)));
+    chart?.update();
+    await painted();
   },
 };
+
+/** The visible part of the x axis, as the zoom plugin of chart.js sets it. */
+function show(): void {
+  const x = chart?.options.scales?.x;
+  if (chart === undefined || x === undefined) return;
+  x.min = span.from;
+  x.max = span.to;
+  chart.update('none');
+}
 
 /** Zooms and pans as the run panel does: one drawing a frame, however many events came. */
 function move(width: number, from: number): void {
@@ -63,7 +81,7 @@ function move(width: number, from: number): void {
   asked = true;
   requestAnimationFrame(() => {
     asked = false;
-    show(span.from, span.to);
+    show();
   });
 }
 
