@@ -23,8 +23,8 @@ export class Raster {
   private height = 0;
   /** Pixels around the area that lines keep to; marks may stand there. */
   private margin = 0;
-  /** Pixels as the machine's words, red lowest, colours times opacity. */
-  private pixels = new Uint32Array(0);
+  /** Pixels as the machine's words, red lowest, colours times opacity. Signed: such words need no other kind of number. */
+  private pixels = new Int32Array(0);
   /** Stretch that the curve being drawn covers, by column. */
   private low = new Float32Array();
   private high = new Float32Array();
@@ -40,7 +40,7 @@ export class Raster {
     }
     this.width = width;
     this.height = height;
-    this.pixels = new Uint32Array(width * height);
+    this.pixels = new Int32Array(width * height);
     this.low = new Float32Array(width).fill(Infinity);
     this.high = new Float32Array(width).fill(-Infinity);
   }
@@ -139,7 +139,7 @@ export class Raster {
     const whole = opacityOf(ink.opacity);
     const source = mix(ink, whole);
     const rest = 256 - whole;
-    const pattern = patternOf(dash);
+    const pattern = dash.length === 0 ? solid : patternOf(dash);
     for (let column = first; column <= last; column++) {
       const from = Math.max(0, low[column] as number);
       const to = Math.min(height, high[column] as number);
@@ -159,7 +159,7 @@ export class Raster {
       else {
         for (let at = (top + 1) * width + column; at < end; at += width) {
           const under = pixels[at] as number;
-          pixels[at] = under === 0 ? source : source + scaled(under, rest);
+          pixels[at] = under === 0 ? source : (source + scaled(under, rest)) | 0;
         }
       }
     }
@@ -174,26 +174,25 @@ function opacityOf(part: number): number {
 /** The colour times its opacity, as a word. */
 function mix({ red, green, blue }: Ink, opacity: number): number {
   const alpha = Math.min(255, opacity);
-  return (
-    ((alpha << 24) | (((blue * opacity) >> 8) << 16) | (((green * opacity) >> 8) << 8) | ((red * opacity) >> 8)) >>> 0
-  );
+  return (alpha << 24) | (((blue * opacity) >> 8) << 16) | (((green * opacity) >> 8) << 8) | ((red * opacity) >> 8);
 }
 
 /** All four parts of a word times `by` of 256. */
 function scaled(word: number, by: number): number {
   const even = (Math.imul(word & 0xff00ff, by) >>> 8) & 0xff00ff;
   const odd = Math.imul((word >>> 8) & 0xff00ff, by) & 0xff00ff00;
-  return (even | odd) >>> 0;
+  return even | odd;
 }
 
-function blend(pixels: Uint32Array, at: number, ink: Ink, part: number): void {
-  const opacity = opacityOf(ink.opacity * part);
+/** @param part of the pixel that is covered, from 0 to 1 */
+function blend(pixels: Int32Array, at: number, ink: Ink, part: number): void {
+  const opacity = (ink.opacity * part * 256 + 0.5) | 0;
   if (opacity === 0) return;
-  pixels[at] = mix(ink, opacity) + scaled(pixels[at] as number, 256 - opacity);
+  pixels[at] = (mix(ink, opacity) + scaled(pixels[at] as number, 256 - opacity)) | 0;
 }
 
 /** Colours times opacity become colours beside opacity, as images have them. */
-function divide(pixels: Uint32Array): void {
+function divide(pixels: Int32Array): void {
   for (let i = 0; i < pixels.length; i++) {
     const word = pixels[i] as number;
     const alpha = word >>> 24;
@@ -202,9 +201,11 @@ function divide(pixels: Uint32Array): void {
     const red = Math.min(255, (word & 255) * by);
     const green = Math.min(255, ((word >>> 8) & 255) * by);
     const blue = Math.min(255, ((word >>> 16) & 255) * by);
-    pixels[i] = ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+    pixels[i] = (alpha << 24) | (blue << 16) | (green << 8) | red;
   }
 }
+
+const solid = new Uint8Array(0);
 
 /** 1 for a column that is drawn, 0 for one that is left out, over one period. */
 function patternOf(dash: Dash): Uint8Array {
