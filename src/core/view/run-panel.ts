@@ -6,14 +6,20 @@ import { charts } from './charts.js';
 import { xAxes } from './columns.js';
 
 const nullable = z.number().nullable();
-const chartId = z.custom<ChartId>((value) => charts.some(({ id }) => id === value));
+const chartIds: ReadonlySet<unknown> = new Set(charts.map(({ id }) => id));
+const chartId = z.custom<ChartId>((value) => chartIds.has(value));
 
 const evaluationSchema = z.object({
   set: z.string(),
   step: z.number(),
   epoch: z.number(),
-  /** Figures of the charts that evaluations have. */
-  values: z.partialRecord(chartId, nullable),
+  /** Figures of the charts that evaluations have. There may be thousands, before which nothing is drawn: no schema for each. */
+  values: z.custom<Partial<Record<ChartId, number | null>>>(
+    (values) =>
+      typeof values === 'object' &&
+      values !== null &&
+      Object.entries(values).every(([id, value]) => chartIds.has(id) && (value === null || typeof value === 'number')),
+  ),
 });
 export type EvaluationPoint = z.infer<typeof evaluationSchema>;
 
