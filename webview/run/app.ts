@@ -9,7 +9,7 @@ import {
   type ToPanel,
 } from '../../src/core/view/run-panel.js';
 import { element, fill, makeAnnouncer } from '../shared/dom.js';
-import { type Host, oncePerFrame } from '../shared/host.js';
+import type { Host } from '../shared/host.js';
 import { onThemeChange, readTheme, type Theme } from '../shared/theme.js';
 import { type Span, wholeSpan } from './axes.js';
 import { ChartCard } from './card.js';
@@ -31,6 +31,9 @@ const patienceMs = 5000;
 /** Milliseconds between two renderings of facts that runs tell while they train. */
 const factsMs = 250;
 
+/** What the next frame has to bring up to date: nothing. */
+const clean = { facts: false, table: false, charts: false, span: false, cursor: false };
+
 export class App implements View {
   state: PanelState;
   theme: Theme = readTheme();
@@ -40,7 +43,7 @@ export class App implements View {
   whole: Span = { from: 0, to: 1 };
   cursor: View['cursor'] = null;
   emphasis: string | undefined;
-  private readonly frames = new Frames();
+  private readonly frames = new Frames(() => this.update());
   private readonly cards = new Map<ChartId, ChartCard>();
   private readonly announce_: (text: string) => void;
   private readonly header = new Header(this);
@@ -56,9 +59,7 @@ export class App implements View {
   private factsSoon: number | undefined;
   /** Whether a button of the mouse is held. */
   private pressed = false;
-  /** What the next frame has to bring up to date. */
-  private dirty = { facts: false, charts: false, cursor: false };
-  private readonly ask: () => void;
+  private dirty = { ...clean };
   private received = false;
   private patient = true;
   missing: readonly string[] = [];
@@ -86,7 +87,6 @@ export class App implements View {
     );
     this.empty.append(element('p', { class: 'muted' }, 'Reading runs…'));
     root.append(this.empty, this.content, this.readout.box);
-    this.ask = oncePerFrame(() => this.update());
     host.listen((message) => this.receive(message));
     onThemeChange((theme) => {
       this.theme = theme;
@@ -126,7 +126,7 @@ export class App implements View {
 
   move(span: Span | null): void {
     this.state = { ...this.state, zoom: span };
-    this.touch('charts');
+    this.touch('span');
     clearTimeout(this.rest);
     this.rest = window.setTimeout(() => this.host.keep(this.state), restMs);
   }
@@ -150,9 +150,9 @@ export class App implements View {
     this.announce_(text);
   }
 
-  private touch(...parts: (keyof App['dirty'])[]): void {
+  private touch(...parts: (keyof typeof clean)[]): void {
     for (const part of parts) this.dirty[part] = true;
-    this.ask();
+    this.frames.ask();
   }
 
   /**
@@ -220,18 +220,21 @@ export class App implements View {
 
   /** Once a frame at most, however many messages came. */
   private update(): void {
-    const { facts, charts: curves, cursor } = this.dirty;
-    this.dirty = { facts: false, charts: false, cursor: false };
+    const { facts, table, charts: curves, span, cursor } = this.dirty;
+    this.dirty = { ...clean };
     if (facts || curves) {
       this.shown = this.runs.filter(({ key }) => !this.state.hiddenRuns.includes(key));
       this.whole = wholeSpan(this.shown, this.state.xAxis);
       this.looks = new Looks(this.runs, this.theme);
     }
+    if (table) this.table.render();
     if (facts) {
       this.renderFacts();
       this.arrange();
+      // It stands below the charts: they come first.
+      this.touch('table');
     }
-    if (facts || curves) {
+    if (facts || curves || span) {
       this.toolbar.renderZoom();
       this.frames.request(this.cards.values());
     }
@@ -250,7 +253,6 @@ export class App implements View {
     this.header.render();
     this.toolbar.render();
     this.legend.render();
-    this.table.render();
   }
 
   private sayEmpty(): void {

@@ -1,7 +1,8 @@
 /** The x axis that all charts share: what part of it is seen, and what its values are called. */
 
-import { formatSeconds } from '../../src/core/view/charts.js';
+import { type ChartDefinition, formatFigure, formatSeconds } from '../../src/core/view/charts.js';
 import type { XAxis } from '../../src/core/view/columns.js';
+import { formatNumber } from '../shared/text.js';
 import type { RunModel } from './model.js';
 
 export interface Span {
@@ -58,9 +59,9 @@ export function formatX(value: number, axis: XAxis): string {
 export function sayX(value: number, axis: XAxis): string {
   switch (axis) {
     case 'step':
-      return `step ${Math.round(value).toLocaleString('en')}`;
+      return `step ${formatNumber(Math.round(value))}`;
     case 'tokens':
-      return `${Math.round(value).toLocaleString('en')} tokens`;
+      return `${formatNumber(Math.round(value))} tokens`;
     case 'epoch':
       return `epoch ${value.toFixed(2)}`;
     case 'time':
@@ -76,5 +77,15 @@ function shortCount(value: number): string {
 }
 
 function trimmed(value: number): string {
+  return String(Number(value.toPrecision(4)));
+}
+
+/** A value of a chart, as ticks show it. */
+export function formatTick(value: number, { unit }: ChartDefinition): string {
+  if (unit === 'share') return `${Math.round(value * 1000) / 10}%`;
+  if (unit === 'bytes' || unit === 'tokens/s') return formatFigure(value, unit);
+  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5)) {
+    return value.toExponential(1).replace('.0e', 'e').replace('e-', 'e−').replace('e+', 'e');
+  }
   return String(Number(value.toPrecision(4)));
 }

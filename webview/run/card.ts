@@ -4,24 +4,36 @@ import { type ChartDefinition, formatFigure, unitName } from '../../src/core/vie
 import { bestOf } from '../../src/core/view/panel-runs.js';
 import { element, fill } from '../shared/dom.js';
 import { icon } from '../shared/icons.js';
+import { formatNumber } from '../shared/text.js';
 import { mixed } from '../shared/theme.js';
-import { axisTitles, formatX, sayX } from './axes.js';
-import { type Curve, curvesOf, trainSet } from './curves.js';
+import { axisTitles, formatTick, formatX, sayX } from './axes.js';
+import { type Curve, curvesOf, type Looks, trainSet } from './curves.js';
 import type { Drawable, Frames } from './frames.js';
 import { drawBest, drawCheckpoints, drawCursor, drawEpochs, epochMarks, type Reading, readCurves } from './guides.js';
 import { CurvePlot } from './plot.js';
 import { watchPointer } from './pointer.js';
 import { Raster } from './raster.js';
 import { sayReadings } from './readout.js';
-import { type Area, Chart, type Plot, type Projection, projectionOf } from './trace-controller.js';
+import {
+  type Area,
+  Chart,
+  type ChartOptions,
+  type Plot,
+  type Plugin,
+  type Projection,
+  projectionOf,
+} from './trace-controller.js';
 import { toggled, type View } from './view.js';
+
+/** Pixels outside the window within which charts are drawn all the same. */
+const nearPixels = 120;
 
 const nothing: Plot = { extent: () => undefined, draw: () => undefined };
 
 export class ChartCard implements Drawable {
   readonly root: HTMLElement;
   private readonly canvas = element('canvas', { 'aria-hidden': 'true' });
-  private readonly overlay = element('canvas', { class: 'overlay', 'aria-hidden': 'true' });
+  private readonly overlay = element('canvas', { class: 'overlay', width: 0, height: 0, 'aria-hidden': 'true' });
   private readonly frame: HTMLElement;
   private readonly callout = element('p', { class: 'callout' });
   private readonly logButton: HTMLButtonElement;
@@ -30,16 +42,19 @@ export class ChartCard implements Drawable {
   private curves: readonly Curve[] = [];
   private plot: CurvePlot | undefined;
   private readonly raster = new Raster();
-  private visible = false;
+  /** Those of the last drawing. They are made anew whenever anything but the visible part of the axis is another. */
+  private looks: Looks | undefined;
   private enlarged: boolean | undefined;
+  /** Its place in pixels, as it was when the frame began: reading it between two drawings would lay out the page anew. */
+  private size: { readonly width: number; readonly height: number } | undefined;
   /** Pixels between which the pointer selects. */
   private selection: { from: number; to: number } | null = null;
-  private readonly observer: IntersectionObserver;
+  private readonly observers: readonly (IntersectionObserver | ResizeObserver)[];
 
   constructor(
     readonly definition: ChartDefinition,
     private readonly view: View,
-    private readonly frames: Frames,
+    frames: Frames,
     private readonly onPicture: (card: ChartCard) => void,
   ) {
     const { title, id, about, unit } = definition;
@@ -86,19 +101,21 @@ export class ChartCard implements Drawable {
       this.frame,
     );
     watchPointer(this.frame, this, view);
-    this.observer = new IntersectionObserver(
-      ([entry]) => {
-        this.visible = entry?.isIntersecting ?? false;
-        if (this.visible) frames.ask();
-      },
-      { rootMargin: '120px' },
-    );
-    this.observer.observe(this.root);
+    this.observers = [
+      new IntersectionObserver(() => frames.ask(), { rootMargin: `${nearPixels}px` }),
+      new ResizeObserver(() => {
+        this.size = undefined;
+        if (!this.fits()) frames.request([this]);
+      }),
+    ];
+    for (const observer of this.observers) observer.observe(this.frame);
   }
 
   urgency(): number {
-    if (!this.root.isConnected || !this.visible) return Infinity;
-    const { top } = this.root.getBoundingClientRect();
+    const { top, bottom, height } = this.root.getBoundingClientRect();
+    this.size = undefined;
+    this.place();
+    if (height === 0 || bottom < -nearPixels || top > window.innerHeight + nearPixels) return Infinity;
     return this.view.cursor?.chart === this.definition.id ? -1 : Math.max(0, top);
   }
 
@@ -107,34 +124,61 @@ export class ChartCard implements Drawable {
   }
 
   dispose(): void {
-    this.observer.disconnect();
+    for (const observer of this.observers) observer.disconnect();
     this.chart?.destroy();
     this.root.remove();
   }
 
   /** Draws everything from the state. */
   draw(): void {
+    const { view } = this;
+    const { span, looks } = view;
+    const changed = looks !== this.looks;
+    this.looks = looks;
+    if (changed) this.takeCurves();
+    if (this.chart === undefined) this.chart = this.makeChart();
+    else {
+      const { chart } = this;
+      if (changed) chart.options.scales = this.scales();
+      const x = chart.options.scales?.x;
+      if (x !== undefined) [x.min, x.max] = [span.from, span.to];
+      if (this.fits()) chart.update('none');
+      else chart.resize(this.place().width, this.place().height);
+    }
+    if (changed) this.describe();
+    this.drawOverlay();
+  }
+
+  finish(): void {
+    this.plot?.complete();
+  }
+
+  private takeCurves(): void {
     const { view, definition } = this;
-    const { state, theme, span } = view;
+    const { state, theme } = view;
     this.curves = curvesOf(definition, view.looks, state);
-    const log = state.logCharts.includes(definition.id);
     this.plot = new CurvePlot({
       chart: definition,
       curves: this.curves,
       state,
-      log,
+      log: state.logCharts.includes(definition.id),
       raster: this.raster,
       background: theme.background,
       contrast: theme.kind.startsWith('high-contrast'),
+      span: () => view.span,
       emphasis: () => view.emphasis,
     });
     this.plot.refresh();
-    this.chart ??= this.makeChart();
-    const { chart } = this;
+  }
+
+  /** The axes, from the state. */
+  private scales(): NonNullable<ChartOptions<'trace'>['scales']> {
+    const { view, definition } = this;
+    const { state, theme, span } = view;
     const grid = { color: theme.grid, tickColor: 'transparent', drawTicks: false };
     const font = { family: theme.fontFamily, size: Math.round(theme.fontSize * 0.82) };
     const shared = { grid, border: { display: false } };
-    chart.options.scales = {
+    return {
       x: {
         ...shared,
         type: 'linear',
@@ -154,7 +198,7 @@ export class ChartCard implements Drawable {
       },
       y: {
         ...shared,
-        type: log ? 'logarithmic' : 'linear',
+        type: state.logCharts.includes(definition.id) ? 'logarithmic' : 'linear',
         // Charts in a column begin at the same pixel, and numbers that change their length move nothing.
         afterFit: (scale) => {
           scale.width = 52;
@@ -169,17 +213,16 @@ export class ChartCard implements Drawable {
         },
       },
     };
-    chart.update('none');
-    this.describe();
-    this.drawOverlay();
   }
 
   /** The cursor, above the curves. */
   drawOverlay(): Reading[] {
     const { view, overlay, chart } = this;
+    const { theme, cursor } = view;
+    // It has no size before it is needed.
+    if (overlay.width === 0 && cursor === null && this.selection === null) return [];
     const projection = this.projection();
     if (chart === undefined || projection === undefined) return [];
-    const { theme, cursor } = view;
     const ratio = window.devicePixelRatio;
     const [width, height] = [Math.round(chart.width * ratio), Math.round(chart.height * ratio)];
     if (overlay.width !== width || overlay.height !== height) {
@@ -236,8 +279,7 @@ export class ChartCard implements Drawable {
     return this.canvas;
   }
 
-  private projection(): Projection | undefined {
-    const { chart } = this;
+  private projection(chart: Pick<Chart, 'scales' | 'chartArea'> | undefined = this.chart): Projection | undefined {
     if (chart?.scales.x === undefined || chart.scales.y === undefined) return undefined;
     return projectionOf(chart.chartArea, chart.scales.x, chart.scales.y);
   }
@@ -272,7 +314,7 @@ export class ChartCard implements Drawable {
         : [
             ...(view.runs.length > 1 ? [run?.info.label ?? ''] : []),
             ...(view.looks.sets.length > 1 ? [best.set] : []),
-            `step ${best.step.toLocaleString('en')}`,
+            `step ${formatNumber(best.step)}`,
           ].join(' · ');
     const any = best !== undefined || last !== undefined;
     const said = any ? [`${kind} ${value}`, where].filter((part) => part !== '').join(', ') : 'no values';
@@ -298,35 +340,53 @@ export class ChartCard implements Drawable {
     return value === undefined || Number.isNaN(value) ? undefined : value;
   }
 
+  /** Whether the drawing is as large as its place. */
+  private fits(): boolean {
+    const { chart } = this;
+    const { width, height } = this.place();
+    return (
+      chart?.width === width && chart.height === height && chart.currentDevicePixelRatio === window.devicePixelRatio
+    );
+  }
+
+  private place(): { readonly width: number; readonly height: number } {
+    this.size ??= { width: this.frame.clientWidth, height: this.frame.clientHeight };
+    return this.size;
+  }
+
   private makeChart(): Chart<'trace'> {
-    const { view, definition } = this;
-    const guides = {
+    const { view, definition, canvas } = this;
+    const guides: Plugin<'trace'> = {
       id: 'guides',
-      beforeDatasetsDraw: ({ ctx }: { ctx: CanvasRenderingContext2D }): void => {
-        const projection = this.projection();
+      beforeDatasetsDraw: (chart) => {
+        const projection = this.projection(chart);
         if (projection === undefined) return;
-        drawEpochs(ctx, projection, epochMarks(view.shown, view.state.xAxis), view.theme);
+        drawEpochs(chart.ctx, projection, epochMarks(view.shown, view.state.xAxis), view.theme);
       },
-      afterDatasetsDraw: ({ ctx }: { ctx: CanvasRenderingContext2D }): void => {
-        const projection = this.projection();
+      afterDatasetsDraw: (chart) => {
+        const projection = this.projection(chart);
         if (projection === undefined) return;
         const { state, theme, looks } = view;
-        if (state.checkpoints) drawCheckpoints(ctx, projection, view.shown, state.xAxis, looks, theme);
-        drawBest(ctx, projection, definition, this.curves, state, theme);
+        if (state.checkpoints) drawCheckpoints(chart.ctx, projection, view.shown, state.xAxis, looks, theme);
+        drawBest(chart.ctx, projection, definition, this.curves, state, theme);
       },
     };
-    return new Chart<'trace'>(this.canvas, {
+    // A chart that finds its size by itself draws twice, and once more whenever it changes.
+    const { width, height } = this.place();
+    canvas.width = width;
+    canvas.height = height;
+    return new Chart<'trace'>(canvas, {
       type: 'trace',
       data: { datasets: [{ data: [], plot: () => this.plot ?? nothing }] },
       plugins: [guides],
       options: {
-        responsive: true,
+        responsive: false,
         maintainAspectRatio: false,
+        scales: this.scales(),
         animation: false,
         events: [],
         normalized: true,
         layout: { padding: { top: 8, right: 10 } },
-        onResize: () => this.frames.request([this]),
       },
     });
   }
@@ -334,13 +394,4 @@ export class ChartCard implements Drawable {
   private button(content: Node | string, label: string, onclick: () => void): HTMLButtonElement {
     return element('button', { class: 'plain', type: 'button', 'aria-label': label, title: label, onclick }, content);
   }
-}
-
-function formatTick(value: number, { unit }: ChartDefinition): string {
-  if (unit === 'share') return `${Math.round(value * 1000) / 10}%`;
-  if (unit === 'bytes' || unit === 'tokens/s') return formatFigure(value, unit);
-  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5)) {
-    return value.toExponential(1).replace('.0e', 'e').replace('e-', 'e−').replace('e+', 'e');
-  }
-  return String(Number(value.toPrecision(4)));
 }

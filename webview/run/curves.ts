@@ -3,7 +3,7 @@
 import type { ChartDefinition } from '../../src/core/view/charts.js';
 import type { PanelState } from '../../src/core/view/run-panel.js';
 import type { Theme } from '../shared/theme.js';
-import type { Measured, RunModel } from './model.js';
+import type { RunModel } from './model.js';
 
 export const trainSet = 'train';
 
@@ -90,7 +90,7 @@ export function curvesOf(chart: ChartDefinition, looks: Looks, state: PanelState
       curves.push(looks.curve(run, trainSet));
     }
     for (const set of looks.sets) {
-      if (!state.hiddenSets.includes(set) && evaluationsOf(run, chart, set).length > 0) {
+      if (!state.hiddenSets.includes(set) && run.measured(chart.id, set).length > 0) {
         curves.push(looks.curve(run, set));
       }
     }
@@ -113,11 +113,4 @@ function hasPoints(run: RunModel, chart: ChartDefinition): boolean {
   // A figure that is measured now and then comes within the first points.
   for (let i = 0; i < Math.min(count, 1000); i++) if (!Number.isNaN(column[i] ?? Number.NaN)) return true;
   return false;
-}
-
-export type { Measured } from './model.js';
-
-/** A run's figures of a chart on a set, in order. */
-export function evaluationsOf(run: RunModel, chart: ChartDefinition, set: string): readonly Measured[] {
-  return run.measured(chart.id, set);
 }

@@ -6,18 +6,25 @@ export interface Drawable {
   /** Whether it has never been drawn: then a person waits for it, and nothing moves yet that could falter. */
   readonly blank: () => boolean;
   draw(): void;
+  /** After the first drawing, when there is time: makes what later ones will need. */
+  finish(): void;
 }
 
-/** Of the 16 ms of a frame, what drawing may take before it leaves the rest to the next. */
-const budgetMs = 6;
+/** Of the 16 ms of a frame, what preparing and drawing may take before the rest is left to the next. */
+const budgetMs = 9;
 /** The same for what is drawn for the first time. */
-const firstBudgetMs = 40;
+const firstBudgetMs = 60;
 
 export class Frames {
   /** The frame since which each one waits. */
   private readonly waiting = new Map<Drawable, number>();
+  /** Drawn once, and not more than that. */
+  private readonly unfinished = new Set<Drawable>();
   private asked = false;
   private count = 0;
+
+  /** @param prepare what comes first in every frame; what it requests may be drawn in the same one */
+  constructor(private readonly prepare: () => void) {}
 
   request(drawables: Iterable<Drawable>): void {
     for (const drawable of drawables) {
@@ -37,19 +44,36 @@ export class Frames {
     this.asked = false;
     this.count++;
     const began = performance.now();
+    this.prepare();
     const order = [...this.waiting]
       .map(([drawable, since]) => ({ drawable, since, urgency: drawable.urgency(), blank: drawable.blank() }))
       .filter(({ urgency }) => urgency !== Infinity)
       .sort((a, b) => Number(b.urgency < 0) - Number(a.urgency < 0) || a.since - b.since || a.urgency - b.urgency);
     let left = 0;
+    /** What the dearest drawing of this frame took: the next one may take as long. */
+    let longest = 0;
     for (const { drawable, blank } of order) {
-      if (performance.now() - began > (blank ? firstBudgetMs : budgetMs)) {
+      const elapsed = performance.now() - began;
+      const must = blank && longest === 0;
+      if (!must && elapsed + longest > (blank ? firstBudgetMs : budgetMs)) {
         left++;
         continue;
       }
       this.waiting.delete(drawable);
       drawable.draw();
+      longest = Math.max(longest, performance.now() - began - elapsed);
+      if (blank) this.unfinished.add(drawable);
     }
     if (left > 0) this.ask();
+    else if (this.unfinished.size > 0) requestIdleCallback(() => this.finish());
+  }
+
+  /** One at a time, so that nothing waits for long. */
+  private finish(): void {
+    const [one] = this.unfinished;
+    if (one === undefined) return;
+    this.unfinished.delete(one);
+    one.finish();
+    requestIdleCallback(() => this.finish());
   }
 }

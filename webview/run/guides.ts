@@ -7,7 +7,6 @@ import type { PanelState } from '../../src/core/view/run-panel.js';
 import { mixed, type Theme } from '../shared/theme.js';
 import { type Curve, type Looks, trainSet } from './curves.js';
 import type { RunModel } from './model.js';
-import { placesOf } from './plot.js';
 import type { Projection } from './trace-controller.js';
 
 export interface EpochMark {
@@ -84,16 +83,16 @@ export function drawCheckpoints(
   for (const run of runs) {
     const { stepsPerEpoch, checkpoints } = run.info;
     context.fillStyle = looks.byRun ? looks.runColor(run.key) : theme.foreground;
+    context.beginPath();
     for (const step of checkpoints) {
       const value = run.at(axis, step, stepsPerEpoch === null ? Number.NaN : step / stepsPerEpoch);
       if (!(value >= from && value <= to)) continue;
       const pixel = x(value);
-      context.beginPath();
       context.moveTo(pixel, area.bottom - 7);
       context.lineTo(pixel + 4, area.bottom);
       context.lineTo(pixel - 4, area.bottom);
-      context.fill();
     }
+    context.fill();
   }
   context.restore();
 }
@@ -169,7 +168,7 @@ export function readCurves(
       const step = points.column('step')[near] ?? 0;
       readings.push({ curve, x: place, value: smooth, raw: state.smoothing > 0 ? raw : undefined, step });
     } else {
-      const places = placesOf(curve, chart, state.xAxis);
+      const places = run.places(state.xAxis, chart.id, set);
       if (run.level) {
         const last = places.at(-1);
         if (last !== undefined) readings.push({ curve, x: at, value: last.value, raw: undefined, step: last.step });

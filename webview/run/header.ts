@@ -7,6 +7,7 @@ import type { FromPanel, PanelRun } from '../../src/core/view/run-panel.js';
 import { action } from '../shared/action.js';
 import { element, fill, keepingFocus } from '../shared/dom.js';
 import { type Icon, icon } from '../shared/icons.js';
+import { formatNumber } from '../shared/text.js';
 import { swatch } from './legend.js';
 import type { View } from './view.js';
 
@@ -81,7 +82,7 @@ export class Header {
       ...(alone.device === null ? [] : [alone.device]),
       ...(alone.trainableParameters === null ? [] : [`${formatCount(alone.trainableParameters)} trainable parameters`]),
       ...(alone.state !== 'running' && alone.trainSeconds !== null
-        ? [`${alone.step.toLocaleString('en')} steps in ${formatSeconds(alone.trainSeconds)}`]
+        ? [`${formatNumber(alone.step)} steps in ${formatSeconds(alone.trainSeconds)}`]
         : []),
       ...(alone.warnings > 0 ? [`${alone.warnings} ${alone.warnings === 1 ? 'warning' : 'warnings'} in the log`] : []),
     ];
@@ -127,7 +128,7 @@ export class Header {
     filled.style.width = `${(share ?? 0) * 100}%`;
     bar.append(filled);
     const text = [
-      `step ${step.toLocaleString('en')}${totalSteps === null ? '' : ` of ${totalSteps.toLocaleString('en')}`}`,
+      `step ${formatNumber(step)}${totalSteps === null ? '' : ` of ${formatNumber(totalSteps)}`}`,
       ...(share === null ? [] : [`${Math.floor(share * 100)}%`]),
       ...(remainingSeconds === null ? [] : [`${formatDuration(remainingSeconds)} left`]),
     ].join(' · ');
@@ -167,7 +168,7 @@ export class Header {
               [
                 ...(many ? [run?.info.label ?? ''] : []),
                 ...(view.looks.sets.length > 1 ? [best.set] : []),
-                `step ${best.step.toLocaleString('en')}`,
+                `step ${formatNumber(best.step)}`,
               ].join(' · '),
             ),
           ),

@@ -56,10 +56,16 @@ export class Series {
   }
 }
 
+/** A figure of an evaluation. */
 export interface Measured {
   readonly step: number;
   readonly epoch: number;
   readonly value: number;
+}
+
+/** Where it stands on an axis. */
+export interface Place extends Measured {
+  readonly x: number;
 }
 
 export class RunModel {
@@ -67,6 +73,7 @@ export class RunModel {
   private readonly series_ = new Map<ChartId, Series>();
 
   private readonly measured_ = new Map<string, readonly Measured[]>();
+  private readonly places_ = new Map<string, readonly Place[]>();
 
   constructor(private info_: PanelRun) {}
 
@@ -77,6 +84,7 @@ export class RunModel {
   set info(info: PanelRun) {
     this.info_ = info;
     this.measured_.clear();
+    this.places_.clear();
   }
 
   /** The evaluations of a set that have this figure, in order. */
@@ -93,6 +101,17 @@ export class RunModel {
     return found;
   }
 
+  /** The same on an axis. */
+  places(axis: XAxis, id: ChartId, set: string): readonly Place[] {
+    const name = `${axis} ${id} ${set}`;
+    let found = this.places_.get(name);
+    if (found === undefined) {
+      found = this.measured(id, set).map((point) => ({ ...point, x: this.at(axis, point.step, point.epoch) }));
+      this.places_.set(name, found);
+    }
+    return found;
+  }
+
   get key(): string {
     return this.info.key;
   }
@@ -101,6 +120,8 @@ export class RunModel {
   put(from: number, points: ArrayBuffer): boolean {
     if (!this.points.put(from, points)) return false;
     for (const series of this.series_.values()) series.invalidate(from);
+    // Tokens and seconds of an evaluation are read between points.
+    this.places_.clear();
     return true;
   }
 

@@ -1,11 +1,12 @@
 /** The drawing of one chart: curves from pyramids, evaluations as marked points, levels of untuned models. */
 
 import type { ChartDefinition } from '../../src/core/view/charts.js';
-import { lowerBound, type XAxis } from '../../src/core/view/columns.js';
+import { lowerBound } from '../../src/core/view/columns.js';
 import type { Pyramid } from '../../src/core/view/pyramid.js';
 import type { PanelState } from '../../src/core/view/run-panel.js';
 import { trace } from '../../src/core/view/trace.js';
-import { type Curve, evaluationsOf, type Measured, trainSet } from './curves.js';
+import type { Span } from './axes.js';
+import { type Curve, trainSet } from './curves.js';
 import { type Ink, inkOf, type Raster, shapeOf } from './raster.js';
 import type { Plot, Projection } from './trace-controller.js';
 
@@ -20,6 +21,8 @@ export interface PlotInput {
   readonly curves: readonly Curve[];
   readonly state: PanelState;
   readonly log: boolean;
+  /** The visible part of the x axis: chart.js may lay out that axis after the other one. */
+  readonly span: () => Span;
   readonly raster: Raster;
   /** What rims of marks are drawn in. */
   readonly background: string;
@@ -27,10 +30,6 @@ export interface PlotInput {
   readonly contrast: boolean;
   /** Key of the run to bring forward. */
   readonly emphasis: () => string | undefined;
-}
-
-interface Place extends Measured {
-  readonly x: number;
 }
 
 export class CurvePlot implements Plot {
@@ -44,8 +43,16 @@ export class CurvePlot implements Plot {
     }
   }
 
-  extent(from: number, to: number): { min: number; max: number } | undefined {
-    const { chart, curves, state, log } = this.input;
+  /** Makes what a closer look will need and the first one does not. */
+  complete(): void {
+    for (const curve of this.input.curves) {
+      if (curve.set === trainSet) for (const pyramid of this.pyramids(curve)) pyramid.complete();
+    }
+  }
+
+  extent(): { min: number; max: number } | undefined {
+    const { chart, curves, state, log, span } = this.input;
+    const { from, to } = span();
     let min = Infinity;
     let max = -Infinity;
     const take = (low: number, high: number): void => {
@@ -64,7 +71,7 @@ export class CurvePlot implements Plot {
           else take(range.min, range.max);
         }
       } else {
-        for (const { x, value } of placesOf(curve, chart, state.xAxis)) {
+        for (const { x, value } of curve.run.places(state.xAxis, chart.id, curve.set)) {
           if (curve.run.level || (x >= from && x <= to)) take(value, value);
         }
       }
@@ -110,7 +117,7 @@ export class CurvePlot implements Plot {
     const { chart, state, raster, background } = this.input;
     const ratio = window.devicePixelRatio;
     const scale = (ratio * (area.right - area.left)) / Math.max(to - from, Number.MIN_VALUE);
-    const places = placesOf(curve, chart, state.xAxis);
+    const places = curve.run.places(state.xAxis, chart.id, curve.set);
     const points = new Float32Array(2 * Math.max(2, places.length));
     let count = 0;
     const put = (x: number, value: number): void => {
@@ -188,14 +195,6 @@ export class CurvePlot implements Plot {
     const pattern = dash.map((part) => part * ratio);
     this.input.raster.line(buffer, pairs, thickness * ratio, ink, pattern);
   }
-}
-
-/** A curve's evaluations on an axis, in order. */
-export function placesOf(curve: Curve, chart: ChartDefinition, axis: XAxis): Place[] {
-  return evaluationsOf(curve.run, chart, curve.set).map((point) => ({
-    ...point,
-    x: curve.run.at(axis, point.step, point.epoch),
-  }));
 }
 
 /** Room above and below; shares stay between 0 and 1, amounts begin at 0. */

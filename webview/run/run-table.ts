@@ -5,6 +5,7 @@ import { configDifferences, lastFigure } from '../../src/core/view/panel-runs.js
 import type { PanelRun } from '../../src/core/view/run-panel.js';
 import { element, fill, keepingFocus } from '../shared/dom.js';
 import { icon } from '../shared/icons.js';
+import { formatNumber } from '../shared/text.js';
 import { stateBadge } from './header.js';
 import { swatch } from './legend.js';
 import type { RunModel } from './model.js';
@@ -201,8 +202,7 @@ function columnsOf(runs: readonly PanelRun[], differencesOnly: boolean): Column[
     fact(
       'step',
       'Step',
-      ({ step, totalSteps }) =>
-        `${step.toLocaleString('en')}${totalSteps === null ? '' : ` / ${totalSteps.toLocaleString('en')}`}`,
+      ({ step, totalSteps }) => `${formatNumber(step)}${totalSteps === null ? '' : ` / ${formatNumber(totalSteps)}`}`,
       ({ step }) => step,
       true,
     ),

@@ -9,10 +9,12 @@ import {
   Chart,
   type ChartComponentLike,
   type ChartDataset,
+  type ChartOptions,
   type CoreChartOptions,
   DatasetController,
   LinearScale,
   LogarithmicScale,
+  type Plugin,
   PointElement,
   type Scale,
 } from 'chart.js';
@@ -35,8 +37,8 @@ export interface Projection {
 
 /** What a chart of this type draws. */
 export interface Plot {
-  /** Least and greatest value between two places of the x axis; undefined: there is nothing. */
-  extent(from: number, to: number): { min: number; max: number } | undefined;
+  /** Least and greatest value of what is seen; undefined: there is nothing. */
+  extent(): { min: number; max: number } | undefined;
   draw(context: CanvasRenderingContext2D, projection: Projection): void;
 }
 
@@ -63,10 +65,7 @@ export class TraceController extends DatasetController<'trace'> {
   }
 
   override getMinMax(scale: Scale): { min: number; max: number } {
-    const nothing = { min: 0, max: 1 };
-    if (scale.axis !== 'y') return nothing;
-    const { x } = this.chart.scales;
-    return (x === undefined ? undefined : this.plot?.extent(x.min, x.max)) ?? nothing;
+    return (scale.axis === 'y' ? this.plot?.extent() : undefined) ?? { min: 0, max: 1 };
   }
 
   override update(): void {
@@ -103,4 +102,4 @@ export function projectionOf(area: Area, x: Scale, y: Scale): Projection {
 const parts: ChartComponentLike[] = [TraceController, LinearScale, LogarithmicScale, PointElement];
 Chart.register(...parts);
 
-export { Chart };
+export { Chart, type ChartOptions, type Plugin };

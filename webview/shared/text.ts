@@ -38,8 +38,11 @@ export function literal(text: string, matchCase: boolean): RegExp | undefined {
   return new RegExp(text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'), matchCase ? 'gu' : 'giu');
 }
 
+/** Made with the page: a locale takes milliseconds to read, which is no matter before there is anything to show. */
+const numbers = new Intl.NumberFormat('en');
+
 export function formatNumber(value: number): string {
-  return value.toLocaleString('en');
+  return numbers.format(value);
 }
 
 export function formatPercent(part: number, whole: number): string {
