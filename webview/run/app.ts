@@ -23,6 +23,7 @@ import { Readout } from './readout.js';
 import { RunTable } from './run-table.js';
 import { Toolbar } from './toolbar.js';
 import type { View } from './view.js';
+import { warmUp } from './warm-up.js';
 
 /** Milliseconds after the last movement of the axis until its place is kept. */
 const restMs = 200;
@@ -110,6 +111,9 @@ export class App implements View {
       this.touch('facts');
     }, patienceMs);
     host.send({ type: 'ready' });
+    requestIdleCallback(() => {
+      if (!this.received) warmUp(this.theme);
+    });
   }
 
   get span(): Span {
