@@ -199,9 +199,12 @@ async function live(): Promise<void> {
   sayFrames(`all charts: a frame while ${runs} runs are live`, times, '≤ 16 ms');
 }
 
-/** One chart alone, ours or chart.js's: the same interactions with each, as many frames of each. */
-async function alone(path: string, global: string, times = 3): Promise<Trial & { readonly size: string }> {
-  const frames = 5;
+/** One chart alone, ours or chart.js's: the same interactions with each. */
+async function alone(
+  path: string,
+  global: string,
+  { times, frames } = { times: 3, frames: 12 },
+): Promise<Trial & { readonly size: string }> {
   const { page: made, first } = await arrive(path, global, times);
   const size = await made.evaluate<string>(
     `(({ width, height }) => \`width=\${width}&height=\${height}\`)(document.querySelector('canvas').getBoundingClientRect())`,
@@ -220,8 +223,8 @@ async function alone(path: string, global: string, times = 3): Promise<Trial & {
 /** The same work by the panel and by chart.js: medians, and how many times as fast the panel is. */
 async function peers(): Promise<void> {
   const { size, ...ours } = await alone(`panel?state=${loss}`, 'bench');
-  // It takes half a minute: once is enough.
-  const usual = await alone(`peer?${size}`, 'peer', 1);
+  // Seconds a frame: few are enough.
+  const usual = await alone(`peer?${size}`, 'peer', { times: 1, frames: 5 });
   const tuned = await alone(`peer?${size}&tuned`, 'peer');
   const middle = ({ cpu }: FrameTimes): number => quantile(cpu, 0.5);
   const rows = [
