@@ -11,7 +11,7 @@ export interface Drawable {
 }
 
 /** Of the 16 ms of a frame, what preparing and drawing may take before the rest is left to the next. */
-const budgetMs = 9;
+const budgetMs = 8;
 /** The same for what is drawn for the first time. */
 const firstBudgetMs = 60;
 
