@@ -77,14 +77,14 @@ export class Launcher {
     return this.launch(kind, [kind, file], cwd);
   }
 
-  /** Continues a run, or several one after the other. @throws LabError when one is being trained */
+  /** Continues a run, or several one after the other; among them experiments too. @throws LabError when one is being trained */
   async resume(...folders: readonly [string, ...string[]]): Promise<Launched> {
     return this.continue('resume', folders, workingFolder(folders[0]));
   }
 
-  /** Continues all unfinished runs of an experiment, one after the other. @throws LabError when that is being done */
-  async resumeExperiment(folder: string): Promise<Launched> {
-    return this.continue('compare', [folder], workingFolder(join(folder, 'run')));
+  /** Continues all unfinished runs of experiments, one after the other. @throws LabError when that is being done */
+  async resumeExperiments(...folders: readonly [string, ...string[]]): Promise<Launched> {
+    return this.continue('compare', folders, workingFolder(join(folders[0], 'run')));
   }
 
   /** Ctrl+C in the terminal of a session. */

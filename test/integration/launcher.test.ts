@@ -60,8 +60,8 @@ describe('a launcher', () => {
     expect(asked).toEqual([folder, join(folder, '..')]);
 
     // All that is left of it, in one terminal.
-    const again = await launcher.resumeExperiment(join(folder, '..'));
-    await expect(launcher.resumeExperiment(join(folder, '..'))).rejects.toThrow('is training this run already');
+    const again = await launcher.resumeExperiments(join(folder, '..'));
+    await expect(launcher.resumeExperiments(join(folder, '..'))).rejects.toThrow('is training this run already');
     expect(await again.run).toBe(folder);
     await until('its lock', async () => lockHolder(folder) !== undefined);
     launcher.interrupt(again);

@@ -52,12 +52,18 @@ export const register: Register = (context, services) => {
     }),
     command('resume', async (nodes) => {
       requireTrust();
-      const experiments = nodes.filter(({ kind }) => kind === 'experiment');
-      const others = nodes.filter(({ kind }) => kind !== 'experiment');
-      for (const { folder } of experiments) await services.launcher.resumeExperiment(folder);
-      const [first, ...more] = rowsOf(others).flatMap(({ folder, state }) => (isResumable(state) ? [folder] : []));
-      // One after the other: at once, each would take more than its share of memory and time.
-      if (first !== undefined) await services.launcher.resume(first, ...more);
+      const unfinished = (folder: string) => runs.experiment(folder)?.runs.some(({ state }) => isResumable(state));
+      const experiments = nodes.flatMap(({ kind, folder }) =>
+        kind === 'experiment' && unfinished(folder) === true ? [folder] : [],
+      );
+      const alone = rowsOf(nodes.filter(({ kind }) => kind !== 'experiment'))
+        .filter(({ state, experimentFolder }) => isResumable(state) && !experiments.includes(experimentFolder))
+        .map(({ folder }) => folder);
+      const [first, ...more] = [...alone, ...experiments];
+      if (first === undefined) return;
+      // One process for all, one run after the other: at once, each would take more than its share of memory and time.
+      if (alone.length === 0) await services.launcher.resumeExperiments(first, ...more);
+      else await services.launcher.resume(first, ...more);
     }),
     command('openConfig', async (nodes) => {
       for (const { folder } of rowsOf(nodes)) await show(join(folder, 'run.json'));
