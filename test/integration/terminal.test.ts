@@ -77,7 +77,7 @@ describe('in a terminal', () => {
     expect(await ended).toBe(130);
     expect(text()).not.toContain('Left at once');
     expect((await history(workspace.path('.sft', 'd', 'seed-1'))).history.status?.status).toBe('interrupted');
-    expect(existsSync(workspace.path('.sft', 'd', 'seed-2'))).toBe(false);
+    expect(existsSync(workspace.path('.sft', 'd', 'seed-2', 'events.jsonl'))).toBe(false);
   });
 
   it('a terminal that is closed does not stop the run', async () => {
