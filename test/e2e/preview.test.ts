@@ -23,6 +23,18 @@ function fill(folder: string): void {
   lines[5] = JSON.stringify({ prompt: '<script>alert(1)</script>\u202e\u001b[31m', completion: '' });
   lines[9] = lines[8] ?? '';
   for (const name of ['bad.jsonl', 'raw.jsonl']) writeFileSync(join(folder, name), `${lines.join('\n')}\n`);
+  const llama = join(folder, 'models', 'llama3');
+  cpSync(join(root, 'test', 'fixtures', 'tokenizers', 'llama3'), llama, { recursive: true });
+  const weights = join(root, 'test', 'fixtures', 'reference', 'llama3-tied');
+  cpSync(join(weights, 'model.safetensors'), join(llama, 'model.safetensors'));
+  const config: object = JSON.parse(readFileSync(join(weights, 'config.json'), 'utf8'));
+  writeFileSync(join(llama, 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 4096 }));
+  cpSync(join(root, 'test', 'fixtures', 'data', 'templates', 'llama3.jinja'), join(llama, 'chat_template.jinja'));
+  writeFileSync(
+    join(folder, 'plain.jinja'),
+    '{% for message in messages %}[{{ message.role }}] {{ message.content }}{{ eos_token }}{% endfor %}' +
+      '{% if add_generation_prompt %}[assistant] {% endif %}',
+  );
   writeFileSync(join(folder, 'asked.jsonl'), `${JSON.stringify({ ask: 'Why?', say: 'So.' })}\n`);
   writeFileSync(join(folder, 'other.jsonl'), '{"a": 1}\n{"b": 2}\n');
   writeFileSync(join(folder, 'wide.jsonl'), Buffer.from('\ufeff{"prompt":"Größe?","completion":"日本"}\n', 'utf16le'));
@@ -138,6 +150,44 @@ describe('the preview', () => {
     await frame.locator('.problems').getByText('Cut off by max_length').waitFor();
     await lab().shootOnce('preview-cut');
     await button(frame, 'Completion').click();
+  });
+
+  it('takes the tokenizer and the template that are chosen', async () => {
+    const frame = await preview('tickets.train.jsonl');
+    const [model, template] = [
+      frame.getByLabel('Model', { exact: true }),
+      frame.getByLabel('Template', { exact: true }),
+    ];
+    const choose = async (name: string): Promise<void> => {
+      const option = model.locator('option').filter({ hasText: name }).first();
+      await model.selectOption((await option.getAttribute('value')) ?? '');
+    };
+    // What an earlier test or try chose.
+    await frame.locator('input.length').fill('512');
+    await choose('Starter');
+    await template.selectOption('own');
+    await button(frame, 'Tokens').click();
+    await button(frame, 'Completion').click();
+    const first = frame.locator('.row').first();
+    const trained = async (): Promise<string> => (await first.locator('.token.loss').allTextContents()).join('');
+    await expect.poll(trained).toBe('shipping<|im_end|>');
+    await choose('llama3');
+    await expect.poll(trained).toBe('shipping<|eot_id|>');
+    expect(await first.textContent()).toContain('<|start_header_id|>');
+    await frame.getByText('3,000 records').waitFor();
+
+    await template.selectOption('file');
+    const input = lab().page.locator('.quick-input-widget input[type="text"]');
+    await input.waitFor({ timeout: 30_000 });
+    await lab().answer(lab().path('plain.jinja'));
+    await expect.poll(() => template.locator('option:checked').textContent()).toBe('plain.jinja');
+    await expect.poll(() => first.textContent()).toContain('[user]');
+    await expect.poll(trained).toContain('shipping');
+    await lab().shootOnce('preview-template');
+    await template.selectOption('own');
+    await expect.poll(trained).toBe('shipping<|eot_id|>');
+    await choose('Starter');
+    await expect.poll(trained).toBe('shipping<|im_end|>');
   });
 
   it('filters by a bar of the lengths and by a label, and sorts by length', async () => {
