@@ -5,7 +5,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import * as vscode from 'vscode';
 import { formatError, LabError } from '../../core/errors.js';
 import { type FromPreview, fromPreview, type Mapping, mapping, type ToPreview } from '../../core/view/preview.js';
-import { describeModel, starterName } from '../../data/models.js';
+import { describeModel, type FoundModel, starterName } from '../../data/models.js';
 import { evaluationChoices, modelChoice, modelChoices, stemOf } from '../form/choices.js';
 import { modelFolders } from '../form/index.js';
 import type { Services } from '../services.js';
@@ -72,17 +72,17 @@ async function makeSession(webview: vscode.Webview, uri: vscode.Uri, home: Previ
 
 /** The models of this machine, and the data sets beside this one. */
 async function findChoices(path: string, context: vscode.ExtensionContext): Promise<PreviewChoices> {
-  const [{ choices }, evaluation] = await Promise.all([
+  const [{ models }, evaluation] = await Promise.all([
     modelChoices(await modelFolders(), (found) => found),
     evaluationChoices(path),
   ]);
   const kept = chosenModel(context);
-  const model = choices.find(({ value }) => value === kept)?.value ?? choices[0]?.value ?? starterName;
+  const model = models.find(({ name }) => name === kept)?.name ?? models[0]?.name ?? starterName;
   const files = evaluation.choices.filter(({ value }) => /\.[a-z]+$/i.test(value));
   const sister = files.find(({ value }) => value === evaluation.first);
   const absolute = (name: string): string => join(dirname(path), name);
   return {
-    models: choices.map(({ value, label }) => ({ value, label })),
+    models: models.map((one) => ({ value: one.name, label: labelOf(one) })),
     model,
     evaluations: [
       { value: '', label: 'No evaluation set' },
@@ -90,6 +90,11 @@ async function findChoices(path: string, context: vscode.ExtensionContext): Prom
     ],
     evaluation: sister === undefined ? '' : absolute(sister.value),
   };
+}
+
+/** Of a folder in the workspace, from there: there is little room. */
+function labelOf(model: FoundModel): string {
+  return modelChoice({ ...model, name: vscode.workspace.asRelativePath(model.name) }).label;
 }
 
 function watch(uri: vscode.Uri, changed: () => void): vscode.Disposable {
@@ -177,7 +182,7 @@ class PreviewHost {
     if (folder === undefined) return;
     const found = await describeModel(folder.fsPath);
     await keepModel(this.home.context, found.name);
-    await this.session.setModel(found.name, modelChoice(found).label);
+    await this.session.setModel(found.name, labelOf(found));
   }
 
   /** The view as a new data set. @returns where it is; undefined where it was given up */
