@@ -240,10 +240,12 @@ export class Lab {
   /** Stops a run by its menu, and waits until it has; one that an earlier try of a test stopped stays as it is. */
   async stopRun(name: string): Promise<void> {
     const stopped = this.row(new RegExp(`${name}.*stopped`));
+    // Not its experiment, which may have the same name.
+    const training = this.row(new RegExp(`${name}.*(%|step \\d)`));
     await this.showView('SFT Lab');
     await insisting(`${name} could not be stopped`, this.page, async () => {
       if (await stopped.isVisible()) return;
-      await chooseFromMenu(this.page, this.row(new RegExp(name)), 'Stop');
+      await chooseFromMenu(this.page, training, 'Stop');
       await stopped.waitFor({ timeout: 30_000 });
     });
   }
