@@ -85,11 +85,15 @@ export class Toolbar {
     this.template = new Select('Template', (value) =>
       this.again(() => send({ type: 'pick', what: value === 'own' ? 'ownTemplate' : 'template' })),
     );
-    const typed = debounced(() => {
-      const value = Number(this.length.value);
-      if (Number.isInteger(value) && value > 0) owner.change({ maxLength: Math.min(value, this.longest) });
+    let typed = 0;
+    const take = debounced(() => {
+      if (Number.isInteger(typed) && typed > 0) owner.change({ maxLength: Math.min(typed, this.longest) });
     }, 250);
-    this.length.addEventListener('input', typed);
+    this.length.addEventListener('input', () => {
+      // Not when it is taken: once the field is left it is drawn anew, and what was typed would be lost.
+      typed = Number(this.length.value);
+      take();
+    });
     this.slider.addEventListener('input', () => owner.change({ maxLength: this.lengthAt(Number(this.slider.value)) }));
     this.root = element(
       'header',

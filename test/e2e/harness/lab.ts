@@ -175,7 +175,7 @@ export class Lab {
       try {
         await row.waitFor({ timeout: 5000 });
       } catch {
-        await this.command('File: Refresh Explorer');
+        await this.command('Refresh Explorer');
         await row.waitFor({ timeout: 5000 });
       }
     });
