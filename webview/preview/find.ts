@@ -3,7 +3,7 @@
 import { type Filter, noFilter, type PreviewState, type SetInfo } from '../../src/core/view/preview.js';
 import { problemTitles } from '../../src/core/view/preview-problems.js';
 import { visibleText } from '../../src/core/view/visible.js';
-import { debounced, Select } from '../shared/controls.js';
+import { onTyped, Select } from '../shared/controls.js';
 import { element, fill } from '../shared/dom.js';
 import { formatNumber } from '../shared/text.js';
 
@@ -65,18 +65,10 @@ export class FindBar {
       owner.filter({ sort: sort === 'shortest' || sort === 'longest' ? sort : 'file' }),
     );
     this.stop = element('button', { class: 'plain', type: 'button', onclick: () => owner.stop() }, 'Stop');
-    const typed = debounced(() => owner.filter({ text: this.text.value }), 250);
-    this.text.addEventListener('input', typed);
-    const bounds = debounced(
-      () =>
-        owner.filter({
-          minTokens: numberOf(this.min),
-          maxTokens: numberOf(this.max),
-          turns: numberOf(this.turns),
-        }),
-      350,
+    onTyped([this.text], 250, () => owner.filter({ text: this.text.value }));
+    onTyped([this.min, this.max, this.turns], 350, () =>
+      owner.filter({ minTokens: numberOf(this.min), maxTokens: numberOf(this.max), turns: numberOf(this.turns) }),
     );
-    for (const input of [this.min, this.max, this.turns]) input.addEventListener('input', bounds);
     this.jump.addEventListener('keydown', (event) => {
       const row = numberOf(this.jump);
       if (event.key === 'Enter' && row !== null && row > 0) owner.jump(row - 1);

@@ -4,7 +4,7 @@ import type { LossOn } from '../../src/core/mask.js';
 import { formatBytes } from '../../src/core/units.js';
 import type { FromPreview, PreviewState, SetInfo, ViewKind } from '../../src/core/view/preview.js';
 import { visibleText } from '../../src/core/view/visible.js';
-import { debounced, Segments, Select } from '../shared/controls.js';
+import { onTyped, Segments, Select } from '../shared/controls.js';
 import { element, fill } from '../shared/dom.js';
 import { formatNumber } from '../shared/text.js';
 
@@ -85,14 +85,9 @@ export class Toolbar {
     this.template = new Select('Template', (value) =>
       this.again(() => send({ type: 'pick', what: value === 'own' ? 'ownTemplate' : 'template' })),
     );
-    let typed = 0;
-    const take = debounced(() => {
-      if (Number.isInteger(typed) && typed > 0) owner.change({ maxLength: Math.min(typed, this.longest) });
-    }, 250);
-    this.length.addEventListener('input', () => {
-      // Not when it is taken: once the field is left it is drawn anew, and what was typed would be lost.
-      typed = Number(this.length.value);
-      take();
+    onTyped([this.length], 250, () => {
+      const value = Number(this.length.value);
+      if (Number.isInteger(value) && value > 0) owner.change({ maxLength: Math.min(value, this.longest) });
     });
     this.slider.addEventListener('input', () => owner.change({ maxLength: this.lengthAt(Number(this.slider.value)) }));
     this.root = element(

@@ -3,7 +3,7 @@
 import { type PromptFilter, promptFilters, promptOrders } from '../../src/core/view/samples-list.js';
 import { visibleText } from '../../src/core/view/visible.js';
 import { action } from '../shared/action.js';
-import { debounced, Select } from '../shared/controls.js';
+import { onTyped, Select } from '../shared/controls.js';
 import { element, fill, keepingFocus } from '../shared/dom.js';
 import { icon } from '../shared/icons.js';
 import { formatNumber } from '../shared/text.js';
@@ -56,10 +56,7 @@ export class Header {
       const order = promptOrders.find((one) => one === value);
       if (order !== undefined) view.change({ order });
     });
-    this.find.addEventListener(
-      'input',
-      debounced(() => view.change({ text: this.find.value }), 200),
-    );
+    onTyped([this.find], 200, () => view.change({ text: this.find.value }));
     this.root.append(
       this.title,
       element(

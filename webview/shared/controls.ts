@@ -59,3 +59,22 @@ export function debounced(work: () => void, milliseconds: number): () => void {
     timer = window.setTimeout(work, milliseconds);
   };
 }
+
+/** Takes what is typed after a pause; at once where the field is left, for it is drawn anew then and what was typed would be lost. */
+export function onTyped(inputs: readonly HTMLInputElement[], milliseconds: number, take: () => void): void {
+  let timer: number | undefined;
+  const now = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    take();
+  };
+  for (const input of inputs) {
+    input.addEventListener('input', () => {
+      clearTimeout(timer);
+      timer = window.setTimeout(now, milliseconds);
+    });
+    input.addEventListener('change', () => {
+      if (timer !== undefined) now();
+    });
+  }
+}
