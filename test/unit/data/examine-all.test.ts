@@ -57,6 +57,20 @@ async function byOne(options: AnalysisOptions) {
   return fold.finish(false, schemaOf([examiner.root]), examiner.maskSource);
 }
 
+/** The same by threads that nobody marked lines for. @returns how many blocks came, too */
+async function byThreads(options: AnalysisOptions) {
+  const { blocks, fields, maskSource } = examineAll(options, undefined, { beat: () => undefined });
+  const fold = new Fold(options);
+  let count = 0;
+  for await (const block of blocks) {
+    count++;
+    fold.add(block);
+  }
+  const analysis = fold.finish(false, schemaOf([fields()]), maskSource());
+  fold.close();
+  return { count, analysis };
+}
+
 describe('a set looked at by several threads', () => {
   test('gives the figures and the problems, rows and lines, that one thread finds', async () => {
     const path = troubled();
@@ -81,15 +95,9 @@ describe('a set looked at by several threads', () => {
     const path = join(folder, 'troubled.jsonl.gz');
     writeFileSync(path, gzipSync(readFileSync(troubled())));
     const options = { path, format: 'auto' as const, evaluation: [] };
-    const { blocks, fields, maskSource } = examineAll(options, undefined, { beat: () => undefined });
-    const fold = new Fold(options);
-    let count = 0;
-    for await (const block of blocks) {
-      count++;
-      fold.add(block);
-    }
+    const { count, analysis } = await byThreads(options);
     expect(count).toBeGreaterThan(3);
-    expect(fold.finish(false, schemaOf([fields()]), maskSource())).toEqual(await byOne(options));
+    expect(analysis).toEqual(await byOne(options));
   }, 120_000);
 
   const asCsv = (records: readonly object[]): string => {
@@ -128,16 +136,8 @@ describe('a set looked at by several threads', () => {
       const path = join(folder, `troubled.${kind}`);
       writeFileSync(path, write(records));
       const options = { path, format: 'auto' as const, evaluation: [] };
-      const { blocks, fields, maskSource } = examineAll(options, undefined, { beat: () => undefined });
-      const fold = new Fold(options);
-      let count = 0;
-      for await (const block of blocks) {
-        count++;
-        fold.add(block);
-      }
+      const { count, analysis: several } = await byThreads(options);
       expect(count).toBeGreaterThan(5);
-      const several = fold.finish(false, schemaOf([fields()]), maskSource());
-      fold.close();
       expect(several).toEqual(await byOne(options));
       expect(several.problems.length).toBeGreaterThan(4);
     },
