@@ -55,16 +55,13 @@ async function resumeSeveral(targets: readonly Target[], flags: ResumeFlags): Pr
   const terminal = makeTerminal(quiet);
   const output = { terminal, quiet, json: false };
   const outcomes: InTurnOutcome[] = [];
-  const work = async (outcome: Promise<InTurnOutcome>): Promise<void> => {
-    outcomes.push(await outcome);
-  };
   const stopped = (): boolean => outcomes.some((outcome) => outcome.stopped);
   const alone = targets.flatMap((target) => ('run' in target ? [target.run] : []));
-  if (alone.length > 0) await work(trainInTurn(alone, output));
+  if (alone.length > 0) outcomes.push(await trainInTurn(alone, output));
   for (const target of targets) {
     if (stopped() || 'run' in target) continue;
     terminal.line(`Experiment ${relative(process.cwd(), target.experiment)}`);
-    await work(workThrough(target.experiment, async () => target.runs, output, terminal));
+    outcomes.push(await workThrough(target.experiment, async () => target.runs, output, terminal));
   }
   const sum = (of: (outcome: InTurnOutcome) => number): number => outcomes.reduce((all, one) => all + of(one), 0);
   const folders = targets.map((target) => ('run' in target ? target.run.directory : target.experiment));
