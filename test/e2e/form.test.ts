@@ -165,8 +165,8 @@ it('shows hostile text as text, and bad records by their line', async () => {
   const form = await openForm('hostile.jsonl');
   await form.locator('.example').first().waitFor();
   expect(await form.locator('.example').first().textContent()).toContain('<img src=x onerror=');
-  expect(await form.locator('.example .hidden-character').allTextContents()).toEqual(
-    expect.arrayContaining(['RLO', 'PDF', '␇', 'ZWSP']),
+  expect(await form.locator('.example .unseen').allTextContents()).toEqual(
+    expect.arrayContaining(['RLO', 'PDF', 'BEL', 'ZWSP']),
   );
   expect(await form.locator('img').count()).toBe(0);
   expect(await form.title()).toBe('Fine-tune hostile.jsonl');

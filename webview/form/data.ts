@@ -2,8 +2,9 @@
 
 import { formatBytes } from '../../src/core/units.js';
 import type { FormData, FormExample, FormState } from '../../src/core/view/form.js';
-import { visibleParts, visibleText } from '../../src/core/view/visible.js';
+import { visibleText } from '../../src/core/view/visible.js';
 import { element, fill } from '../shared/dom.js';
+import { appendText } from '../shared/text.js';
 
 const formatNames: Readonly<Record<string, string>> = {
   alpaca: 'Alpaca',
@@ -167,10 +168,7 @@ function token({ id, text, trained }: FormExample['shown'][number]): Node {
     class: trained ? 'token trained' : 'token',
     title: `Token ${id}: ${trained ? 'trained on' : 'read only'}`,
   });
-  for (const part of visibleParts(text)) {
-    if (part.hidden) made.append(element('span', { class: 'hidden-character' }, part.text));
-    else made.append(part.text.replaceAll('\n', '⏎\n').replaceAll('\t', '⇥\t'));
-  }
+  appendText(made, text.replaceAll('\n', '⏎\n').replaceAll('\t', '⇥\t'));
   return made;
 }
 

@@ -4,7 +4,7 @@ import { hasLoss, type LossOn } from '../../src/core/mask.js';
 import type { RowTokens } from '../../src/core/view/preview.js';
 import { visibleText } from '../../src/core/view/visible.js';
 import { element } from '../shared/dom.js';
-import { formatNumber } from '../shared/text.js';
+import { appendText, formatNumber } from '../shared/text.js';
 import type { TokenTip } from '../shared/tip.js';
 
 export interface MaskChoice {
@@ -26,13 +26,7 @@ function textsOf({ bytes, ends }: RowTokens): { text: string; raw: Uint8Array }[
 /** White space as people can see it; a line end stays one. */
 function shownText(text: string, raw: Uint8Array): string {
   if (text === '') return raw.length === 0 ? '∅' : `⟨${hex(raw)}⟩`;
-  const marked = text
-    .slice(0, 400)
-    .replaceAll(' ', '·')
-    .replaceAll('\t', '⇥\t')
-    .replaceAll('\r', '␍')
-    .replaceAll('\n', '⏎\n');
-  return visibleText(marked);
+  return text.slice(0, 400).replaceAll(' ', '·').replaceAll('\t', '⇥\t').replaceAll('\n', '⏎\n');
 }
 
 function hex(bytes: Uint8Array): string {
@@ -51,7 +45,8 @@ export function tokenBody(tokens: RowTokens, mask: MaskChoice, tip: TokenTip): H
     const cut = i >= mask.maxLength;
     const loss = !cut && hasLoss(i, inCompletion, mask.lossOn);
     const kind = cut ? 'cut' : specials.has(i) ? 'special' : inCompletion ? 'completion' : 'prompt';
-    const span = element('span', { class: `token ${kind}${loss ? ' loss' : ''}` }, shownText(text, raw));
+    const span = element('span', { class: `token ${kind}${loss ? ' loss' : ''}` });
+    appendText(span, shownText(text, raw));
     tip.attach(span, () => {
       const what = [
         inCompletion ? 'completion' : 'prompt',

@@ -18,10 +18,14 @@ const unseen =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}\p{Cs}]/gu;
 
+/** Names of U+0000 to U+001F (ISO 6429), in words: many fonts lack the pictures of Unicode. */
+const controls =
+  'NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US'.split(
+    ' ',
+  );
+
 const names: Readonly<Record<number, string>> = {
-  13: '␍',
-  27: '␛',
-  127: '␡',
+  127: 'DEL',
   173: 'SHY',
   8203: 'ZWSP',
   8204: 'ZWNJ',
@@ -70,8 +74,5 @@ function joins(text: string, at: number): boolean {
 
 function nameOf(character: string): string {
   const code = character.codePointAt(0) ?? 0;
-  const known = names[code];
-  if (known !== undefined) return known;
-  if (code < 32) return String.fromCodePoint(0x2400 + code);
-  return `U+${code.toString(16).toUpperCase().padStart(4, '0')}`;
+  return controls[code] ?? names[code] ?? `U+${code.toString(16).toUpperCase().padStart(4, '0')}`;
 }
