@@ -11,7 +11,9 @@ const positive = z.number().int().min(1);
 const fraction = z.number().min(0).max(1);
 
 const dataSource = z.strictObject({
-  path: path.describe('Path of a data set file: JSONL, or a JSON array.'),
+  path: path.describe(
+    'Path of a data set: JSONL, JSON, CSV or TSV (also gzip or zstd), XLSX, Parquet, Arrow, or a folder of `datasets`.',
+  ),
   format: z
     .enum(['auto', 'alpaca', 'sharegpt', 'messages', 'custom', 'text'])
     .default('auto')

@@ -19,13 +19,14 @@ import type { Run } from '../runs/run-folder.js';
 import { toBatch } from './batching.js';
 import { evaluateSet } from './evaluate.js';
 import { StepFeed, type StepWork } from './feed.js';
-import { availableMemory, planRun, type RunMemory } from './memory.js';
+import { availableMemory, planRun } from './memory.js';
 import { addStats, emptyWindow, lossFigures } from './meter.js';
 import { isFiniteOn, nonFiniteError } from './non-finite.js';
-import { beginRunData, type OpeningData, openedData, problemEvents, setSizes } from './open-data.js';
+import { beginRunData, type OpeningData, openedData, problemEvents } from './open-data.js';
 import { chooseDevice, openRunModel } from './open-model.js';
 import { CheckpointSaver } from './saver.js';
 import { isDue, learningRateAt, type Plan, planSteps } from './schedule.js';
+import { setupEvent } from './setup-event.js';
 import { initialState, readState, type TrainerState } from './state.js';
 
 export type Phase = 'loading' | 'training' | 'evaluating' | 'saving';
@@ -393,36 +394,4 @@ class Attempt {
   private emit(body: EventBody): void {
     this.options.onEvent?.(this.log.append(body));
   }
-}
-
-function setupEvent(
-  run: Run,
-  device: string,
-  model: Model,
-  memory: RunMemory,
-  data: TrainingData,
-  plan: Plan,
-): BodyOf<'setup'> {
-  const baseline = run.info.kind === 'baseline';
-  return {
-    type: 'setup',
-    device,
-    threads: run.config.threads,
-    architecture: model.info.architecture,
-    parameters: model.info.parameters,
-    trainableParameters: baseline ? 0 : model.info.trainableParameters,
-    totalSteps: plan.totalSteps,
-    stepsPerEpoch: plan.exact && data.report.train.exact ? plan.stepsPerEpoch : null,
-    exact: plan.exact,
-    maskSource: data.report.maskSource,
-    memory: {
-      weights: memory.plan.weights,
-      training: memory.plan.training,
-      working: memory.plan.working,
-      peak: memory.plan.peak,
-      available: memory.available,
-      checkpointing: (memory.options.checkpointing ?? false) !== false,
-    },
-    sets: setSizes(data.report),
-  };
 }

@@ -3,18 +3,12 @@
  * more is asked. What is asked for last comes first: it is what a person looks at.
  */
 
-import type { RecordFormat, RecordPlace } from '../../core/data.js';
+import type { RecordPlace } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
 import { RecordProblem, toExample } from '../../data/read/formats.js';
 import type { RawRecord } from '../../data/read/values.js';
-import type { FieldMapping } from '../../data/types.js';
 import { type OpenDataSet, openDataView } from '../../data/view/index.js';
-
-/** How a file's records are read. */
-export interface RecordReading {
-  readonly format: RecordFormat | 'auto';
-  readonly fields?: FieldMapping;
-}
+import type { RecordReading } from './reading.js';
 
 export type RecordText =
   | { readonly kind: 'text'; readonly prompt: string; readonly reference: string }

@@ -1,6 +1,5 @@
 /** One open samples view: follows its runs, and answers what its page asks. No `vscode` here. */
 
-import * as z from 'zod';
 import type { RecordPlace } from '../../core/data.js';
 import type { RunEvent } from '../../core/events.js';
 import {
@@ -22,7 +21,8 @@ import {
   verdictsOf,
 } from '../../core/view/samples-list.js';
 import { commonLead, promptTitle } from '../../core/view/samples-titles.js';
-import { type RecordReading, RecordTexts } from './record-texts.js';
+import { readingOf } from './reading.js';
+import { RecordTexts } from './record-texts.js';
 
 /** A run as lists know it. */
 export interface SamplesRunRow extends Omit<SamplesRun, 'key'> {
@@ -63,20 +63,6 @@ const mostSearched = 20_000;
 const leadPrompts = 200;
 const shortAnswer = 120;
 
-const datasetSchema = z.object({
-  path: z.string(),
-  format: z.enum(['auto', 'alpaca', 'sharegpt', 'messages', 'custom', 'text']).catch('auto'),
-  fields: z
-    .object({
-      prompt: z.string().exactOptional(),
-      completion: z.string().exactOptional(),
-      system: z.string().exactOptional(),
-      messages: z.string().exactOptional(),
-    })
-    .exactOptional()
-    .catch({}),
-});
-
 export class SamplesSession {
   private readonly runs = new Map<string, Followed>();
   private readonly texts: RecordTexts;
@@ -102,7 +88,11 @@ export class SamplesSession {
     folders: readonly string[],
   ) {
     this.texts = new RecordTexts(
-      (file) => this.readingOf(file),
+      (file) =>
+        readingOf(
+          file,
+          this.folders.map((folder) => this.home.run(folder)?.config),
+        ),
       () => this.touch('texts'),
     );
     this.add(folders);
@@ -398,20 +388,5 @@ export class SamplesSession {
     const current = query.shown !== null && this.runs.has(query.shown) ? runs.indexOf(query.shown) : this.currentIndex;
     const position = this.positions.get(entry.key) ?? null;
     return { position, ...this.textOf(entry), ...describePrompt(entry, { runs, books, current, query }) };
-  }
-
-  /** How the configs of the runs say that a file is read. */
-  private readingOf(file: string): RecordReading {
-    for (const folder of this.folders) {
-      const { eval_dataset: evaluation, train_dataset: train } = this.home.run(folder)?.config ?? {};
-      const sets = typeof evaluation === 'object' && evaluation !== null ? Object.values(evaluation) : [];
-      for (const source of [...sets, train].flat()) {
-        const parsed = datasetSchema.safeParse(source);
-        if (!parsed.success || parsed.data.path !== file) continue;
-        const { format, fields } = parsed.data;
-        return { format, ...(fields === undefined ? {} : { fields }) };
-      }
-    }
-    return { format: 'auto' };
   }
 }
