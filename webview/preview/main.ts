@@ -4,6 +4,7 @@ import { firstPreviewState, previewState, toPreview } from '../../src/core/view/
 import { rootElement } from '../shared/dom.js';
 import { connect } from '../shared/host.js';
 import '../shared/base.css';
+import '../shared/fields.css';
 import { App } from './app.js';
 import './preview.css';
 

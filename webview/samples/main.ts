@@ -5,6 +5,7 @@ import { rootElement } from '../shared/dom.js';
 import { connect } from '../shared/host.js';
 import '../shared/base.css';
 import '../shared/actions.css';
+import '../shared/fields.css';
 import { App } from './app.js';
 import './samples.css';
 
