@@ -61,7 +61,7 @@ async function sideBarAway(page: Page): Promise<void> {
 }
 
 it('shows what the model said, from the sidebar', async () => {
-  await train('fast', { learning_rate: 0.002 });
+  await train('fast', { learning_rate: 0.002, save_strategy: 'steps', save_steps: 60 });
   await lab().command('View: Close All Editors');
   await panelAway();
   await lab().showView('SFT Lab');
@@ -119,6 +119,26 @@ it('goes through records by the keyboard, and along the evaluations of one', asy
   // By the pointer: the last mark of the line.
   await frame.locator('.track .point').last().click();
   await facts(frame).getByText('step 150').waitFor();
+});
+
+it('opens at the evaluation of a checkpoint, also where it is open already', async () => {
+  const open = async (): Promise<Frame> => {
+    await lab().menu(lab().row('Step 60'), 'Open Samples');
+    const frame = await lab().webview('Samples');
+    await facts(frame).getByText('step 60').waitFor();
+    return frame;
+  };
+  await lab().showView('SFT Lab');
+  if (!(await lab().row('Step 60').isVisible())) {
+    await lab().row('fast').click();
+    await lab().page.keyboard.press('ArrowRight');
+  }
+  const frame = await open();
+  await slider(frame, 'fast').press('End');
+  await facts(frame).getByText('step 150').waitFor();
+  await open();
+  await lab().command('View: Close All Editors');
+  await open();
 });
 
 it('shows how unsure the model was, token by token', async () => {

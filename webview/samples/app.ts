@@ -109,6 +109,9 @@ export class App implements View {
       case 'detail':
         this.takeDetail(message.detail);
         return;
+      case 'goTo':
+        this.change({ shown: null, step: message.step });
+        return;
     }
     this.render();
   }

@@ -138,6 +138,8 @@ export const toSamples = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('rows'), version: z.number(), from: z.number(), rows: z.array(rowSchema) }),
   z.object({ type: z.literal('detail'), detail: detailSchema.nullable() }),
+  /** Shows the evaluation at this step, or the last one before it. */
+  z.object({ type: z.literal('goTo'), step: z.number() }),
 ]);
 export type ToSamples = z.infer<typeof toSamples>;
 

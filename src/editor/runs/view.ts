@@ -9,6 +9,8 @@ export interface RunsView extends vscode.Disposable {
   /** Whether it shows these runs and no others. */
   shows(folders: readonly string[]): boolean;
   reveal(): void;
+  /** Shows what was at a step, where the view stands at one. */
+  goTo?(step: number): void;
 }
 
 export interface RunsViewKind {
@@ -26,24 +28,30 @@ export function registerRunsView(
   { command, viewType, title, folders, open }: RunsViewKind,
 ): vscode.Disposable {
   const views = new Set<RunsView>();
-  const fill = (panel: vscode.WebviewPanel, shown: readonly string[]): void => {
+  const fill = (panel: vscode.WebviewPanel, shown: readonly string[]): RunsView => {
     const view = open(panel, shown);
     views.add(view);
     panel.onDidDispose(() => views.delete(view));
+    return view;
   };
+  const create = (shown: readonly string[]): RunsView =>
+    fill(
+      vscode.window.createWebviewPanel(viewType, title, vscode.ViewColumn.Active, webviewOptions(extensionUri)),
+      shown,
+    );
   return vscode.Disposable.from(
     vscode.commands.registerCommand(command, async (...wanted: unknown[]) => {
       const named = foldersOf(wanted);
       const chosen = named.length > 0 ? named : await pickRuns(runs);
       if (chosen.length === 0) return;
       const known = [...views].find((view) => view.shows(chosen));
-      if (known === undefined) {
-        const options = webviewOptions(extensionUri);
-        fill(vscode.window.createWebviewPanel(viewType, title, vscode.ViewColumn.Active, options), chosen);
-      } else known.reveal();
+      known?.reveal();
+      const view = known ?? create(chosen);
+      const step = wanted.find((one) => typeof one === 'number');
+      if (step !== undefined) view.goTo?.(step);
     }),
     vscode.window.registerWebviewPanelSerializer(viewType, {
-      deserializeWebviewPanel: async (panel, state: unknown) => fill(panel, folders(state)),
+      deserializeWebviewPanel: async (panel, state: unknown) => void fill(panel, folders(state)),
     }),
     new vscode.Disposable(() => {
       for (const view of views) view.dispose();
@@ -51,7 +59,7 @@ export function registerRunsView(
   );
 }
 
-/** A command may be given a folder, a list of them, or (from the tree) one and all that are selected. */
+/** A command may be given a folder or a list of them. */
 function foldersOf(wanted: readonly unknown[]): string[] {
   const named = wanted.flat().filter((one) => typeof one === 'string');
   return [...new Set(named)];

@@ -1,7 +1,7 @@
 /**
  * Samples: what the model said at each evaluation of one run or of many, and how it changed.
  *
- * Command: sft-lab.openSamples (the folder of a run, or several; without one it asks).
+ * Command: sft-lab.openSamples (the folder of a run, or several, and a step; without a folder it asks).
  */
 
 import * as vscode from 'vscode';

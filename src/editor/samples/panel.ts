@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { LabError } from '../../core/errors.js';
-import { type FromSamples, fromSamples } from '../../core/view/samples.js';
+import { type FromSamples, fromSamples, type ToSamples } from '../../core/view/samples.js';
 import { exists } from '../../runs/run-folder.js';
 import { pickRuns } from '../runs/pick.js';
 import type { Services } from '../services.js';
@@ -15,6 +15,8 @@ import { SamplesSession } from './session.js';
 export class SamplesPanel implements vscode.Disposable {
   private readonly session: SamplesSession;
   private readonly owned: vscode.Disposable[];
+  /** Step to go to: a page that is not there yet, or is loaded anew because it was hidden, is told once more. */
+  private awaited: number | undefined;
 
   constructor(
     private readonly panel: vscode.WebviewPanel,
@@ -29,7 +31,7 @@ export class SamplesPanel implements vscode.Disposable {
       {
         run: (folder) => runs.get(folder),
         follow: (folder, listener) => runs.follow(folder, listener),
-        send: (message) => void panel.webview.postMessage(message),
+        send: (message) => this.send(message),
       },
       folders,
     );
@@ -59,9 +61,18 @@ export class SamplesPanel implements vscode.Disposable {
     this.panel.reveal();
   }
 
+  goTo(step: number): void {
+    this.awaited = step;
+    this.send({ type: 'goTo', step });
+  }
+
   dispose(): void {
     this.session.close();
     for (const one of this.owned) one.dispose();
+  }
+
+  private send(message: ToSamples): void {
+    void this.panel.webview.postMessage(message);
   }
 
   private name(): void {
@@ -80,8 +91,10 @@ export class SamplesPanel implements vscode.Disposable {
     switch (message.type) {
       case 'ready':
         session.start(message.query);
+        if (this.awaited !== undefined) this.goTo(this.awaited);
         return;
       case 'query':
+        this.awaited = undefined;
         session.ask(message.query);
         return;
       case 'rows':

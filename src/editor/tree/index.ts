@@ -39,7 +39,9 @@ export const register: Register = (context, services) => {
       await vscode.commands.executeCommand('sft-lab.openRun', foldersOf(services, nodes));
     }),
     command('samples', async (nodes) => {
-      await vscode.commands.executeCommand('sft-lab.openSamples', foldersOf(services, nodes));
+      const [only] = nodes;
+      const at = nodes.length === 1 && only?.kind === 'checkpoint' ? [only.step] : [];
+      await vscode.commands.executeCommand('sft-lab.openSamples', foldersOf(services, nodes), ...at);
     }),
     command('stop', async (nodes) => {
       // A comparison is stopped as a whole: with its run alone it would go on with the next.
