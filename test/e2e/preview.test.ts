@@ -348,7 +348,7 @@ describe('the text editor', () => {
       .page.locator('.markers-panel')
       .getByText(/not valid JSON/)
       .waitFor();
-    for (const problem of [/is the same as row 9/, /the answer of turn 2 is empty/, /turns the direction/]) {
+    for (const problem of [/is the same as row 9/, /^row 9/, /the answer of turn 2 is empty/, /turns the direction/]) {
       await lab().page.locator('.markers-panel').getByText(problem).waitFor();
     }
     await lab().page.locator('.view-line').getByText('question 2').first().click();

@@ -45,7 +45,7 @@ export function tokenBody(tokens: RowTokens, mask: MaskChoice, tip: TokenTip): H
     const cut = i >= mask.maxLength;
     const loss = !cut && hasLoss(i, inCompletion, mask.lossOn);
     const kind = cut ? 'cut' : specials.has(i) ? 'special' : inCompletion ? 'completion' : 'prompt';
-    const span = element('span', { class: `token ${kind}${loss ? ' loss' : ''}` });
+    const span = element('span', { class: `token ${kind}${i % 2 === 1 ? ' second' : ''}${loss ? ' loss' : ''}` });
     appendText(span, shownText(text, raw));
     tip.attach(span, () => {
       const what = [
@@ -61,6 +61,8 @@ export function tokenBody(tokens: RowTokens, mask: MaskChoice, tip: TokenTip): H
         ['', what.filter((part) => part !== undefined).join(', ')],
       ];
     });
+    // Lines break between words, though a dot stands for the space.
+    if (text.startsWith(' ')) body.append(element('wbr'));
     body.append(span);
   }
   if (texts.length === mask.maxLength && tokens.total > mask.maxLength) {

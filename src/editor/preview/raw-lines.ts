@@ -29,6 +29,8 @@ export interface LineProblem {
   readonly severity: 'error' | 'warning' | 'information';
   readonly kind: RowProblemKind;
   readonly message: string;
+  /** The earlier row that it repeats or contradicts, from 0. */
+  readonly other?: number;
 }
 
 const mostShown = 2000;
@@ -37,20 +39,19 @@ const lesser: readonly RowProblemKind[] = ['near-duplicate', 'label-outlier', 't
 export function lineProblems({ problems }: Analysis): LineProblem[] {
   return problems
     .flatMap(({ kind, rows }) =>
-      rows.map(({ line, message }): LineProblem => {
+      rows.map(({ line, message, other }): LineProblem => {
         const severity = kind === 'malformed' ? 'error' : lesser.includes(kind) ? 'information' : 'warning';
-        return { line: line - 1, severity, kind, message };
+        return { line: line - 1, severity, kind, message, ...(other === undefined ? {} : { other }) };
       }),
     )
     .slice(0, mostShown);
 }
 
-/** The row that a line is: blank lines are none. Undefined for a blank line. */
-export function rowOfLine(lineText: (line: number) => string, line: number): number | undefined {
-  if (lineText(line).trim() === '') return undefined;
-  let row = 0;
-  for (let at = 0; at < line; at++) if (lineText(at).trim() !== '') row++;
-  return row;
+/** The lines that are rows, from 0: all but blank ones. */
+export function linesOfRows(count: number, lineText: (line: number) => string): number[] {
+  const lines: number[] = [];
+  for (let line = 0; line < count; line++) if (lineText(line).trim() !== '') lines.push(line);
+  return lines;
 }
 
 const shownText = 600;

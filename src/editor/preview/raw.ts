@@ -15,7 +15,7 @@ import type { Services } from '../services.js';
 import { chosenModel, sisterOf } from './defaults.js';
 import { readMapping } from './mappings.js';
 import { templateOptions } from './model-options.js';
-import { describeTokens, lineProblems, looksLikeDataSet, rowOfLine } from './raw-lines.js';
+import { describeTokens, lineProblems, linesOfRows, looksLikeDataSet } from './raw-lines.js';
 
 const files: vscode.DocumentSelector = [{ scheme: 'file', pattern: '**/*.{jsonl,ndjson}' }];
 const waitMilliseconds = 800;
@@ -66,8 +66,8 @@ export class RawEditors implements vscode.Disposable, vscode.CodeLensProvider, v
   async provideHover(document: vscode.TextDocument, { line }: vscode.Position): Promise<vscode.Hover | undefined> {
     // What stands on disk is what would be trained on.
     if (document.isDirty || !isDataSet(document)) return undefined;
-    const row = rowOfLine((at) => document.lineAt(at).text, line);
-    if (row === undefined) return undefined;
+    const row = rowLines(document).indexOf(line);
+    if (row === -1) return undefined;
     try {
       const view = await this.open(document);
       const { name, maxLength, lossOn: _, ...model } = await this.model(document.uri);
@@ -133,14 +133,20 @@ export class RawEditors implements vscode.Disposable, vscode.CodeLensProvider, v
       };
       const analysis = await runJob('analyse', options, { signal: stop.signal });
       if (stop.signal.aborted) return;
+      const rows = rowLines(document);
+      const placeOf = (line: number) => new vscode.Location(uri, document.lineAt(line).range);
       this.diagnostics.set(
         uri,
         lineProblems(analysis)
           .filter(({ line }) => line < document.lineCount)
-          .map(({ line, severity, kind, message }) => {
+          .map(({ line, severity, kind, message, other }) => {
             const made = new vscode.Diagnostic(document.lineAt(line).range, visibleText(message), severities[severity]);
             made.source = 'SFT Lab';
             made.code = kind;
+            const earlier = other === undefined ? undefined : rows[other];
+            if (other !== undefined && earlier !== undefined) {
+              made.relatedInformation = [new vscode.DiagnosticRelatedInformation(placeOf(earlier), `row ${other + 1}`)];
+            }
             return made;
           }),
       );
@@ -186,6 +192,10 @@ export class RawEditors implements vscode.Disposable, vscode.CodeLensProvider, v
     );
     this.hovered = undefined;
   }
+}
+
+function rowLines(document: vscode.TextDocument): number[] {
+  return linesOfRows(document.lineCount, (line) => document.lineAt(line).text);
 }
 
 function isDataSet(document: vscode.TextDocument): boolean {

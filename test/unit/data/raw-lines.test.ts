@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { analyse } from '../../../src/data/view/analyse.js';
-import { describeTokens, lineProblems, looksLikeDataSet, rowOfLine } from '../../../src/editor/preview/raw-lines.js';
+import { describeTokens, lineProblems, linesOfRows, looksLikeDataSet } from '../../../src/editor/preview/raw-lines.js';
 import { fileWith } from './support.js';
 
 describe('which files are data sets', () => {
@@ -27,7 +27,8 @@ describe('which files are data sets', () => {
 });
 
 test('problems stand on their lines, blank lines counted', async () => {
-  const text = '\n{"prompt": "a", "completion": "b"}\n\n{"broken\n{"prompt": "c", "completion": ""}\n';
+  const same = '{"prompt": "a", "completion": "b"}';
+  const text = `\n${same}\n\n{"broken\n{"prompt": "c", "completion": ""}\n${same}\n`;
   const analysis = await analyse(
     { path: fileWith(text), format: 'auto', evaluation: [] },
     { row: () => undefined, share: () => undefined },
@@ -35,16 +36,10 @@ test('problems stand on their lines, blank lines counted', async () => {
   expect(lineProblems(analysis)).toMatchObject([
     { line: 3, severity: 'error', kind: 'malformed' },
     { line: 4, severity: 'warning', kind: 'empty-completion' },
+    { line: 5, severity: 'warning', kind: 'exact-duplicate', other: 0 },
   ]);
   const lines = text.split('\n');
-  expect(lines.map((_, i) => rowOfLine((at) => lines[at] ?? '', i))).toEqual([
-    undefined,
-    0,
-    undefined,
-    1,
-    2,
-    undefined,
-  ]);
+  expect(linesOfRows(lines.length, (line) => lines[line] ?? '')).toEqual([1, 3, 4, 5]);
 });
 
 test('a hover says how many tokens, and what is trained on', () => {
