@@ -2,7 +2,6 @@
 
 #include <cstring>
 #include <fstream>
-#include <unistd.h>
 
 #include "addon/worker.h"
 #ifdef SFT_LAB_CUDA
@@ -10,6 +9,7 @@
 #include "cuda/devices.h"
 #endif
 #include "cpu/cpu_backend.h"
+#include "system/system.h"
 
 namespace sftlab {
 
@@ -27,7 +27,7 @@ double number(const Napi::Object& object, const char* key) { return object.Get(k
 
 OpenOptions openOptions(const Napi::Object& object) {
   OpenOptions options;
-  options.directory = text(object, "directory");
+  options.directory = system::pathOf(text(object, "directory"));
   options.seed = static_cast<uint64_t>(number(object, "seed"));
   options.train = text(object, "mode") == "train";
   options.initialize = object.Get("initialize").ToBoolean();
@@ -38,7 +38,7 @@ OpenOptions openOptions(const Napi::Object& object) {
   if (object.Has("working")) options.working = static_cast<size_t>(number(object, "working"));
   const Napi::Value adapter = object.Get("adapter");
   if (adapter.IsString()) {
-    options.adapter = std::filesystem::path(adapter.As<Napi::String>().Utf8Value());
+    options.adapter = system::pathOf(adapter.As<Napi::String>().Utf8Value());
   } else if (adapter.IsObject()) {
     const auto from = adapter.As<Napi::Object>();
     AdapterOptions low;
@@ -209,7 +209,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value loadState(const Napi::CallbackInfo& call) { return folderTask(call, &Model::loadState); }
 
   Napi::Value folderTask(const Napi::CallbackInfo& call, void (Model::*method)(const std::filesystem::path&)) {
-    const std::filesystem::path directory = call[0].As<Napi::String>().Utf8Value();
+    const auto directory = system::pathOf(call[0].As<Napi::String>().Utf8Value());
     return worker_->post(
         call.Env(), [this, directory, method] { ((*worker_->model).*method)(directory); },
         [](Napi::Env env) { return env.Undefined(); }, hold(call));
@@ -325,8 +325,8 @@ Napi::Value devices(const Napi::CallbackInfo& call) {
   cpu.Set("id", "cpu");
   const std::string name = cpuInfo("model name");
   cpu.Set("name", name.empty() ? "CPU" : name);
-  cpu.Set("memory", static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE)));
-  cpu.Set("cores", availableCores());
+  cpu.Set("memory", static_cast<double>(system::memoryBytes()));
+  cpu.Set("cores", system::cores());
   const std::string flags = " " + cpuInfo("flags") + " ";
   auto features = Napi::Array::New(env);
   for (const char* feature : {"avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16"}) {

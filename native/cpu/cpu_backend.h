@@ -14,7 +14,4 @@ std::shared_ptr<Backend> makeCpuBackend(int threads);
 /// run's first step; whoever has to wait for something else first calls this meanwhile, on any thread.
 void prepareCpu();
 
-/// Cores that this process may run on.
-int availableCores();
-
 }  // namespace sftlab

@@ -13,6 +13,7 @@
 #include "cpu/matmul_few.h"
 #include "cpu/number.h"
 #include "cpu/thread_pool.h"
+#include "system/system.h"
 
 namespace sftlab {
 
@@ -22,14 +23,14 @@ class Scratch {
   Scratch() = default;
   Scratch(Scratch&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
-  ~Scratch() { std::free(data_); }
+  ~Scratch() { system::freeAligned(data_); }
 
   /// 64-byte aligned; what was there before is lost.
   float* floats(size_t count) {
     const size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
     if (bytes > bytes_) {
-      std::free(data_);
-      data_ = std::aligned_alloc(64, bytes);
+      system::freeAligned(data_);
+      data_ = system::allocateAligned(bytes, 64, false);
       bytes_ = data_ ? bytes : 0;
       if (!data_) throw std::bad_alloc();
     }

@@ -1,15 +1,10 @@
 // Memory, copies and fills. Every block carries its size in the 64 bytes before it, so that the figures of
 // `currentBytes` are exact.
 
-#include <sched.h>
-#include <sys/mman.h>
-
-#include <cmath>
 #include <cstring>
-#include <fstream>
-#include <string>
 
 #include "cpu/cpu_backend_impl.h"
+#include "system/system.h"
 
 namespace sftlab {
 
@@ -18,38 +13,19 @@ namespace {
 constexpr size_t kHeader = 64;
 constexpr size_t kHugePage = size_t{2} << 20;
 
-/// Cores' worth of time that a container's quota allows, or 0 without one. The file reads "max 100000" or "<quota>
-/// <period>".
-int quotaCores() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0) return 0;
-  return std::max(1, static_cast<int>(std::ceil(std::atof(quota.c_str()) / period)));
-}
-
 }  // namespace
-
-int availableCores() {
-  cpu_set_t set;
-  const int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
-  const int quota = quotaCores();
-  return quota > 0 ? std::min(cores, quota) : cores;
-}
 
 std::shared_ptr<Backend> makeCpuBackend(int threads) { return std::make_shared<CpuBackend>(threads); }
 
 CpuBackend::CpuBackend(int threads)
-    : pool_(threads > 0 ? threads : availableCores()), scratch_(static_cast<size_t>(pool_.threads())) {}
+    : pool_(threads > 0 ? threads : system::cores()), scratch_(static_cast<size_t>(pool_.threads())) {}
 
 void* CpuBackend::allocate(size_t bytes) {
   if (bytes > PTRDIFF_MAX - 2 * kHugePage) throw std::bad_alloc();
   // Large blocks stand on huge pages where the system has them: fewer address translations to miss in matrix products.
-  const size_t alignment = bytes >= 2 * kHugePage ? kHugePage : 64;
-  const size_t whole = (kHeader + bytes + alignment - 1) / alignment * alignment;
-  char* const block = static_cast<char*>(std::aligned_alloc(alignment, whole));
+  const bool large = bytes >= 2 * kHugePage;
+  char* const block = static_cast<char*>(system::allocateAligned(kHeader + bytes, large ? kHugePage : 64, large));
   if (!block) throw std::bad_alloc();
-  if (alignment == kHugePage) madvise(block, whole, MADV_HUGEPAGE);  // advice: where it is refused, nothing is lost
   std::memcpy(block, &bytes, sizeof bytes);
   currentBytes_ += bytes;
   peakBytes_ = std::max(peakBytes_, currentBytes_);
@@ -62,7 +38,7 @@ void CpuBackend::release(void* data) {
   size_t bytes;
   std::memcpy(&bytes, block, sizeof bytes);
   currentBytes_ -= bytes;
-  std::free(block);
+  system::freeAligned(block);
 }
 
 void CpuBackend::upload(void* device, const void* host, size_t bytes) {

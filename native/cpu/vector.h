@@ -1,9 +1,10 @@
 #pragma once
 
-// Vector arithmetic by GCC's vector extensions: one source for AVX-512, AVX2 and whatever else `-march` names.
+// Vector arithmetic by the vector extensions of GCC and Clang: one source for AVX-512, AVX2 and whatever else `-march` names.
 
 #include <bit>
 #include <cstdint>
+#include <utility>
 
 namespace sftlab {
 
@@ -23,12 +24,13 @@ inline Vec load(const float* from) { return *reinterpret_cast<const VecUnaligned
 inline void store(float* to, Vec value) { *reinterpret_cast<VecUnaligned*>(to) = value; }
 inline Vec splat(float value) { return Vec{} + value; }
 
-/// Lanes of two rows, the second's counted from kLanes on, that stage `S` of a transposition puts into one.
-template <int S, bool second>
-constexpr BitVec stageLanes() {
-  BitVec lanes{};
-  for (int i = 0; i < kLanes; ++i) lanes[i] = second ? (i & S ? i + kLanes : i + S) : (i & S ? i + kLanes - S : i);
-  return lanes;
+using Lanes = std::make_integer_sequence<int, kLanes>;
+
+/// Lanes of two rows that stage `S` of a transposition puts into one.
+template <int S, bool second, int... I>
+inline Vec stage(Vec a, Vec b, std::integer_sequence<int, I...>) {
+  // The lanes of b are counted from kLanes on.
+  return __builtin_shufflevector(a, b, (second ? (I & S ? I + kLanes : I + S) : (I & S ? I + kLanes - S : I))...);
 }
 
 /// Transposes a square of kLanes rows in registers: stage S swaps, in each pair of rows S apart, the lanes that are S
@@ -40,8 +42,8 @@ inline void transposeSquare(Vec (&rows)[kLanes]) {
     for (int r = 0; r < kLanes; ++r) {
       if (r & S) continue;
       const Vec a = rows[r], b = rows[r + S];
-      rows[r] = __builtin_shuffle(a, b, stageLanes<S, false>());
-      rows[r + S] = __builtin_shuffle(a, b, stageLanes<S, true>());
+      rows[r] = stage<S, false>(a, b, Lanes{});
+      rows[r + S] = stage<S, true>(a, b, Lanes{});
     }
     transposeSquare<2 * S>(rows);
   }
@@ -54,7 +56,7 @@ inline Vec sumLanes(Vec (&rows)[kLanes]) {
 #pragma GCC unroll 16
     for (int r = 0; r < kLanes; r += 2 * S) {
       const Vec a = rows[r], b = rows[r + S];
-      rows[r] = __builtin_shuffle(a, b, stageLanes<S, false>()) + __builtin_shuffle(a, b, stageLanes<S, true>());
+      rows[r] = stage<S, false>(a, b, Lanes{}) + stage<S, true>(a, b, Lanes{});
     }
     return sumLanes<2 * S>(rows);
   } else {

@@ -1,18 +1,18 @@
 #include "io/atomic_file.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <utility>
 
 #include "io/text_file.h"
+#include "system/system.h"
 
 namespace sftlab {
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)), temporary_(path_.string() + ".tmp") {
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)), temporary_(path_) {
+  temporary_ += ".tmp";
+  descriptor_ = system::openToWrite(temporary_);
   if (descriptor_ < 0) throwWriteError(path_, errno);
   exists_ = true;
 }
@@ -25,7 +25,8 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
-  if (exists_) ::unlink(temporary_.c_str());
+  std::error_code ignored;
+  if (exists_) std::filesystem::remove(temporary_, ignored);
 }
 
 void AtomicFile::write(const void* data, size_t bytes) {
@@ -42,12 +43,12 @@ void AtomicFile::write(const void* data, size_t bytes) {
 }
 
 void AtomicFile::sync() {
-  if (fsync(descriptor_) != 0) throwWriteError(path_, errno);
+  if (!system::syncFile(descriptor_)) throwWriteError(path_, errno);
   if (::close(std::exchange(descriptor_, -1)) != 0) throwWriteError(path_, errno);
 }
 
 void AtomicFile::publish() {
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throwWriteError(path_, errno);
+  if (!system::replaceFile(temporary_, path_)) throwWriteError(path_, errno);
   exists_ = false;
 }
 

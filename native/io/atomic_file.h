@@ -16,7 +16,7 @@ class AtomicFile {
 
   void write(const void* data, size_t bytes);
   void sync();     ///< after the last write
-  void publish();  ///< after `sync`; the name itself is on disk after `syncFolder`
+  void publish();  ///< after `sync`; the name itself is on disk after `system::syncFolder`
 
  private:
   std::filesystem::path path_, temporary_;

@@ -10,6 +10,7 @@
 
 #include "io/error.h"
 #include "io/text_file.h"
+#include "system/system.h"
 
 namespace sftlab {
 
@@ -70,10 +71,10 @@ json readJsonFile(const std::filesystem::path& path, size_t maxBytes) {
   try {
     value = parseJson(text);
   } catch (const std::invalid_argument& error) {
-    throw Error(error.what(), path.string(), {},
+    throw Error(error.what(), system::textOf(path), {},
                 "The file is damaged or was edited by hand; fetch it again or correct it.");
   }
-  if (!value.is_object()) throw Error("is not a JSON object", path.string());
+  if (!value.is_object()) throw Error("is not a JSON object", system::textOf(path));
   return value;
 }
 

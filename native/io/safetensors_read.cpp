@@ -1,9 +1,6 @@
 // Reading safetensors by memory map. Every length and offset is checked against the file before it is used; the file must
 // not shrink while it is mapped (as with every memory map, reading past its new end would raise SIGBUS).
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +12,7 @@
 #include "io/error.h"
 #include "io/json_file.h"
 #include "io/safetensors.h"
+#include "system/system.h"
 
 namespace sftlab {
 
@@ -107,7 +105,7 @@ struct TensorFiles::Mapping {
   void* address = nullptr;
   size_t bytes = 0;
   ~Mapping() {
-    if (address) munmap(address, bytes);
+    if (address) system::unmapFile(address, bytes);
   }
 };
 
@@ -123,29 +121,20 @@ int64_t FileTensor::elements() const {
 }
 
 void letGo(const FileTensor& tensor, int64_t first, int64_t count) {
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const auto width = tensor.bytes / static_cast<size_t>(std::max<int64_t>(1, tensor.elements()));
-  const auto start = reinterpret_cast<uintptr_t>(tensor.data) + static_cast<size_t>(first) * width;
-  const uintptr_t end = start + static_cast<size_t>(count) * width;
-  // Whole pages: what is at the ends may belong to others, who need them at once. Advice: where it is refused, nothing is lost.
-  const uintptr_t from = (start + page - 1) / page * page, to = end / page * page;
-  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+  // Whole pages: what is at the ends may belong to others, who need them at once.
+  system::letGo(tensor.data + static_cast<size_t>(first) * width, static_cast<size_t>(count) * width);
 }
 
 TensorFiles TensorFiles::open(const fs::path& path) {
-  const std::string file = path.string();
-  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block
+  const std::string file = system::textOf(path);
+  const int descriptor = system::openToRead(path);
   if (descriptor < 0) throw Error(std::string("cannot be opened: ") + std::strerror(errno), file);
-  struct stat status;
-  const bool regular = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
-  const auto bytes = regular ? static_cast<uint64_t>(status.st_size) : 0;
+  const auto [regular, bytes] = system::factsOf(descriptor);
   auto mapping = std::make_unique<Mapping>();
   if (bytes >= 8) {
-    void* address = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (address != MAP_FAILED) {
-      mapping->address = address;
-      mapping->bytes = bytes;
-    }
+    mapping->address = system::mapFile(descriptor, bytes);
+    mapping->bytes = bytes;
   }
   const int mapError = errno;
   ::close(descriptor);
@@ -196,26 +185,26 @@ TensorFiles TensorFiles::openFolder(const fs::path& directory, const std::string
   const fs::path index = directory / (stem + ".safetensors.index.json");
   if (fs::exists(single, ignored)) return open(single);
   if (!fs::exists(index, ignored)) {
-    throw Error("has neither " + stem + ".safetensors nor " + stem + ".safetensors.index.json", directory.string(), {},
+    throw Error("has neither " + stem + ".safetensors nor " + stem + ".safetensors.index.json", system::textOf(directory), {},
                 "Weights are read from safetensors alone; pickle files (.bin, .pt) are never read.");
   }
   const json parsed = readJsonFile(index, 64 << 20);
   const auto map = parsed.find("weight_map");
   if (map == parsed.end() || !map->is_object()) {
-    throw Error("has no weight_map", index.string(), "weight_map", "The index of the shards is damaged; fetch it again.");
+    throw Error("has no weight_map", system::textOf(index), "weight_map", "The index of the shards is damaged; fetch it again.");
   }
   TensorFiles all;
-  all.where_ = directory.string();
+  all.where_ = system::textOf(directory);
   std::map<std::string, TensorFiles> shards;
   for (const auto& [name, value] : map->items()) {
-    if (!value.is_string()) throw Error("is not the name of a file", index.string(), "weight_map." + name);
+    if (!value.is_string()) throw Error("is not the name of a file", system::textOf(index), "weight_map." + name);
     const std::string shard = value.get<std::string>();
     if (shard.empty() || shard.find('/') != std::string::npos || shard.find('\0') != std::string::npos || shard == "..") {
-      throw Error("must name a file of the same folder, not " + brief(value), index.string(), "weight_map." + name);
+      throw Error("must name a file of the same folder, not " + brief(value), system::textOf(index), "weight_map." + name);
     }
     if (!shards.count(shard)) {
       if (!fs::exists(directory / shard, ignored)) {
-        throw Error("names the file " + shard + ", which is missing", index.string(), "weight_map." + name,
+        throw Error("names the file " + shard + ", which is missing", system::textOf(index), "weight_map." + name,
                     "A shard of the model was not downloaded; fetch it.");
       }
       shards.emplace(shard, open(directory / shard));
@@ -223,7 +212,7 @@ TensorFiles TensorFiles::openFolder(const fs::path& directory, const std::string
     const TensorFiles& from = shards.at(shard);
     const auto tensor = from.tensors_.find(name);
     if (tensor == from.tensors_.end()) {
-      throw Error("stands in the index but not in the file", (directory / shard).string(), name);
+      throw Error("stands in the index but not in the file", system::textOf(directory / shard), name);
     }
     all.tensors_[name] = tensor->second;
   }

@@ -8,6 +8,7 @@
 #include "io/atomic_file.h"
 #include "io/safetensors.h"
 #include "io/text_file.h"
+#include "system/system.h"
 
 namespace sftlab {
 
@@ -96,7 +97,7 @@ void writeTensors(const fs::path& directory, const std::string& stem, std::vecto
     files.back().sync();
   }
   for (AtomicFile& file : files) file.publish();
-  syncFolder(directory);
+  system::syncFolder(directory);
 }
 
 }  // namespace sftlab

@@ -12,9 +12,6 @@ std::string readTextFile(const std::filesystem::path& path, size_t maxBytes);
 /// Writes a file beside its place, syncs it and renames it into place. Throws Error on a full disk or read-only folder.
 void writeTextFile(const std::filesystem::path& path, const std::string& text);
 
-/// Syncs a folder, so that names in it are on disk.
-void syncFolder(const std::filesystem::path& directory);
-
 /// The message for a failed write: what the system said, and what to do about it.
 [[noreturn]] void throwWriteError(const std::filesystem::path& path, int code);
 

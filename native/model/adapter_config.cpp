@@ -7,6 +7,7 @@
 #include "io/json_file.h"
 #include "io/text_file.h"
 #include "model/parameters.h"
+#include "system/system.h"
 
 namespace sftlab {
 
@@ -43,7 +44,7 @@ std::vector<std::string> targetModules(const AdapterOptions& options) {
 AdapterOptions readAdapterConfig(const std::filesystem::path& directory) {
   const auto path = directory / "adapter_config.json";
   const json config = readJsonFile(path, 16 << 20);
-  const auto fail = [&](const std::string& key, const std::string& message) { throw Error(message, path.string(), key); };
+  const auto fail = [&](const std::string& key, const std::string& message) { throw Error(message, system::textOf(path), key); };
   if (config.value("peft_type", json()) != "LORA") fail("peft_type", "only LORA adapters are supported");
   // Whatever else is switched on changes what the adapter computes, in ways that newer versions of PEFT keep adding to.
   for (const auto& [key, value] : config.items()) {
@@ -85,7 +86,7 @@ AdapterOptions readAdapterConfig(const std::filesystem::path& directory) {
   try {
     options.targetModules = targetModules(options);
   } catch (const Error& error) {
-    throw Error(error.what(), path.string(), "target_modules", error.advice);
+    throw Error(error.what(), system::textOf(path), "target_modules", error.advice);
   }
   return options;
 }

@@ -6,6 +6,7 @@
 
 #include "io/error.h"
 #include "io/json_file.h"
+#include "system/system.h"
 
 namespace sftlab {
 
@@ -20,7 +21,7 @@ constexpr double kLeastTheta = 2, kMostTheta = 1e12;
 /// config.json with its path, so that every message can name the key.
 class ConfigReader {
  public:
-  explicit ConfigReader(const std::filesystem::path& file) : file_(file.string()), value_(readJsonFile(file, 16 << 20)) {}
+  explicit ConfigReader(const std::filesystem::path& file) : file_(system::textOf(file)), value_(readJsonFile(file, 16 << 20)) {}
   ConfigReader(const ConfigReader& parent, const std::string& key)
       : file_(parent.file_), prefix_(parent.prefix_ + key + "."), value_(parent.value_.at(key)) {}
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "io/cancel.h"
+#include "system/system.h"
 
 namespace sftlab {
 
@@ -249,7 +250,7 @@ void Decoder::loadState(const std::filesystem::path& directory) {
   const auto steps = metadata.find("steps");
   const bool valid = steps != metadata.end() && !steps->second.empty() && steps->second.size() < 16 &&
                      steps->second.find_first_not_of("0123456789") == std::string::npos;
-  if (!valid) throw Error("lacks the number of steps done", (directory / "optimizer.safetensors").string(), "steps");
+  if (!valid) throw Error("lacks the number of steps done", system::textOf(directory / "optimizer.safetensors"), "steps");
   steps_ = std::stoll(steps->second);
 }
 

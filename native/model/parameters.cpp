@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "io/cancel.h"
+#include "system/system.h"
 
 namespace sftlab {
 
@@ -21,7 +22,7 @@ std::string adapterName(const std::string& linear, const char* part) {
 }  // namespace
 
 Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, std::shared_ptr<Backend> backend)
-    : config_(config), backend_(std::move(backend)), dtype_(options.precision), baseDirectory_(options.directory.string()) {
+    : config_(config), backend_(std::move(backend)), dtype_(options.precision), baseDirectory_(system::textOf(options.directory)) {
   const auto* folder = std::get_if<std::filesystem::path>(&options.adapter);
   if (const auto* fresh = std::get_if<AdapterOptions>(&options.adapter)) adapter_ = *fresh;
   if (folder) adapter_ = readAdapterConfig(*folder);

@@ -1,13 +1,12 @@
 // The memory plan: all the work once over a backend that computes nothing and counts what is taken. It is the model's own code that
 // is counted, so the plan is right whatever that code comes to do.
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <map>
 #include <new>
 
 #include "model/decoder.h"
+#include "system/system.h"
 
 namespace sftlab {
 
@@ -18,13 +17,13 @@ class CountingBackend final : public Backend {
  public:
   explicit CountingBackend(const Backend& device) : device_(device) {}
   ~CountingBackend() override {
-    for (const auto& [data, bytes] : blocks_) munmap(data, bytes);
+    for (const auto& [data, bytes] : blocks_) system::releaseAddresses(data, bytes);
   }
 
   void* allocate(size_t bytes) override {
     const size_t size = std::max<size_t>(bytes, 1);
-    void* const data = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (data == MAP_FAILED) throw std::bad_alloc();
+    void* const data = system::reserveAddresses(size);
+    if (!data) throw std::bad_alloc();
     blocks_[data] = size;
     current_ += bytes;
     peak_ = std::max(peak_, current_);
@@ -33,7 +32,7 @@ class CountingBackend final : public Backend {
   void release(void* data) override {
     const auto found = blocks_.find(data);
     if (found == blocks_.end()) return;
-    munmap(data, found->second);
+    system::releaseAddresses(data, found->second);
     current_ -= found->second;
     blocks_.erase(found);
   }
