@@ -20,8 +20,12 @@ export class Frames {
   private readonly waiting = new Map<Drawable, number>();
   /** Drawn once, and not more than that. */
   private readonly unfinished = new Set<Drawable>();
+  /** Milliseconds that each one took when it was last drawn. */
+  private readonly took = new WeakMap<Drawable, number>();
   private asked = false;
   private count = 0;
+  /** How many were drawn in the last frame. */
+  private drawn = 1;
 
   /** @param prepare what comes first in every frame; what it requests may be drawn in the same one */
   constructor(private readonly prepare: () => void) {}
@@ -50,20 +54,28 @@ export class Frames {
       .filter(({ urgency }) => urgency !== Infinity)
       .sort((a, b) => Number(b.urgency < 0) - Number(a.urgency < 0) || a.since - b.since || a.urgency - b.urgency);
     let left = 0;
-    /** What the dearest drawing of this frame took: the next one may take as long. */
+    let drawn = 0;
+    /** What the dearest drawing of this frame took: what is blank may take as long. */
     let longest = 0;
     for (const { drawable, blank } of order) {
-      const elapsed = performance.now() - began;
-      const must = blank && longest === 0;
-      if (!must && elapsed + longest > (blank ? firstBudgetMs : budgetMs)) {
+      const start = performance.now();
+      const elapsed = start - began;
+      // One at least in every frame, or in every second where the frame is already half over.
+      const must = drawn === 0 && (blank || this.drawn === 0 || elapsed < budgetMs / 2);
+      const expected = blank ? longest : (this.took.get(drawable) ?? longest);
+      if (!must && elapsed + expected > (blank ? firstBudgetMs : budgetMs)) {
         left++;
         continue;
       }
       this.waiting.delete(drawable);
       drawable.draw();
-      longest = Math.max(longest, performance.now() - began - elapsed);
+      const took = performance.now() - start;
+      this.took.set(drawable, took);
+      longest = Math.max(longest, took);
+      drawn++;
       if (blank) this.unfinished.add(drawable);
     }
+    this.drawn = drawn;
     if (left > 0) this.ask();
     else if (this.unfinished.size > 0) requestIdleCallback(() => this.finish());
   }
