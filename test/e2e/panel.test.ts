@@ -131,7 +131,7 @@ it('adds a run: one colour each, and a table with what differs between the confi
   const heads = panel.locator('.runs thead th.differs');
   await expect.poll(async () => (await heads.allTextContents()).map((text) => text.trim())).toContain('learning_rate');
   expect((await heads.allTextContents()).map((text) => text.trim())).toContain('loss_on');
-  expect(await panel.locator('tr[data-run$="fast"] td.differs').allTextContents()).toContain('0.003');
+  expect(await panel.locator('tr[data-key$="fast"] td.differs').allTextContents()).toContain('0.003');
   // The same in both: only where it is asked for.
   await expect.poll(() => panel.locator('.runs thead th').filter({ hasText: /^seed/ }).count()).toBe(0);
   await panel.getByLabel('Config differences only').uncheck();
@@ -144,7 +144,7 @@ it('hides a run by the legend', async () => {
   await press(chip('fast'), true);
   await changes('loss', () => chip('fast').click());
   await expect.poll(() => chip('fast').getAttribute('aria-pressed')).toBe('false');
-  await expect.poll(() => panel.locator('tr[data-run$="fast"]').getAttribute('class')).toBe('off');
+  await expect.poll(() => panel.locator('tr[data-key$="fast"]').getAttribute('class')).toBe('off');
   await changes('loss', () => chip('fast').click());
 });
 
@@ -335,8 +335,12 @@ it('follows a run that is being trained, without motion where that is unwanted, 
     Number(/step ([\d,]+)/.exec((await panel.locator('.progress-text').textContent()) ?? '')?.[1]?.replaceAll(',', ''));
   const dot = panel.locator('.badge.running .badge-dot');
   await dot.waitFor({ timeout: 60_000 });
+  // Figures run in place: what has the focus keeps it.
+  await panel.getByRole('button', { name: 'Stop' }).focus();
+  await panel.evaluate(`(globalThis.focused = document.activeElement, 0)`);
   const before = await step();
   await expect.poll(step, { timeout: 60_000 }).toBeGreaterThan(before);
+  expect(await panel.evaluate(`document.activeElement === focused && focused.textContent === 'Stop'`)).toBe(true);
   const moving = (): Promise<number> =>
     panel.evaluate(`document.getAnimations().filter(({ playState }) => playState === 'running').length`);
   await expect.poll(moving).toBeGreaterThan(0);

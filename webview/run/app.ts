@@ -33,7 +33,7 @@ const patienceMs = 5000;
 const factsMs = 250;
 
 /** What the next frame has to bring up to date: nothing. */
-const clean = { facts: false, table: false, charts: false, span: false, cursor: false };
+const clean = { facts: false, figures: false, table: false, charts: false, span: false, cursor: false };
 
 export class App implements View {
   state: PanelState;
@@ -58,9 +58,9 @@ export class App implements View {
   private pointer = { x: 0, y: 0 };
   private rest: number | undefined;
   private factsSoon: number | undefined;
-  /** Whether a button of the mouse is held. */
-  private pressed = false;
   private dirty = { ...clean };
+  /** Whether the table shows older figures than there are; those that nobody sees can wait. */
+  private tableIsOld = false;
   private received = false;
   private patient = true;
   missing: readonly string[] = [];
@@ -96,15 +96,6 @@ export class App implements View {
     document.addEventListener('pointermove', ({ clientX, clientY }) => {
       this.pointer = { x: clientX, y: clientY };
     });
-    for (const [event, pressed] of [
-      ['pointerdown', true],
-      ['pointerup', false],
-      ['pointercancel', false],
-    ] as const) {
-      document.addEventListener(event, () => {
-        this.pressed = pressed;
-      });
-    }
     document.addEventListener('scroll', () => this.frames.ask(), { passive: true });
     window.setTimeout(() => {
       this.patient = false;
@@ -159,15 +150,11 @@ export class App implements View {
     this.frames.ask();
   }
 
-  /**
-   * Figures that change twenty times a second are read by nobody; and a button that is made anew between the pressing and the
-   * letting go of the mouse is never clicked.
-   */
+  /** Figures that change twenty times a second are read by nobody. */
   private touchFactsSoon(): void {
     this.factsSoon ??= window.setTimeout(() => {
       this.factsSoon = undefined;
-      if (this.pressed) this.touchFactsSoon();
-      else this.touch('facts');
+      this.touch('figures');
     }, factsMs);
   }
 
@@ -224,19 +211,24 @@ export class App implements View {
 
   /** Once a frame at most, however many messages came. */
   private update(): void {
-    const { facts, table, charts: curves, span, cursor } = this.dirty;
+    const { facts, figures, table, charts: curves, span, cursor } = this.dirty;
     this.dirty = { ...clean };
-    if (facts || curves) {
+    if (facts || figures || curves) {
       this.shown = this.runs.filter(({ key }) => !this.state.hiddenRuns.includes(key));
       this.whole = wholeSpan(this.shown, this.state.xAxis);
       this.looks = new Looks(this.runs, this.theme);
     }
-    if (table) this.table.render();
-    if (facts) {
+    if (table || (this.tableIsOld && this.table.near())) {
+      this.tableIsOld = false;
+      this.table.render();
+    }
+    if (facts || figures) {
       this.renderFacts();
       this.arrange();
       // It stands below the charts: they come first.
-      this.touch('table');
+      if (facts) this.touch('table');
+      this.tableIsOld = true;
+      this.frames.ask();
     }
     if (facts || curves || span) {
       this.toolbar.renderZoom();
@@ -291,6 +283,7 @@ export class App implements View {
       if (card === undefined) {
         card = new ChartCard(chart, this, this.frames, (one) => void this.exportPictures([one]));
         cards.set(chart.id, card);
+        this.frames.request([card]);
       }
       if (grid.children[i] !== card.root) grid.insertBefore(card.root, grid.children[i] ?? null);
     }

@@ -23,10 +23,7 @@ import {
   type Projection,
   projectionOf,
 } from './trace-controller.js';
-import { toggled, type View } from './view.js';
-
-/** Pixels outside the window within which charts are drawn all the same. */
-const nearPixels = 120;
+import { nearPixels, toggled, type View } from './view.js';
 
 const nothing: Plot = { extent: () => undefined, draw: () => undefined };
 
@@ -114,8 +111,8 @@ export class ChartCard implements Drawable {
   urgency(): number {
     const { top, bottom, height } = this.root.getBoundingClientRect();
     this.size = undefined;
-    this.place();
     if (height === 0 || bottom < -nearPixels || top > window.innerHeight + nearPixels) return Infinity;
+    this.place();
     return this.view.cursor?.chart === this.definition.id ? -1 : Math.max(0, top);
   }
 

@@ -36,7 +36,7 @@ export class Looks {
     readonly runs: readonly RunModel[],
     private readonly theme: Theme,
   ) {
-    this.sets = [...new Set(runs.flatMap(({ info }) => info.evaluations.map(({ set }) => set)))];
+    this.sets = [...new Set(runs.flatMap(({ sets }) => sets))];
     this.byRun = runs.length > 1;
     this.order = new Map(runs.map(({ key }, index) => [key, index]));
   }

@@ -5,7 +5,7 @@ import { charts, formatFigure, formatSeconds } from '../../src/core/view/charts.
 import { bestOf } from '../../src/core/view/panel-runs.js';
 import type { FromPanel, PanelRun } from '../../src/core/view/run-panel.js';
 import { action } from '../shared/action.js';
-import { element, fill, keepingFocus } from '../shared/dom.js';
+import { element, patch } from '../shared/dom.js';
 import { type Icon, icon } from '../shared/icons.js';
 import { formatNumber } from '../shared/text.js';
 import { swatch } from './legend.js';
@@ -26,25 +26,23 @@ export class Header {
     const [first] = view.runs;
     if (first === undefined) return;
     const alone = view.runs.length === 1 ? first.info : undefined;
-    keepingFocus(root, () =>
-      fill(
-        root,
-        element(
-          'div',
-          { class: 'title-row' },
-          element('h1', {}, alone?.label ?? `${view.runs.length} runs compared`),
-          alone === undefined ? null : stateBadge(alone),
-          element('span', { class: 'spacer' }),
-          element('div', { class: 'actions' }, ...this.actions(alone)),
-        ),
-        element('p', { class: 'muted subtitle' }, ...this.subtitle(alone)),
-        ...this.liveRuns().map((run) => this.progress(run)),
-        alone?.state === 'failed' && alone.reason !== null
-          ? element('p', { class: 'failure', role: 'alert' }, icon('warning'), alone.reason)
-          : null,
-        this.missing(),
-        this.tiles(),
+    patch(
+      root,
+      element(
+        'div',
+        { class: 'title-row' },
+        element('h1', {}, alone?.label ?? `${view.runs.length} runs compared`),
+        alone === undefined ? null : stateBadge(alone),
+        element('span', { class: 'spacer' }),
+        element('div', { class: 'actions' }, ...this.actions(alone)),
       ),
+      element('p', { class: 'muted subtitle' }, ...this.subtitle(alone)),
+      ...this.liveRuns().map((run) => this.progress(run)),
+      alone?.state === 'failed' && alone.reason !== null
+        ? element('p', { class: 'failure', role: 'alert' }, icon('warning'), alone.reason)
+        : null,
+      this.missing(),
+      this.tiles(),
     );
   }
 
@@ -134,7 +132,7 @@ export class Header {
     ].join(' · ');
     return element(
       'div',
-      { class: 'progress' },
+      { class: 'progress', 'data-key': run.key },
       this.view.runs.length > 1 ? element('span', { class: 'progress-name' }, label) : null,
       bar,
       element('span', { class: 'progress-text' }, text),
@@ -155,7 +153,7 @@ export class Header {
       return [
         element(
           'div',
-          { class: 'tile', 'data-tile': id },
+          { class: 'tile', 'data-key': id },
           element('dt', {}, `Best ${chart.title === "Cohen's kappa" ? 'kappa' : chart.title.toLowerCase()}`),
           element('dd', { class: 'tile-value' }, formatFigure(best.value, chart.unit)),
           element(

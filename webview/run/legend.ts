@@ -1,6 +1,6 @@
 /** Which curve is which; a click switches a run, a set or training off and on. */
 
-import { element, fill, keepingFocus } from '../shared/dom.js';
+import { element, patch } from '../shared/dom.js';
 import { type Marker, trainSet } from './curves.js';
 import type { View } from './view.js';
 import { toggled } from './view.js';
@@ -43,43 +43,35 @@ export class Legend {
     const { view, root } = this;
     const { looks, state, runs } = view;
     const many = looks.byRun;
-    keepingFocus(root, () =>
-      fill(
-        root,
-        ...(many
-          ? runs.map((run) => {
-              const chip = this.chip(
-                run.key,
-                run.info.label,
-                swatch(looks.runColor(run.key), 'line', looks.runDash(run)),
-                !state.hiddenRuns.includes(run.key),
-                () => view.change({ hiddenRuns: toggled(state.hiddenRuns, run.key) }),
-              );
-              chip.addEventListener('mouseenter', () => view.setEmphasis(run.key));
-              chip.addEventListener('mouseleave', () => view.setEmphasis(undefined));
-              chip.addEventListener('focus', () => {
-                if (chip.matches(':focus-visible')) view.setEmphasis(run.key);
-              });
-              chip.addEventListener('blur', () => view.setEmphasis(undefined));
-              return chip;
-            })
-          : []),
-        many ? element('span', { class: 'divider', role: 'presentation' }) : null,
+    patch(
+      root,
+      ...(many
+        ? runs.map((run) =>
+            this.chip(
+              run.key,
+              run.info.label,
+              swatch(looks.runColor(run.key), 'line', looks.runDash(run)),
+              !state.hiddenRuns.includes(run.key),
+              () => view.change({ hiddenRuns: toggled(state.hiddenRuns, run.key) }),
+              (on) => view.setEmphasis(on ? run.key : undefined),
+            ),
+          )
+        : []),
+      many ? element('span', { class: 'divider', role: 'presentation' }) : null,
+      this.chip(
+        'set:train',
+        'train',
+        swatch(many ? 'var(--vscode-foreground)' : looks.setColor(trainSet), 'line'),
+        state.train,
+        () => view.change({ train: !state.train }),
+      ),
+      ...looks.sets.map((set) =>
         this.chip(
-          'set:train',
-          'train',
-          swatch(many ? 'var(--vscode-foreground)' : looks.setColor(trainSet), 'line'),
-          state.train,
-          () => view.change({ train: !state.train }),
-        ),
-        ...looks.sets.map((set) =>
-          this.chip(
-            `set:${set}`,
-            set,
-            swatch(many ? 'var(--vscode-foreground)' : looks.setColor(set), looks.marker(set)),
-            !state.hiddenSets.includes(set),
-            () => view.change({ hiddenSets: toggled(state.hiddenSets, set) }),
-          ),
+          `set:${set}`,
+          set,
+          swatch(many ? 'var(--vscode-foreground)' : looks.setColor(set), looks.marker(set)),
+          !state.hiddenSets.includes(set),
+          () => view.change({ hiddenSets: toggled(state.hiddenSets, set) }),
         ),
       ),
     );
@@ -91,10 +83,26 @@ export class Legend {
     piece: SVGSVGElement,
     pressed: boolean,
     onclick: () => void,
+    emphasize: (on: boolean) => void = () => undefined,
   ): HTMLButtonElement {
     return element(
       'button',
-      { class: 'chip', type: 'button', 'aria-pressed': String(pressed), 'data-focus': name, title: label, onclick },
+      {
+        ...{
+          class: 'chip',
+          type: 'button',
+          'aria-pressed': String(pressed),
+          'data-focus': name,
+          title: label,
+          onclick,
+        },
+        onmouseenter: () => emphasize(true),
+        onmouseleave: () => emphasize(false),
+        onfocus: ({ target }) => {
+          if (target instanceof Element && target.matches(':focus-visible')) emphasize(true);
+        },
+        onblur: () => emphasize(false),
+      },
       piece,
       element('span', { class: 'chip-label' }, label),
     );

@@ -3,13 +3,13 @@
 import { type ChartDefinition, charts, formatFigure, formatSeconds } from '../../src/core/view/charts.js';
 import { configDifferences, lastFigure } from '../../src/core/view/panel-runs.js';
 import type { PanelRun } from '../../src/core/view/run-panel.js';
-import { element, fill, keepingFocus } from '../shared/dom.js';
+import { element, patch } from '../shared/dom.js';
 import { icon } from '../shared/icons.js';
 import { formatNumber } from '../shared/text.js';
 import { stateBadge } from './header.js';
 import { swatch } from './legend.js';
 import type { RunModel } from './model.js';
-import { toggled, type View } from './view.js';
+import { nearPixels, toggled, type View } from './view.js';
 
 interface Column {
   readonly id: string;
@@ -29,6 +29,12 @@ export class RunTable {
 
   constructor(private readonly view: View) {}
 
+  /** Whether a person sees it, or nearly. */
+  near(): boolean {
+    const { top, bottom } = this.root.getBoundingClientRect();
+    return bottom > -nearPixels && top < window.innerHeight + nearPixels;
+  }
+
   render(): void {
     const { view, root } = this;
     const { state, runs } = view;
@@ -38,40 +44,38 @@ export class RunTable {
     const rows = sorted(runs, columns, state.sort);
     const best = new Map(columns.map((column) => [column.id, bestCell(infos, column)]));
     const body = rows.map((run) => this.row(run, columns, best, differ));
-    keepingFocus(root, () =>
-      fill(
-        root,
-        element(
-          'header',
-          { class: 'section-header' },
-          element('h2', {}, runs.length === 1 ? 'Config' : 'Runs'),
-          runs.length > 1
-            ? element(
-                'label',
-                { class: 'tool' },
-                element('input', {
-                  type: 'checkbox',
-                  checked: state.differencesOnly,
-                  'data-focus': 'differences',
-                  onchange: () => view.change({ differencesOnly: !view.state.differencesOnly }),
-                }),
-                'Config differences only',
-              )
-            : null,
-        ),
-        runs.length === 1
-          ? configList(infos[0])
-          : element(
-              'div',
-              { class: 'table-frame', tabindex: 0, role: 'region', 'aria-label': 'Table of runs' },
-              element(
-                'table',
-                {},
-                element('thead', {}, element('tr', {}, ...columns.map((column) => this.heading(column, differ)))),
-                element('tbody', {}, ...body),
-              ),
-            ),
+    patch(
+      root,
+      element(
+        'header',
+        { class: 'section-header' },
+        element('h2', {}, runs.length === 1 ? 'Config' : 'Runs'),
+        runs.length > 1
+          ? element(
+              'label',
+              { class: 'tool' },
+              element('input', {
+                type: 'checkbox',
+                checked: state.differencesOnly,
+                'data-focus': 'differences',
+                onchange: () => view.change({ differencesOnly: !view.state.differencesOnly }),
+              }),
+              'Config differences only',
+            )
+          : null,
       ),
+      runs.length === 1
+        ? configList(infos[0])
+        : element(
+            'div',
+            { class: 'table-frame', tabindex: 0, role: 'region', 'aria-label': 'Table of runs' },
+            element(
+              'table',
+              {},
+              element('thead', {}, element('tr', {}, ...columns.map((column) => this.heading(column, differ)))),
+              element('tbody', {}, ...body),
+            ),
+          ),
     );
   }
 
@@ -128,10 +132,16 @@ export class RunTable {
         isBest ? element('span', { class: 'visually-hidden' }, ' (best)') : null,
       );
     });
-    const made = element('tr', { class: hidden ? 'off' : null, 'data-run': key }, ...cells);
-    made.addEventListener('mouseenter', () => view.setEmphasis(hidden ? undefined : key));
-    made.addEventListener('mouseleave', () => view.setEmphasis(undefined));
-    return made;
+    return element(
+      'tr',
+      {
+        class: hidden ? 'off' : null,
+        'data-key': key,
+        onmouseenter: () => view.setEmphasis(hidden ? undefined : key),
+        onmouseleave: () => view.setEmphasis(undefined),
+      },
+      ...cells,
+    );
   }
 
   private nameCell(run: RunModel, hidden: boolean): HTMLElement {

@@ -2,7 +2,7 @@
 
 import { charts } from '../../src/core/view/charts.js';
 import { type XAxis, xAxes } from '../../src/core/view/columns.js';
-import { element, fill, keepingFocus } from '../shared/dom.js';
+import { element, patch } from '../shared/dom.js';
 import { icon } from '../shared/icons.js';
 import type { Checkbox } from '../shared/toolkit.js';
 import { axisTitles } from './axes.js';
@@ -100,25 +100,23 @@ export class Toolbar {
       if (box.checked !== on) box.checked = on;
     }
     this.renderZoom();
-    keepingFocus(this.chooserList, () =>
-      fill(
-        this.chooserList,
-        ...charts
-          .filter((chart) => hasFigure(chart, runs))
-          .map(({ id, title, about }) =>
-            element(
-              'label',
-              { title: about },
-              element('input', {
-                type: 'checkbox',
-                checked: !state.hiddenCharts.includes(id),
-                'data-focus': id,
-                onchange: () => this.view.change({ hiddenCharts: toggled(this.view.state.hiddenCharts, id) }),
-              }),
-              title,
-            ),
+    patch(
+      this.chooserList,
+      ...charts
+        .filter((chart) => hasFigure(chart, runs))
+        .map(({ id, title, about }) =>
+          element(
+            'label',
+            { title: about },
+            element('input', {
+              type: 'checkbox',
+              checked: !state.hiddenCharts.includes(id),
+              'data-focus': id,
+              onchange: () => this.view.change({ hiddenCharts: toggled(this.view.state.hiddenCharts, id) }),
+            }),
+            title,
           ),
-      ),
+        ),
     );
   }
 

@@ -7,6 +7,9 @@ import type { Span } from './axes.js';
 import type { Looks } from './curves.js';
 import type { RunModel } from './model.js';
 
+/** Pixels outside the window within which charts and figures are drawn all the same. */
+export const nearPixels = 120;
+
 export interface View {
   readonly state: PanelState;
   readonly theme: Theme;
