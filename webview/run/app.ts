@@ -181,6 +181,8 @@ export class App implements View {
         // With the first points come the charts that show them.
         if (run.points.count === 0) this.touch('facts');
         if (!run.put(message.from, message.points)) this.send({ type: 'lost', key: message.key });
+        // Twenty runs that all make room with their next point would hold up a frame.
+        else if (message.from === 0 && run.info.state === 'running') requestIdleCallback(() => run.points.reserve());
         this.touch('charts');
         break;
       }

@@ -46,7 +46,7 @@ export class Series {
     }
     if (this.validSmooth === points.count && this.smooth.length === points.count) return;
     if (this.smoothed.length < points.count) {
-      const larger = new Float32Array(Math.max(points.count, 2 * this.smoothed.length));
+      const larger = new Float32Array(Math.max(Math.ceil(points.count * 1.25), 2 * this.smoothed.length));
       larger.set(this.smoothed);
       this.smoothed = larger;
     }
@@ -75,6 +75,8 @@ export class RunModel {
   private readonly measured_ = new Map<string, readonly Measured[]>();
   private readonly places_ = new Map<string, readonly Place[]>();
 
+  private sets_: readonly string[] | undefined;
+
   constructor(private info_: PanelRun) {}
 
   get info(): PanelRun {
@@ -85,6 +87,13 @@ export class RunModel {
     this.info_ = info;
     this.measured_.clear();
     this.places_.clear();
+    this.sets_ = undefined;
+  }
+
+  /** The evaluation sets, in the order in which they came. */
+  get sets(): readonly string[] {
+    this.sets_ ??= [...new Set(this.info.evaluations.map(({ set }) => set))];
+    return this.sets_;
   }
 
   /** The evaluations of a set that have this figure, in order. */

@@ -98,6 +98,11 @@ export class PointColumns {
     return packed.buffer;
   }
 
+  /** Makes room for points to come where there is none: for a moment in which there is time. */
+  reserve(): void {
+    if (this.count === this.capacity) this.grow(this.count + 1);
+  }
+
   private grow(needed: number): void {
     this.capacity = Math.max(1024, needed, 2 * this.capacity);
     this.columns = this.columns.map((column) => {
