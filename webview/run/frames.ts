@@ -24,8 +24,9 @@ export class Frames {
   private readonly took = new WeakMap<Drawable, number>();
   private asked = false;
   private count = 0;
-  /** How many were drawn in the last frame. */
-  private drawn = 1;
+  /** Whether ever one was drawn, and whether in the last frame none of those that wait was. */
+  private first = true;
+  private starved = false;
 
   /** @param prepare what comes first in every frame; what it requests may be drawn in the same one */
   constructor(private readonly prepare: () => void) {}
@@ -61,9 +62,10 @@ export class Frames {
       const start = performance.now();
       const elapsed = start - began;
       // One at least in every frame, or in every second where the frame is already half over.
-      const must = drawn === 0 && (blank || this.drawn === 0 || elapsed < budgetMs / 2);
+      const must = drawn === 0 && (blank || this.starved || elapsed < budgetMs / 2);
       const expected = blank ? longest : (this.took.get(drawable) ?? longest);
-      if (!must && elapsed + expected > (blank ? firstBudgetMs : budgetMs)) {
+      // The very first one is shown before the next is begun.
+      if (!must && (this.first || elapsed + expected > (blank ? firstBudgetMs : budgetMs))) {
         left++;
         continue;
       }
@@ -75,7 +77,8 @@ export class Frames {
       drawn++;
       if (blank) this.unfinished.add(drawable);
     }
-    this.drawn = drawn;
+    this.first &&= drawn === 0;
+    this.starved = drawn === 0 && left > 0;
     if (left > 0) this.ask();
     else if (this.unfinished.size > 0) requestIdleCallback(() => this.finish());
   }
