@@ -102,9 +102,12 @@ export class App implements View {
       this.touch('facts');
     }, patienceMs);
     host.send({ type: 'ready' });
-    requestIdleCallback(() => {
-      if (!this.received) warmUp(this.theme);
-    });
+    const warming = warmUp(this.theme, root);
+    const warm = (): void => {
+      if (this.received) warming.return();
+      else if (warming.next().done !== true) requestIdleCallback(warm);
+    };
+    requestIdleCallback(warm);
   }
 
   get span(): Span {
