@@ -146,8 +146,8 @@ export class ChartCard implements Drawable {
     this.drawOverlay();
   }
 
-  finish(): void {
-    this.plot?.complete();
+  finish(hasTime: () => boolean): boolean {
+    return this.plot?.complete(hasTime) ?? true;
   }
 
   private takeCurves(): void {

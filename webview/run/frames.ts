@@ -6,12 +6,12 @@ export interface Drawable {
   /** Whether it has never been drawn: then a person waits for it, and nothing moves yet that could falter. */
   readonly blank: () => boolean;
   draw(): void;
-  /** After the first drawing, when there is time: makes what later ones will need. */
-  finish(): void;
+  /** After the first drawing, as long as there is time: makes what later ones will need. @returns whether all is made */
+  finish(hasTime: () => boolean): boolean;
 }
 
 /** Of the 16 ms of a frame, what preparing and drawing may take before the rest is left to the next. */
-const budgetMs = 8;
+const budgetMs = 6.5;
 /** The same for what is drawn for the first time. */
 const firstBudgetMs = 60;
 
@@ -80,15 +80,15 @@ export class Frames {
     this.first &&= drawn === 0;
     this.starved = drawn === 0 && left > 0;
     if (left > 0) this.ask();
-    else if (this.unfinished.size > 0) requestIdleCallback(() => this.finish());
+    else if (this.unfinished.size > 0) requestIdleCallback((deadline) => this.finish(deadline));
   }
 
-  /** One at a time, so that nothing waits for long. */
-  private finish(): void {
-    const [one] = this.unfinished;
-    if (one === undefined) return;
-    this.unfinished.delete(one);
-    one.finish();
-    requestIdleCallback(() => this.finish());
+  /** Piece by piece, so that no frame waits. */
+  private finish(deadline: IdleDeadline): void {
+    for (const one of this.unfinished) {
+      if (!one.finish(() => deadline.timeRemaining() > 1)) break;
+      this.unfinished.delete(one);
+    }
+    if (this.unfinished.size > 0) requestIdleCallback((next) => this.finish(next));
   }
 }

@@ -43,11 +43,16 @@ export class CurvePlot implements Plot {
     }
   }
 
-  /** Makes what a closer look will need and the first one does not. */
-  complete(): void {
+  /** Makes what a closer look will need and the first one does not, as long as there is time. @returns whether all is made */
+  complete(hasTime: () => boolean): boolean {
     for (const curve of this.input.curves) {
-      if (curve.set === trainSet) for (const pyramid of this.pyramids(curve)) pyramid.complete();
+      if (curve.set !== trainSet) continue;
+      for (const pyramid of this.pyramids(curve)) {
+        if (!hasTime()) return false;
+        pyramid.complete();
+      }
     }
+    return true;
   }
 
   extent(): { min: number; max: number } | undefined {

@@ -94,7 +94,7 @@ export class Toolbar {
     for (const input of this.axis.querySelectorAll('input')) input.checked = input.value === state.xAxis;
     this.smoothing.value = String(state.smoothing);
     this.smoothing.style.setProperty('--share', `${(state.smoothing / 0.99) * 100}%`);
-    this.smoothingValue.textContent = state.smoothing.toFixed(2);
+    patch(this.smoothingValue, state.smoothing.toFixed(2));
     for (const box of this.boxes.querySelectorAll<Checkbox>('vscode-checkbox')) {
       const on = box.dataset.key === 'raw' ? state.raw : state.checkpoints;
       if (box.checked !== on) box.checked = on;
