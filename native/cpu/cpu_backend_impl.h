@@ -72,6 +72,8 @@ class CpuBackend final : public Backend {
   bool multiplies(DType dtype) const override;
   void matmul(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha,
               float beta) override;
+  void matmulAdd(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b,
+                 Transpose tb) override;
   void addBias(const Tensor& x, const Tensor& bias) override;
   void addBiasBackward(const Tensor& dbias, const Tensor& dout) override;
 
@@ -115,9 +117,9 @@ class CpuBackend final : public Backend {
   int32_t passRows() const override { return kFewRows; }
 
  private:
-  /// `matmul` where one side or the result is bf16.
+  /// `matmul` where one side or the result is bf16, plus a bias (1, c), if any.
   void matmulBf16(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha,
-                  float beta);
+                  float beta, const Tensor& bias);
   void attentionBf16(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
                      const AttentionShape& shape, const Sequences& sequences, const Queries& asked);
   void attentionBackwardBf16(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& dout, const Tensor& out,

@@ -79,7 +79,7 @@ void CpuBackend::matmul(const Tensor& out, const Tensor& a, Transpose ta, const 
     return matmulFew(pool_, out, a, b, alpha, beta, packed);
   }
   if (out.dtype == DType::bf16 || a.dtype == DType::bf16 || b.dtype == DType::bf16) {
-    return matmulBf16(out, a, ta, b, tb, alpha, beta);
+    return matmulBf16(out, a, ta, b, tb, alpha, beta, Tensor{});
   }
   const int64_t inner = ta == Transpose::no ? a.cols : a.rows;
   if (tb == Transpose::yes && out.rows >= kManyRows && b.size() <= kMostTurned) {
@@ -105,6 +105,14 @@ void CpuBackend::matmul(const Tensor& out, const Tensor& a, Transpose ta, const 
         tb == Transpose::no ? at(b, 0, col) : at(b, col), b.stride, beta, at(out, row, col), out.stride);
     if (status != dnnl_success) throw Error("oneDNN refused a matrix product: status " + std::to_string(status));
   });
+}
+
+void CpuBackend::matmulAdd(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b,
+                           Transpose tb) {
+  // A result in bf16 is rounded once, with the bias in it.
+  if (out.dtype != DType::bf16 || !bias) return Backend::matmulAdd(out, addend, bias, a, ta, b, tb);
+  if (addend && addend.data != out.data) copy(out, addend);
+  if (out.size() > 0) matmulBf16(out, a, ta, b, tb, 1, addend ? 1 : 0, bias);
 }
 
 void CpuBackend::addBias(const Tensor& x, const Tensor& bias) {

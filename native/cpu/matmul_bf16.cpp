@@ -41,7 +41,8 @@ bf16::Source sourceOf(const Tensor& x, int64_t row, int64_t col) {
 }  // namespace
 
 void CpuBackend::matmulBf16(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha,
-                            float beta) {
+                            float beta, const Tensor& bias) {
+  requireF32(bias);
   const bool leftTurned = ta == Transpose::yes, rightTurned = tb == Transpose::yes;
   const int64_t inner = leftTurned ? a.rows : a.cols;
   // Too deep a product is done in equal parts, each an even number long.
@@ -85,8 +86,12 @@ void CpuBackend::matmulBf16(const Tensor& out, const Tensor& a, Transpose ta, co
         const bool last = part == parts - 1, hold = toBf16 && !last;
         bf16::Target target{};
         target.alpha = alpha;
-        target.partial = toBf16 && part > 0 ? partial : nullptr;
-        target.partialStride = bf16::kPanel;
+        if (part == 0) {
+          target.partial = bias ? bias.f32() + col : nullptr;  // the same for each row: no stride
+        } else if (toBf16) {
+          target.partial = partial;
+          target.partialStride = bf16::kPanel;
+        }
         target.isBf16 = toBf16 && !hold;
         target.out = hold ? static_cast<void*>(partial) : static_cast<char*>(out.data) + static_cast<size_t>(row * out.stride + col) * sizeOf(out.dtype);
         target.stride = hold ? bf16::kPanel : out.stride;

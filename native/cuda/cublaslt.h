@@ -15,6 +15,8 @@ struct CublasLt {
   static constexpr int kFloat = 0, kBf16 = 14;            ///< cudaDataType_t
   static constexpr int kComputeFloat = 68;                ///< CUBLAS_COMPUTE_32F: no TF32
   static constexpr int kTransposeA = 3, kTransposeB = 4;  ///< cublasLtMatmulDescAttributes_t
+  static constexpr int kEpilogue = 7, kBiasPointer = 8;   ///< more of them
+  static constexpr uint32_t kNoEpilogue = 1, kAddBias = 4;  ///< cublasLtEpilogue_t; the bias is of the result's type
   static constexpr int kMaxWorkspace = 1;                 ///< cublasLtMatmulPreferenceAttributes_t
   static constexpr int kAlignmentA = 5;                   ///< and those of B, C and D after it
 

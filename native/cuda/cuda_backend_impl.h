@@ -38,7 +38,8 @@ class CudaBackend final : public Backend {
   bool multiplies(DType) const override { return true; }
   bool keepsRounded() const override { return true; }
   void matmul(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta) override;
-  void matmulAdd(const Tensor& out, const Tensor& addend, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb) override;
+  void matmulAdd(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b,
+                 Transpose tb) override;
   void addBias(const Tensor& x, const Tensor& bias) override;
   void addBiasBackward(const Tensor& dbias, const Tensor& dout) override;
 
@@ -94,9 +95,8 @@ class CudaBackend final : public Backend {
   template <typename Body>
   void columnSums(const Tensor& out, int64_t rows, Body body);
 
-  void multiply(const Tensor& out, const Tensor& addend, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta);
-  /// x in bf16: itself, or a copy in `memory`.
-  Tensor rounded(const Tensor& x, void* memory);
+  void multiply(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb,
+                float alpha, float beta);
 
   struct Staging;
   int device_;

@@ -28,6 +28,7 @@ struct Products::Library {
   /// A product as the library knows it: descriptions, and the algorithm for them.
   struct Plan {
     void *desc = nullptr, *a = nullptr, *b = nullptr, *addend = nullptr, *out = nullptr;
+    bool addsBias = false;
     CublasLt::Algorithm algorithm{};
   };
   using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, uint64_t>;
@@ -41,15 +42,16 @@ struct Products::Library {
   void* workspace = nullptr;
   std::map<Key, Plan> plans;
 
-  const Plan& plan(const Tensor& out, const Tensor& addend, const Tensor& a, bool ta, const Tensor& b, bool tb) {
+  const Plan& plan(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, bool ta, const Tensor& b, bool tb) {
     const int64_t inner = ta ? a.rows : a.cols;
     const uint32_t alignments[] = {alignment(b), alignment(a), alignment(addend), alignment(out)};
     uint64_t kind = (ta ? 1u : 0u) | (tb ? 2u : 0u) | (a.dtype == DType::bf16 ? 4u : 0u) | (out.dtype == DType::bf16 ? 8u : 0u);
     for (const uint32_t bytes : alignments) kind = kind << 9 | bytes;
+    kind = kind << 9 | (bias ? alignment(bias) : 0);
     const auto [found, isNew] = plans.try_emplace(Key{out.rows, out.cols, inner, a.stride, b.stride, out.stride, addend.stride, kind});
     if (!isNew) return found->second;
     try {
-      return make(found->second, out, addend, a, ta, b, tb, alignments);
+      return make(found->second, out, addend, bias, a, ta, b, tb, alignments);
     } catch (...) {
       plans.erase(found);  // nothing half made is used later
       throw;
@@ -62,7 +64,12 @@ struct Products::Library {
     return static_cast<uint32_t>(std::min<uintptr_t>(at & (~at + 1), 256));
   }
 
-  const Plan& make(Plan& plan, const Tensor& out, const Tensor& addend, const Tensor& a, bool ta, const Tensor& b, bool tb,
+  void setEpilogue(const Plan& plan, uint32_t epilogue, const void* bias) const {
+    succeed(lt.matmulDescSetAttribute(plan.desc, CublasLt::kEpilogue, &epilogue, sizeof epilogue), "an epilogue");
+    succeed(lt.matmulDescSetAttribute(plan.desc, CublasLt::kBiasPointer, &bias, sizeof bias), "a bias");
+  }
+
+  const Plan& make(Plan& plan, const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, bool ta, const Tensor& b, bool tb,
                    const uint32_t (&alignments)[4]) {
     // The library counts by columns: it sees the transposes of what stands here by rows, so the sides change places.
     succeed(lt.matmulDescCreate(&plan.desc, CublasLt::kComputeFloat, CublasLt::kFloat), "the description of a product");
@@ -84,7 +91,15 @@ struct Products::Library {
     }
     CublasLt::Heuristic found[kCandidates]{};
     int count = 0;
-    succeed(lt.heuristic(handle, plan.desc, plan.a, plan.b, plan.addend, plan.out, preference, tunes() ? kCandidates : 1, found, &count), "the choice of an algorithm");
+    const auto choose = [&] {
+      return lt.heuristic(handle, plan.desc, plan.a, plan.b, plan.addend, plan.out, preference, tunes() ? kCandidates : 1, found, &count);
+    };
+    if (bias) {
+      setEpilogue(plan, CublasLt::kAddBias, bias.data);
+      plan.addsBias = choose() == 0 && count > 0;
+      if (!plan.addsBias) setEpilogue(plan, CublasLt::kNoEpilogue, nullptr);
+    }
+    if (!plan.addsBias) succeed(choose(), "the choice of an algorithm");
     lt.preferenceDestroy(preference);
     if (count == 0) throw Error("cuBLASLt has no algorithm for a product of this shape", {}, "device");
     plan.algorithm = found[0].algorithm;
@@ -152,12 +167,14 @@ Products::~Products() {
   cudaFree(library_->workspace);
 }
 
-void Products::multiply(const Tensor& out, const Tensor& addend, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta) {
-  if (out.size() == 0) return;
-  const Library::Plan& plan = library_->plan(out, addend, a, ta == Transpose::yes, b, tb == Transpose::yes);
+bool Products::multiply(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb,
+                        float alpha, float beta) {
+  const Library::Plan& plan = library_->plan(out, addend, bias, a, ta == Transpose::yes, b, tb == Transpose::yes);
+  if (plan.addsBias) library_->setEpilogue(plan, CublasLt::kAddBias, bias.data);  // another layer's, perhaps
   succeed(library_->lt.matmul(library_->handle, plan.desc, &alpha, b.data, plan.a, a.data, plan.b, &beta, addend.data, plan.addend, out.data,
                               plan.out, &plan.algorithm, library_->workspace, kWorkspace, stream_),
           "a product");
+  return plan.addsBias;
 }
 
 #else
@@ -170,7 +187,7 @@ namespace {
 
 template <typename Number, typename Result>
 struct Multiply {
-  View<Result> out, addend;
+  View<Result> out, addend, bias;
   View<Number> a, b;
   bool ta, tb;
   float alpha, beta;
@@ -190,7 +207,7 @@ struct Multiply {
       }
       for (int64_t col = 0; col < out.cols; ++col) {
         Result& to = out(row, col);
-        put(to, alpha * sums[static_cast<size_t>(col)] + (beta != 0 ? get(addend(row, col)) : 0.0f));
+        put(to, alpha * sums[static_cast<size_t>(col)] + (beta != 0 ? get(addend(row, col)) : 0.0f) + (bias.data ? get(bias(0, col)) : 0.0f));
       }
     }
   }
@@ -198,12 +215,15 @@ struct Multiply {
 
 }  // namespace
 
-void Products::multiply(const Tensor& out, const Tensor& addend, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta) {
+bool Products::multiply(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb,
+                        float alpha, float beta) {
   withNumbers(a.dtype, [&]<typename Number>() {
     withNumbers(out.dtype, [&]<typename Result>() {
-      Multiply<Number, Result>{view<Result>(out), view<Result>(addend), view<Number>(a), view<Number>(b), ta == Transpose::yes, tb == Transpose::yes, alpha, beta}();
+      Multiply<Number, Result>{view<Result>(out), view<Result>(addend), view<Result>(bias), view<Number>(a), view<Number>(b),
+                               ta == Transpose::yes, tb == Transpose::yes, alpha, beta}();
     });
   });
+  return true;
 }
 
 #endif

@@ -24,8 +24,10 @@ class Products {
   Products(const Products&) = delete;
   Products& operator=(const Products&) = delete;
 
-  /// out = alpha a b + beta addend, as Backend::matmul; a and b are of one dtype, and so are out and addend, which may be one.
-  void multiply(const Tensor& out, const Tensor& addend, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta);
+  /// out = alpha a b + beta addend + bias (1, c), if any, as Backend::matmul; a and b are of one dtype, and so are out, addend, which may be
+  /// out, and bias. False where the library adds no bias to such a product: then it has still to be added.
+  bool multiply(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb,
+                float alpha, float beta);
 
  private:
   struct Library;

@@ -116,10 +116,13 @@ class Backend {
   /// out = alpha * op(a) * op(b) + beta * out, accumulated in fp32. beta is 0 or 1. Each tensor may be f32 or bf16.
   virtual void matmul(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha,
                       float beta) = 0;
-  /// out = addend + a * b', of one product and no more passes than it takes; addend (f32) may be out itself.
-  virtual void matmulAdd(const Tensor& out, const Tensor& addend, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb) {
-    if (addend.data != out.data) copy(out, addend);
-    matmul(out, a, ta, b, tb, 1, 1);
+  /// out = op(a) * op(b) + addend + bias (1, c), the last two where they are given, of one product and no more passes than it takes. addend
+  /// (f32, as out is then) may be out itself. Where the product is in bf16, a backend may round the bias to out's dtype first.
+  virtual void matmulAdd(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b,
+                         Transpose tb) {
+    if (addend && addend.data != out.data) copy(out, addend);
+    matmul(out, a, ta, b, tb, 1, addend ? 1 : 0);
+    if (bias) addBias(out, bias);
   }
   /// x (n, c) += bias (1, c)
   virtual void addBias(const Tensor& x, const Tensor& bias) = 0;

@@ -36,12 +36,7 @@ void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, c
             const Tensor& addend) {
   Backend& backend = pass.backend;
   const Tensor& weight = weights.weight->operand(pass.dtype);
-  if (addend) {
-    backend.matmulAdd(out, addend, x, Transpose::no, weight, Transpose::yes);
-  } else {
-    backend.matmul(out, x, Transpose::no, weight, Transpose::yes, 1, 0);
-  }
-  if (weights.bias) backend.addBias(out, weights.bias->value);
+  backend.matmulAdd(out, addend, weights.bias ? weights.bias->value : Tensor{}, x, Transpose::no, weight, Transpose::yes);
   if (!weights.adapter) return;
   lower(pass, weights, x, saved);
   backend.matmul(out, saved.low, Transpose::no, weights.adapter->b->operand(pass.dtype), Transpose::yes, weights.adapter->scale, 1);

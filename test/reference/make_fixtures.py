@@ -6,7 +6,7 @@ differ from the engine's flat batches. Writes one folder a family under test/fix
   config.json, model*.safetensors   the model, as transformers saves it
   adapter/                          a LoRA adapter with random B, as peft saves it
   reference.safetensors             batches, logits, per-token figures, gradients, 20-step trajectories (all F32)
-  bf16.json                         how far transformers itself is from these in bf16: what our bf16 is measured by
+  bf16.json                         how far transformers itself is from these in bf16, and how its gradients turn: what our bf16 is measured by
 
 Run by `npm run reference -- --make`, or: python test/reference/make_fixtures.py. The same versions give the same bytes.
 """
@@ -167,6 +167,40 @@ def bf16_distances(model, weights, batches, exact):
     return found
 
 
+def drawn_batches():
+    """What native/test/model/precision_test.cpp draws by the same rule."""
+    state, batches = 12345, []
+    for _ in range(24):
+        tokens, offsets, weights = [], [0], []
+        for length in (13, 22, 5, 17):
+            for i in range(length):
+                state = (1103515245 * state + 12345) % 2**31
+                tokens.append((state >> 16) % VOCABULARY)
+                weights.append(1.0 if i + 1 < length else 0.0)
+            offsets.append(len(tokens))
+        batches.append(dict(tokens=tokens, offsets=offsets, targets=tokens[1:] + [0], all=weights))
+    return batches
+
+
+def bf16_cosines(model):
+    """Cosines between the gradients in bf16 (autocast, with the attention that transformers takes by itself) and in fp32, each tensor's mean
+    over many batches: in one batch, chance decides which of two ways of rounding comes closer."""
+    batches, sums = drawn_batches(), {}
+    model.set_attn_implementation("sdpa")
+    for batch in batches:
+        gradients = []
+        for half in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=half, cache_enabled=False):
+                weighted_sum(model, batch, "all")[0].backward()
+            gradients.append({key: p.grad.double().flatten() for key, p in model.named_parameters()})
+            model.zero_grad()
+        for key, exact in gradients[0].items():
+            cosine = torch.dot(gradients[1][key], exact) / gradients[1][key].norm() / exact.norm()
+            sums[key] = sums.get(key, 0.0) + cosine.item() / len(batches)
+    model.set_attn_implementation("eager")
+    return sums
+
+
 def make(name, model_class, config, seed):
     folder = OUT / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -211,7 +245,8 @@ def make(name, model_class, config, seed):
         if label == "all":
             out.update({f"final.{key}": value for key, value in finals.items()})
 
-    text = json.dumps(bf16_distances(model, weights, batches, out), indent=1, sort_keys=True)
+    bf16 = bf16_distances(model, weights, batches, out) | dict(cosines=bf16_cosines(model))
+    text = json.dumps(bf16, indent=1, sort_keys=True)
     (folder / "bf16.json").write_text(text + "\n")
     targets = ["q_proj", "v_proj"] if name == "mistral-window" else ALL_LINEAR
     adapted = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, lora_dropout=0.0, target_modules=targets, task_type="CAUSAL_LM"))

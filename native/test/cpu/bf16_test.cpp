@@ -101,6 +101,19 @@ TEST_F(Bf16, BitsOfProductsDependNeitherOnThreadsNorOnHowManyRowsThereAre) {
   }
 }
 
+/// 257 lies between two numbers of bf16: with the bias added to what is rounded already, 1 would not come out.
+TEST_F(Bf16, AProductAndItsBiasAreRoundedOnce) {
+  for (const int64_t inner : {2, 6001}) {  // the longer one in parts
+    Numbers x(static_cast<size_t>(3 * inner), 0.0), w(static_cast<size_t>(70 * inner), 0.0);
+    for (size_t row = 0; row < 3; ++row) x[row * static_cast<size_t>(inner)] = 256, x[(row + 1) * static_cast<size_t>(inner) - 1] = 1;
+    for (size_t row = 0; row < 70; ++row) w[row * static_cast<size_t>(inner)] = 1, w[(row + 1) * static_cast<size_t>(inner) - 1] = 1;
+    const Device dx = device(3, inner, x), dw = device(70, inner, w), bias = device(1, 70, Numbers(70, -256));
+    const Twin out = blank(3, 70);
+    backend->matmulAdd(out.bf16, {}, *bias, *dx, Transpose::no, *dw, Transpose::yes);
+    EXPECT_EQ(values(out.bf16), Numbers(210, 1.0)) << inner;
+  }
+}
+
 TEST_F(Bf16, Elementwise) {
   for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{1, 1}, {3, 17}, {40, 334}}) {
     SCOPED_TRACE(::testing::Message() << rows << "x" << cols);

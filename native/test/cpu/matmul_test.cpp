@@ -119,6 +119,25 @@ TEST_F(Matmul, BiasIsAddedToRowsAndItsGradientSumsThem) {
   }
 }
 
+TEST_F(Matmul, AddsWhatIsGivenAndABias) {
+  unsigned seed = 400;
+  for (const Product p : {Product{1, 1, 1}, {7, 65, 33}, {300, 130, 20}}) {
+    const auto a = randomNumbers(p.rows * p.inner, ++seed), b = randomNumbers(p.cols * p.inner, ++seed);
+    const auto addend = randomNumbers(p.rows * p.cols, ++seed), bias = randomNumbers(p.cols, ++seed);
+    const Device da = device(p.rows, p.inner, a), db = device(p.cols, p.inner, b), dbias = device(1, p.cols, bias);
+    for (int kind = 0; kind < 6; ++kind) {
+      const bool biased = kind % 2, adds = kind >= 2, inPlace = kind >= 4;
+      SCOPED_TRACE(::testing::Message() << p.rows << "x" << p.cols << "x" << p.inner << " kind " << kind);
+      Numbers expected = reference(a, false, b, true, p, 1, addend, adds ? 1 : 0);
+      for (size_t i = 0; biased && i < expected.size(); ++i) expected[i] += bias[i % bias.size()];
+      const Device apart = device(p.rows, p.cols, addend), out = device(p.rows, p.cols, inPlace ? addend : Numbers(addend.size(), std::nan("")));
+      backend->matmulAdd(*out, !adds ? Tensor{} : inPlace ? *out : *apart, biased ? *dbias : Tensor{}, *da, Transpose::no, *db, Transpose::yes);
+      EXPECT_LT(relativeError(out.get(), expected), 1e-6);
+      EXPECT_EQ(apart.get(), addend);
+    }
+  }
+}
+
 /// What generation stands on: a row's bits do not depend on how many rows there are, on its place, or on the others.
 TEST_F(Matmul, ARowOfFewIsAFunctionOfItselfAlone) {
   unsigned seed = 900;

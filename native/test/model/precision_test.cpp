@@ -19,10 +19,12 @@ class Precision : public FamilyTest {
   void SetUp() override {
     if (!makeBackend(1)->multiplies(DType::bf16)) GTEST_SKIP() << "this processor has no bf16 products";
     precision_ = DType::bf16;
-    theirs_ = json::parse(std::ifstream(folder_ / "bf16.json")).at("autocast");
+    const json stored = json::parse(std::ifstream(folder_ / "bf16.json"));
+    theirs_ = stored.at("autocast");
+    cosines_ = stored.at("cosines");
   }
 
-  json theirs_;
+  json theirs_, cosines_;
 };
 
 TEST_P(Precision, LogitsAreAsCloseAsTheirs) {
@@ -40,6 +42,48 @@ TEST_P(Precision, GradientsAreAsCloseAsTheirs) {
     theirs += other;
   }
   EXPECT_LT(ours, 1.1 * theirs);
+}
+
+/// What `drawn_batches` of test/reference/make_fixtures.py draws by the same rule.
+std::vector<StoredBatch> drawnBatches() {
+  uint32_t state = 12345;
+  std::vector<StoredBatch> batches(24);
+  for (StoredBatch& batch : batches) {
+    batch.offsets = {0};
+    for (const int length : {13, 22, 5, 17}) {
+      for (int i = 0; i < length; ++i) {
+        state = (1103515245u * state + 12345u) % (1u << 31);
+        batch.tokens.push_back(static_cast<int32_t>((state >> 16) % 96));
+        batch.weights.push_back(i + 1 < length ? 1.0f : 0.0f);
+      }
+      batch.offsets.push_back(static_cast<int32_t>(batch.tokens.size()));
+    }
+    batch.groups.assign(batch.tokens.size(), 0);
+    batch.targets.assign(batch.tokens.begin() + 1, batch.tokens.end());
+    batch.targets.push_back(0);
+  }
+  return batches;
+}
+
+/// By cosine with the gradient in fp32, which is the engine's own here: it is transformers' but for 1e-4 (parity_test.cpp).
+TEST_P(Precision, GradientsPointWhereTheExactOnesDo) {
+  const std::vector<StoredBatch> batches = drawnBatches();
+  OpenOptions inFull = options(true, false);
+  inFull.precision = DType::f32;
+  std::map<std::string, double> ours;  // mean of 1 - cosine
+  for (const StoredBatch& batch : batches) {
+    const auto exact = gradientsOf(inFull, batch.view());
+    for (const auto& [name, values] : gradientsOf(options(true, false), batch.view())) {
+      ours[name] += (1 - cosine(values, exact.at(name))) / static_cast<double>(batches.size());
+    }
+  }
+  double logs = 0;
+  for (const auto& [name, value] : ours) {
+    const double ratio = value / (1 - cosines_.at(name).get<double>());
+    EXPECT_LT(ratio, 1.15) << name;  // what chance leaves over with so many batches
+    logs += std::log(ratio);
+  }
+  EXPECT_LT(std::exp(logs / static_cast<double>(ours.size())), 1.0);
 }
 
 TEST_P(Precision, LossesStayAsCloseAsTheirs) {

@@ -48,6 +48,18 @@ inline double relative(const std::vector<float>& actual, const std::vector<float
   return norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
 }
 
+/// Of the angle between the two.
+inline double cosine(const std::vector<float>& a, const std::vector<float>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double product = 0, squaresA = 0, squaresB = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    product += static_cast<double>(a[i]) * b[i];
+    squaresA += static_cast<double>(a[i]) * a[i];
+    squaresB += static_cast<double>(b[i]) * b[i];
+  }
+  return product / std::sqrt(squaresA * squaresB);
+}
+
 /// A folder of this process's own under the system's temporary one.
 inline fs::path temporary(const std::string& name) {
   const fs::path folder = fs::temp_directory_path() / ("sft-lab-" + name + "-" + std::to_string(getpid()));
