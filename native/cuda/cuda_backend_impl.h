@@ -56,6 +56,10 @@ class CudaBackend final : public Backend {
   void rmsNormBackward(const Tensor& dx, const Tensor& dweight, const Tensor& dout, const Tensor& x, const Tensor& rstd,
                        const Tensor& weight) override;
   void rope(const Tensor& x, const Tensor& table, const int32_t* positions, int32_t headSize, bool inverse) override;
+  void normRope(const Tensor& out, const Tensor& rstd, const Tensor& x, const Tensor& weight, float epsilon, const Tensor& table,
+                const int32_t* positions) override;
+  void normRopeBackward(const Tensor& dx, const Tensor& dweight, const Tensor& dout, const Tensor& x, const Tensor& rstd,
+                        const Tensor& weight, const Tensor& table, const int32_t* positions) override;
 
   void attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v, const AttentionShape& shape,
                  const Sequences& sequences, const Queries& queries) override;

@@ -1,4 +1,5 @@
-// RMSNorm and rotary positions. A norm's row is one warp's work; see cpu/rms_norm.cpp for the formulas.
+// RMSNorm, rotary positions, and both in one pass over queries or keys (QK-norm). A norm's row is one warp's work; see cpu/rms_norm.cpp for
+// the formulas.
 
 #include "cuda/cuda_backend_impl.h"
 
@@ -67,6 +68,86 @@ struct Rotate {
   }
 };
 
+/// The heads of queries or keys, each normed and turned: what `normRope` works on.
+struct Heads {
+  const float* weight;
+  View<float> table;
+  const int32_t* positions;
+  int32_t size;  ///< of one head
+};
+
+template <typename T>
+KERNEL void turnNormed(View<T> out, float* rstd, View<T> x, float epsilon, Heads heads) {
+  const Self me = self();
+  const int64_t each = x.cols / heads.size;
+  const int32_t half = heads.size / 2;
+  for (int64_t item = static_cast<int64_t>(me.blockX) * me.warps() + me.warp(); item < x.rows * each;
+       item += static_cast<int64_t>(me.blocksX) * me.warps()) {
+    const int64_t row = item / each, at = item % each * heads.size;
+    const T* const from = x.row(row) + at;
+    T* const to = out.row(row) + at;
+    float sum = 0;
+    for (int32_t c = static_cast<int32_t>(me.lane()); c < heads.size; c += 32) sum += get(from[c]) * get(from[c]);
+    const float r = 1.0f / sqrtf(warpSum(sum) / static_cast<float>(heads.size) + epsilon);
+    if (me.lane() == 0) rstd[item] = r;
+    const float* const angles = heads.table.row(heads.positions[row]);
+    for (int32_t i = static_cast<int32_t>(me.lane()); i < half; i += 32) {
+      const float p = get(from[i]) * r * heads.weight[i], q = get(from[i + half]) * r * heads.weight[i + half];
+      put(to[i], p * angles[i] - q * angles[i + half]);
+      put(to[i + half], q * angles[i] + p * angles[i + half]);
+    }
+  }
+}
+
+/// Heads that a block works on, whatever the grid: sums for the weight's gradient are cut by shape alone.
+constexpr int64_t kHeadsEach = 256;
+
+/// partial (blocks, size), if any, is each block's part of the weight's gradient. Of a head's pairs each stays with the lane that wrote it.
+template <typename T>
+KERNEL void turnNormedBackward(View<T> dx, float* partial, View<T> dout, View<T> x, const float* rstd, Heads heads) {
+  const Self me = self();
+  const int64_t each = x.cols / heads.size, first = me.blockX * kHeadsEach;
+  const int64_t end = first + kHeadsEach < x.rows * each ? first + kHeadsEach : x.rows * each;
+  const int32_t half = heads.size / 2;
+  float* const sums = sharedMemory<float>();  // (warps, size)
+  float* const mine = sums + me.warp() * heads.size;
+  const auto lane = static_cast<int32_t>(me.lane());
+  if (partial) {
+    for (int32_t i = lane; i < half; i += 32) mine[i] = mine[i + half] = 0;
+  }
+  for (int64_t item = first + me.warp(); item < end; item += me.warps()) {
+    const int64_t row = item / each, at = item % each * heads.size;
+    const T* const d = dout.row(row) + at;
+    const T* const v = x.row(row) + at;
+    T* const to = dx.row(row) + at;
+    const float* const angles = heads.table.row(heads.positions[row]);
+    const float r = rstd[item];
+    // The gradient of the normed numbers is that of the result, turned back.
+    const auto lower = [&](int32_t i) { return get(d[i]) * angles[i] + get(d[i + half]) * angles[i + half]; };
+    const auto upper = [&](int32_t i) { return get(d[i + half]) * angles[i] - get(d[i]) * angles[i + half]; };
+    float dot = 0;
+    for (int32_t i = lane; i < half; i += 32) {
+      const float low = lower(i) * get(v[i]), high = upper(i) * get(v[i + half]);
+      dot += low * heads.weight[i] + high * heads.weight[i + half];
+      if (!partial) continue;
+      mine[i] += low * r;
+      mine[i + half] += high * r;
+    }
+    const float scale = warpSum(dot) * r * r / static_cast<float>(heads.size);
+    for (int32_t i = lane; i < half; i += 32) {
+      put(to[i], r * (lower(i) * heads.weight[i] - get(v[i]) * scale));
+      put(to[i + half], r * (upper(i) * heads.weight[i + half] - get(v[i + half]) * scale));
+    }
+  }
+  if (!partial) return;
+  syncBlock();
+  for (auto c = static_cast<int32_t>(me.thread); c < heads.size; c += static_cast<int32_t>(me.threads)) {
+    float total = 0;
+    for (unsigned warp = 0; warp < me.warps(); ++warp) total += sums[warp * static_cast<unsigned>(heads.size) + static_cast<unsigned>(c)];
+    partial[me.blockX * heads.size + c] = total;
+  }
+}
+
 Grid gridOfWarps(int64_t rows) { return gridFor(rows * 32); }
 
 }  // namespace
@@ -98,6 +179,33 @@ void CudaBackend::rope(const Tensor& x, const Tensor& table, const int32_t* posi
     launch(stream_, gridFor(x.size() / 2), kThreads, 0, eachElement<Rotate<T>>, x.rows, x.cols / 2,
            Rotate<T>{view<T>(x), view<float>(table), positions, headSize, inverse ? -1.0f : 1.0f});
   });
+}
+
+void CudaBackend::normRope(const Tensor& out, const Tensor& rstd, const Tensor& x, const Tensor& weight, float epsilon, const Tensor& table,
+                           const int32_t* positions) {
+  requireF32(rstd, weight, table);
+  requireSame(x, out);
+  const Heads heads{weight.f32(), view<float>(table), positions, static_cast<int32_t>(weight.cols)};
+  withNumbers(x.dtype, [&]<typename T>() {
+    launch(stream_, gridOfWarps(x.size() / heads.size), kThreads, 0, turnNormed<T>, view<T>(out), rstd.f32(), view<T>(x), epsilon, heads);
+  });
+}
+
+void CudaBackend::normRopeBackward(const Tensor& dx, const Tensor& dweight, const Tensor& dout, const Tensor& x, const Tensor& rstd,
+                                   const Tensor& weight, const Tensor& table, const int32_t* positions) {
+  requireF32(dweight, rstd, weight, table);
+  requireSame(x, dx, dout);
+  const Heads heads{weight.f32(), view<float>(table), positions, static_cast<int32_t>(weight.cols)};
+  const unsigned blocks = blocksFor(x.size() / heads.size, kHeadsEach);
+  float* const partial = dweight ? scratch<float>(static_cast<size_t>(blocks * heads.size)) : nullptr;
+  withNumbers(x.dtype, [&]<typename T>() {
+    launch(stream_, {blocks}, kThreads, partial ? kThreads / 32 * weight.bytes() : 0, turnNormedBackward<T>, view<T>(dx), partial, view<T>(dout),
+           view<T>(x), static_cast<const float*>(rstd.f32()), heads);
+  });
+  if (partial && blocks > 0) {
+    launch(stream_, {blocksFor(weight.cols, 32)}, kThreads, kThreads * sizeof(float), addSums<>, dweight.f32(), partial,
+           static_cast<int64_t>(blocks), weight.cols);
+  }
 }
 
 }  // namespace sftlab::cuda

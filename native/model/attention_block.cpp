@@ -19,9 +19,6 @@ AttentionShape shapeOf(const Pass& pass, int32_t layer) {
           config.windows[static_cast<size_t>(layer)]};
 }
 
-/// Each head of x (n, heads * headSize) is a row of its own: the shape that QK-norm works on.
-Tensor headRows(const Tensor& x, int32_t headSize) { return x.reshape(x.size() / headSize, headSize); }
-
 /// Queries or keys: which weights make them, at which places their tokens stand, and what is kept of them.
 struct Projection {
   const LinearWeights& weights;
@@ -51,25 +48,24 @@ void take(const Pass& pass, const LinearWeights& weights, const Parameter* norm,
 
 /// Projects, normalises and rotates.
 void project(const Pass& pass, const Projection& to, const Tensor& normed) {
-  const int32_t size = pass.config.headSize;
   linear(pass, to.weights, to.raw, normed, to.low);
   if (to.norm) {
-    pass.backend.rmsNorm(headRows(to.out, size), to.rstd, headRows(to.raw, size), to.norm->value, pass.config.normEpsilon);
+    pass.backend.normRope(to.out, to.rstd, to.raw, to.norm->value, pass.config.normEpsilon, pass.rope, to.positions);
+  } else {
+    pass.backend.rope(to.out, pass.rope, to.positions, pass.config.headSize, false);
   }
-  pass.backend.rope(to.out, pass.rope, to.positions, size, false);
 }
 
 /// From the gradient of what `project` made (overwritten) to that of the block's normed input.
 void projectBackward(const Pass& pass, const Projection& of, const Tensor& dnormed, bool overwrite, const Tensor& dout,
                      const Tensor& normed) {
-  const int32_t size = pass.config.headSize;
-  pass.backend.rope(dout, pass.rope, of.positions, size, true);
-  if (!of.norm) return linearBackward(pass, of.weights, dnormed, overwrite, dout, normed, of.low);
+  if (!of.norm) {
+    pass.backend.rope(dout, pass.rope, of.positions, pass.config.headSize, true);
+    return linearBackward(pass, of.weights, dnormed, overwrite, dout, normed, of.low);
+  }
   const ArenaScope scope(pass.arena);
   const Tensor draw = pass.arena.take(dout.rows, dout.cols, dout.dtype);
-  pass.backend.zero(draw);
-  pass.backend.rmsNormBackward(headRows(draw, size), of.norm->gradient, headRows(dout, size), headRows(of.raw, size), of.rstd,
-                               of.norm->value);
+  pass.backend.normRopeBackward(draw, of.norm->gradient, dout, of.raw, of.rstd, of.norm->value, pass.rope, of.positions);
   linearBackward(pass, of.weights, dnormed, overwrite, draw, normed, of.low);
 }
 

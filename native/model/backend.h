@@ -159,6 +159,24 @@ class Backend {
   /// is already in it); `positions` (n) are rows of it. `inverse` rotates back: the backward pass.
   virtual void rope(const Tensor& x, const Tensor& table, const int32_t* positions, int32_t headSize, bool inverse) = 0;
 
+  /// QK-norm and positions in one: out = rope(rmsNorm(x)), each head of x (n, heads * headSize) a row of the norm. weight (1, headSize),
+  /// rstd (n * heads, 1). x and out are contiguous, of one dtype.
+  virtual void normRope(const Tensor& out, const Tensor& rstd, const Tensor& x, const Tensor& weight, float epsilon, const Tensor& table,
+                        const int32_t* positions) {
+    const int64_t size = weight.cols;
+    rmsNorm(out.reshape(out.size() / size, size), rstd, x.reshape(x.size() / size, size), weight, epsilon);
+    rope(out, table, positions, static_cast<int32_t>(size), false);
+  }
+  /// dx and dout are overwritten (the latter by numbers without a meaning); dweight (1, headSize), if any, is added to.
+  virtual void normRopeBackward(const Tensor& dx, const Tensor& dweight, const Tensor& dout, const Tensor& x, const Tensor& rstd,
+                                const Tensor& weight, const Tensor& table, const int32_t* positions) {
+    const int64_t size = weight.cols;
+    const auto heads = [&](const Tensor& of) { return of.reshape(of.size() / size, size); };
+    rope(dout, table, positions, static_cast<int32_t>(size), true);
+    zero(dx);
+    rmsNormBackward(heads(dx), dweight, heads(dout), heads(x), rstd, weight);
+  }
+
   // ---- attention --------------------------------------------------------------------------------------------------
   /// q, out (m, heads * headSize); k, v (n, kvHeads * headSize); lse (m, heads) f32, the log of each row's softmax sum.
   /// m is n unless `queries` says which tokens are asked about.

@@ -33,6 +33,19 @@ Numbers rope(const Numbers& x, const Numbers& table, const std::vector<int32_t>&
   return out;
 }
 
+Numbers tableOf(int headSize, int positions) {
+  Numbers table;
+  for (int p = 0; p < positions; ++p) {
+    for (const bool sine : {false, true}) {
+      for (int i = 0; i < headSize / 2; ++i) {
+        const double angle = p * std::pow(10000.0, -2.0 * i / headSize);
+        table.push_back(static_cast<float>(sine ? std::sin(angle) : std::cos(angle)));
+      }
+    }
+  }
+  return table;
+}
+
 class Norm : public CpuTest {};
 
 TEST_F(Norm, ForwardAndGradient) {
@@ -93,15 +106,7 @@ TEST_F(Norm, RopeTurnsAndTurnsBack) {
   for (const int headSize : {2, 6, 32, 128}) {
     SCOPED_TRACE(headSize);
     const int heads = 3, positions = 50;
-    Numbers table;
-    for (int p = 0; p < positions; ++p) {
-      for (const bool sine : {false, true}) {
-        for (int i = 0; i < headSize / 2; ++i) {
-          const double angle = p * std::pow(10000.0, -2.0 * i / headSize);
-          table.push_back(static_cast<float>(sine ? std::sin(angle) : std::cos(angle)));
-        }
-      }
-    }
+    const Numbers table = tableOf(headSize, positions);
     std::vector<int32_t> at;
     for (int i = 0; i < 41; ++i) at.push_back(i * 7 % positions);
     auto x = randomNumbers(41 * heads * headSize, 1);
@@ -116,6 +121,40 @@ TEST_F(Norm, RopeTurnsAndTurnsBack) {
     backend->rope(*gradient, *dt, at.data(), headSize, true);
     checkGradient(
         "x", [&] { return inner(rope(x, table, at, static_cast<size_t>(headSize), false), d); }, x, gradient.get());
+  }
+}
+
+TEST_F(Norm, HeadsAreNormedAndTurnedInOne) {
+  struct Shape {
+    int headSize, heads, rows;
+  };
+  for (const Shape s : {Shape{2, 1, 1}, {6, 5, 7}, {12, 4, 70}, {32, 3, 41}, {66, 1, 5}, {128, 2, 300}}) {
+    SCOPED_TRACE(::testing::Message() << s.rows << " rows of " << s.heads << " heads of " << s.headSize);
+    const int64_t width = int64_t{s.heads} * s.headSize, count = s.rows * width;
+    const Numbers table = tableOf(s.headSize, 50), d = randomNumbers(count, 2);
+    std::vector<int32_t> at;
+    for (int i = 0; i < s.rows; ++i) at.push_back(i * 7 % 50);
+    Numbers x = randomNumbers(count, 1, 2), weight = randomNumbers(s.headSize, 3);
+    const auto reference = [&] { return rope(rmsNorm(x, weight, 1e-6), table, at, static_cast<size_t>(s.headSize), false); };
+    const Device dx = device(s.rows, width, x), dw = device(1, s.headSize, weight), dt = device(50, s.headSize, table);
+    const Device out = device(s.rows, width), rstd = device(s.rows * s.heads, 1);
+    const std::shared_ptr<int32_t> places(static_cast<int32_t*>(backend->allocate(at.size() * sizeof(int32_t))),
+                                          [&](int32_t* data) { backend->release(data); });
+    backend->upload(places.get(), at.data(), at.size() * sizeof(int32_t));
+    backend->normRope(*out, *rstd, *dx, *dw, 1e-6f, *dt, places.get());
+    EXPECT_LT(relativeError(out.get(), reference()), 1e-6);
+
+    const Numbers old = randomNumbers(s.headSize, 4);
+    const Device dout = device(s.rows, width, d), again = device(s.rows, width, d), gradW = device(1, s.headSize, old);
+    const Device gradX = device(s.rows, width, Numbers(d.size(), std::nan(""))), alone = device(s.rows, width);
+    backend->normRopeBackward(*gradX, *gradW, *dout, *dx, *rstd, *dw, *dt, places.get());
+    auto byW = gradW.get();
+    for (size_t i = 0; i < byW.size(); ++i) byW[i] -= old[i];
+    const auto loss = [&] { return inner(reference(), d); };
+    checkGradient("x", loss, x, gradX.get());
+    checkGradient("weight", loss, weight, byW);
+    backend->normRopeBackward(*alone, Tensor{}, *again, *dx, *rstd, *dw, *dt, places.get());
+    EXPECT_TRUE(sameBits(alone.floats(), gradX.floats()));
   }
 }
 
