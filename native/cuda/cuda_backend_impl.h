@@ -82,6 +82,10 @@ class CudaBackend final : public Backend {
   double squaredNorm(const std::vector<Tensor>& gradients) override;
   void adamw(const std::vector<AdamParameter>& parameters, const AdamOptions& options) override;
 
+  bool records() const override { return records_; }
+  std::unique_ptr<Recording> record(const std::function<void()>& operations) override;
+  bool replay(const Recording& recording) override;
+
   size_t currentBytes() const override { return currentBytes_; }
   size_t peakBytes() const override { return peakBytes_ + ownBytes(); }
   int32_t passRows() const override { return 4096; }
@@ -102,8 +106,14 @@ class CudaBackend final : public Backend {
   void multiply(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb,
                 float alpha, float beta);
 
+  /// Before what no recording can hold.
+  void mustNotRecord() const {
+    if (recording_) throw std::logic_error("operations that are recorded neither take memory, nor copy from or to the host, nor wait");
+  }
+
   struct Staging;
   int device_;
+  bool records_, recording_ = false;
   Stream stream_;
   std::unique_ptr<Staging> staging_;
   Products products_;

@@ -19,6 +19,10 @@
 #define UNROLL _Pragma("unroll")  ///< before a loop whose counter picks registers
 #else
 #include <cmath>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "cuda/emulator/emulator.h"
 #define KERNEL
@@ -102,7 +106,18 @@ void launch(const Caller& caller, Grid grid, unsigned threads, size_t shared, vo
 
 #else
 
-struct EmulatedStream {};
+/// Does at once what is queued, or notes it while that is recorded.
+struct EmulatedStream {
+  using Notes = std::vector<std::function<void()>>;
+  std::shared_ptr<Notes*> notes = std::make_shared<Notes*>(nullptr);
+  void queue(std::function<void()> work) const {
+    if (*notes) {
+      (*notes)->push_back(std::move(work));
+    } else {
+      work();
+    }
+  }
+};
 using Stream = EmulatedStream;
 using Caller = EmulatedStream;
 
@@ -131,9 +146,9 @@ T* sharedMemory() {
 }
 
 template <typename... Parameters, typename... Arguments>
-void launch(Stream, Grid grid, unsigned threads, size_t shared, void (*kernel)(Parameters...), Arguments... arguments) {
+void launch(const Stream& stream, Grid grid, unsigned threads, size_t shared, void (*kernel)(Parameters...), Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
-  emulator::launch({grid.x, grid.y, grid.z}, threads, shared, [&] { kernel(arguments...); });
+  stream.queue([=] { emulator::launch({grid.x, grid.y, grid.z}, threads, shared, [&] { kernel(arguments...); }); });
 }
 
 #endif

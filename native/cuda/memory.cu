@@ -72,7 +72,21 @@ struct CudaBackend::Staging {
 #endif
 };
 
-CudaBackend::CudaBackend(int device) : device_(device), stream_(makeStream(device)), staging_(std::make_unique<Staging>()), products_(stream_) {
+namespace {
+
+/// Not where each kernel is waited for, nor with SFT_LAB_CUDA_GRAPHS=0.
+bool wantsRecordings() {
+  const char* const graphs = std::getenv("SFT_LAB_CUDA_GRAPHS");
+#ifdef __CUDACC__
+  if (waitsForEach()) return false;
+#endif
+  return !graphs || std::strcmp(graphs, "0") != 0;
+}
+
+}  // namespace
+
+CudaBackend::CudaBackend(int device)
+    : device_(device), records_(wantsRecordings()), stream_(makeStream(device)), staging_(std::make_unique<Staging>()), products_(stream_) {
   scratchBytes(kScratch);
 }
 
@@ -87,6 +101,7 @@ CudaBackend::~CudaBackend() {
 }
 
 void* CudaBackend::allocate(size_t bytes) {
+  mustNotRecord();
   void* const data = takeMemory(bytes);
   blocks_[data] = bytes;
   currentBytes_ += bytes;
@@ -123,6 +138,7 @@ int64_t CudaBackend::headRows(int64_t vocabulary) const {
 
 void CudaBackend::upload(void* device, const void* host, size_t bytes) {
   if (bytes == 0) return;
+  mustNotRecord();
 #ifdef __CUDACC__
   if (bytes <= kStaging / 4) {
     if (staging_->used + bytes > kStaging) {
@@ -144,6 +160,7 @@ void CudaBackend::upload(void* device, const void* host, size_t bytes) {
 
 void CudaBackend::download(void* host, const void* device, size_t bytes) {
   if (bytes == 0) return;
+  mustNotRecord();
 #ifdef __CUDACC__
   check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_));
   check(cudaStreamSynchronize(stream_));
@@ -154,6 +171,7 @@ void CudaBackend::download(void* host, const void* device, size_t bytes) {
 }
 
 void CudaBackend::synchronize() {
+  mustNotRecord();
 #ifdef __CUDACC__
   check(cudaStreamSynchronize(stream_));
   staging_->used = 0;

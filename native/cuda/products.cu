@@ -219,8 +219,8 @@ bool Products::multiply(const Tensor& out, const Tensor& addend, const Tensor& b
                         float alpha, float beta) {
   withNumbers(a.dtype, [&]<typename Number>() {
     withNumbers(out.dtype, [&]<typename Result>() {
-      Multiply<Number, Result>{view<Result>(out), view<Result>(addend), view<Result>(bias), view<Number>(a), view<Number>(b),
-                               ta == Transpose::yes, tb == Transpose::yes, alpha, beta}();
+      stream_.queue(Multiply<Number, Result>{view<Result>(out), view<Result>(addend), view<Result>(bias), view<Number>(a), view<Number>(b),
+                                             ta == Transpose::yes, tb == Transpose::yes, alpha, beta});
     });
   });
   return true;

@@ -218,6 +218,13 @@ stage_generate() {
     limited 60 "$bin/sft_lab_gpu_generate" "{\"model\":\"$work/$model\",\"prompts\":\"$work/$model.prompts\",\"new\":$new,\"stops\":[],\"device\":\"$device\",\"precision\":\"bf16\"}" >"$work/answers" 2>>"$log" ||
       fail "generate $model"
     record generate "$model" batch ours 5 sed -E 's/"answers":.*"cpu"/"cpu"/' "$work/answers"
+    [ "$device" != cpu ] || continue
+    # Each operation started by itself, to see what CUDA graphs save; the same answers, or what differs is a mistake or a tie.
+    mv "$work/answers" "$work/recorded"
+    SFT_LAB_CUDA_GRAPHS=0 limited 60 "$bin/sft_lab_gpu_generate" "{\"model\":\"$work/$model\",\"prompts\":\"$work/$model.prompts\",\"new\":$new,\"stops\":[],\"device\":\"$device\",\"precision\":\"bf16\"}" >"$work/answers" 2>>"$log" ||
+      fail "generate $model without graphs"
+    record generate "$model" batch plain 5 sed -E 's/"answers":.*"cpu"/"cpu"/' "$work/answers"
+    [ "$(grep -o '"answers":.*,"cpu"' "$work/answers")" = "$(grep -o '"answers":.*,"cpu"' "$work/recorded")" ] || say "generate $model: answers with and without graphs differ"
   done
 }
 peer() { # MODEL KIND SETTINGS LIMIT

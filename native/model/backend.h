@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -86,6 +87,12 @@ struct SampleOptions {
   float temperature = 0;  ///< 0: greedy (lowest id wins ties)
   int32_t topK = 0;
   float topP = 1;
+};
+
+/// Operations that `Backend::record` noted. Goes before its backend does.
+class Recording {
+ public:
+  virtual ~Recording() = default;
 };
 
 class Backend {
@@ -216,6 +223,16 @@ class Backend {
   virtual double squaredNorm(const std::vector<Tensor>& gradients) = 0;
   /// Decoupled AdamW (Loshchilov and Hutter 2019) as in torch.optim.AdamW, over all tensors in one pass.
   virtual void adamw(const std::vector<AdamParameter>& parameters, const AdamOptions& options) = 0;
+
+  // ---- recordings -------------------------------------------------------------------------------------------------
+  /// Whether `record` may give something: where it takes longer to start a small operation than to do it.
+  virtual bool records() const { return false; }
+  /// Notes what `operations` queue instead of doing it, each with its addresses, shapes and numbers as they are in this call: what shall
+  /// differ from run to run has to stand in the backend's memory. Nothing may be allocated, moved from or to the host, or waited for
+  /// meanwhile, so the same operations have to have run once before. Empty where it cannot be done; nothing was queued then.
+  virtual std::unique_ptr<Recording> record(const std::function<void()>& /*operations*/) { return nullptr; }
+  /// Queues what was recorded. False, with nothing queued, where memory of the backend's own was moved since: it has to be recorded again.
+  virtual bool replay(const Recording&) { return false; }
 
   // ---- facts ------------------------------------------------------------------------------------------------------
   virtual size_t currentBytes() const = 0;

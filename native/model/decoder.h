@@ -49,7 +49,13 @@ class Decoder final : public Model {
     std::vector<int32_t> tokens, rows;
     std::vector<float> entropies, logProbabilities;
   };
+  struct Steps;
+  struct Draw;
+  Pass beginCached(const PassPlan& plan, const KvCache& cache);
   void compute(const PassPlan& plan, const SampleOptions& sampling, const KvCache& cache, Drawn& drawn);
+  void step(const PassPlan& plan, const SampleOptions& sampling, const KvCache& cache, Steps& steps, Drawn& drawn);
+  void draw(const Pass& pass, const Asked& asked, const SampleOptions& sampling, const Draw& to);
+  void fetch(const Draw& from, Drawn& drawn);
 
   ModelConfig config_;
   std::shared_ptr<Backend> backend_;

@@ -4,6 +4,9 @@
 // for bit, alone or among others, in whatever order, its prompt in one part or in several, its beginning computed or copied.
 
 #include <algorithm>
+#include <bit>
+#include <map>
+#include <numeric>
 #include <string>
 
 #include "io/cancel.h"
@@ -19,10 +22,28 @@ constexpr int32_t kSlots = 64;
 
 }  // namespace
 
-/// Runs the plan's rows through the layers against the cache and draws the tokens that it asks for.
-void Decoder::compute(const PassPlan& plan, const SampleOptions& sampling, const KvCache& cache, Drawn& drawn) {
-  for (const PrefixCopy& prefix : plan.copies) cache.copy(prefix);
-  arena_.reset();
+/// What a pass reads to draw, and where it leaves what it drew of each row, in the backend's memory.
+struct Decoder::Draw {
+  const int32_t *tokens = nullptr, *rows = nullptr;
+  const RandomStream* streams = nullptr;
+  int64_t count = 0;
+  int32_t* drawn = nullptr;
+  Tensor entropies{}, logProbabilities{};
+};
+
+/// Passes of one token of each sequence, for a backend that records: as many rows as the next power of two, those that fill up in the
+/// cache's spare slot, so that few recordings serve all passes. They stand as long as working memory stays where it is.
+struct Decoder::Steps {
+  struct Step {
+    std::unique_ptr<Recording> recording;
+    const void* memory = nullptr;
+  };
+  std::map<size_t, Step> byRows;
+  PassPlan filled;
+  bool records = false;
+};
+
+Pass Decoder::beginCached(const PassPlan& plan, const KvCache& cache) {
   Pass pass{*backend_, arena_, config_, DType::f32};  // as the cache
   pass.tokens = static_cast<int64_t>(plan.tokens.size());
   pass.positions = arena_.put(plan.positions);
@@ -30,34 +51,89 @@ void Decoder::compute(const PassPlan& plan, const SampleOptions& sampling, const
   pass.caches = &cache.layers();
   pass.slots = arena_.put(plan.slots);
   pass.cached = true;
-  const auto count = static_cast<int64_t>(plan.last.size());
+  return pass;
+}
+
+void Decoder::draw(const Pass& pass, const Asked& asked, const SampleOptions& sampling, const Draw& to) {
+  const Tensor hidden = forward(pass, to.tokens, asked, false);
+  if (to.count == 0) return;
+  const Tensor logits = headLogits(pass, parameters_, hidden, to.rows, to.count);
+  backend_->sample(logits, sampling, to.streams, to.drawn, to.entropies.f32(), to.logProbabilities.f32());
+}
+
+void Decoder::fetch(const Draw& from, Drawn& drawn) {
+  backend_->download(drawn.tokens.data(), from.drawn, drawn.tokens.size() * sizeof(int32_t));
+  backend_->download(drawn.entropies.data(), from.entropies.data, drawn.entropies.size() * sizeof(float));
+  backend_->download(drawn.logProbabilities.data(), from.logProbabilities.data, drawn.logProbabilities.size() * sizeof(float));
+}
+
+/// Runs the plan's rows through the layers against the cache and draws the tokens that it asks for.
+void Decoder::compute(const PassPlan& plan, const SampleOptions& sampling, const KvCache& cache, Drawn& drawn) {
+  const Pass pass = beginCached(plan, cache);
+  Draw to;
+  to.tokens = arena_.put(plan.tokens);
+  to.count = static_cast<int64_t>(plan.last.size());
   Asked asked;
-  if (count == 0) {  // parts of prompts: the last block has to leave keys and values; with one row none of its operations is empty
+  if (to.count == 0) {  // parts of prompts: the last block has to leave keys and values; with one row none of its operations is empty
     const int32_t first = 0;
     asked.rows = arena_.put(&first, 1);
     asked.count = 1;
     asked.queries.positions = pass.positions;
     asked.slots = pass.slots;
-  } else if (count < pass.tokens) {
+  } else if (to.count < pass.tokens) {
     asked.rows = arena_.put(plan.last);
-    asked.count = count;
+    asked.count = to.count;
     asked.queries.positions = arena_.put(plan.lastPositions);
     asked.slots = arena_.put(plan.lastSlots);
   }
-  const Tensor hidden = forward(pass, arena_.put(plan.tokens), asked, false);
-  drawn.tokens.resize(plan.last.size());
-  drawn.entropies.resize(plan.last.size());
-  drawn.logProbabilities.resize(plan.last.size());
-  if (count == 0) return;
+  if (to.count == 0) return draw(pass, asked, sampling, to);
   drawn.rows.resize(plan.last.size());
-  for (size_t i = 0; i < drawn.rows.size(); ++i) drawn.rows[i] = static_cast<int32_t>(i);
-  const Tensor logits = headLogits(pass, parameters_, hidden, arena_.put(drawn.rows), count);
-  auto* const tokens = static_cast<int32_t*>(arena_.takeBytes(plan.last.size() * sizeof(int32_t)));
-  const Tensor entropy = arena_.take(count, 1), logProbability = arena_.take(count, 1);
-  backend_->sample(logits, sampling, arena_.put(plan.streams), tokens, entropy.f32(), logProbability.f32());
-  backend_->download(drawn.tokens.data(), tokens, plan.last.size() * sizeof(int32_t));
-  backend_->download(drawn.entropies.data(), entropy.data, entropy.bytes());
-  backend_->download(drawn.logProbabilities.data(), logProbability.data, logProbability.bytes());
+  std::iota(drawn.rows.begin(), drawn.rows.end(), 0);
+  to.rows = arena_.put(drawn.rows);
+  to.streams = arena_.put(plan.streams);
+  to.drawn = static_cast<int32_t*>(arena_.takeBytes(plan.last.size() * sizeof(int32_t)));
+  to.entropies = arena_.take(to.count, 1);
+  to.logProbabilities = arena_.take(to.count, 1);
+  draw(pass, asked, sampling, to);
+  fetch(to, drawn);
+}
+
+/// `compute` where the plan takes one token of each sequence, recorded once for each number of rows.
+void Decoder::step(const PassPlan& plan, const SampleOptions& sampling, const KvCache& cache, Steps& steps, Drawn& drawn) {
+  const size_t rows = std::bit_ceil(plan.tokens.size());
+  PassPlan& filled = steps.filled;
+  filled = plan;
+  filled.tokens.resize(rows, 0);
+  filled.positions.resize(rows, 0);
+  filled.slots.resize(rows, cache.spare());
+  filled.streams.resize(rows);
+  drawn.rows.resize(rows);
+  std::iota(drawn.rows.begin(), drawn.rows.end(), 0);
+  // All that differs from pass to pass, and always in the same places.
+  const Pass pass = beginCached(filled, cache);
+  Draw to;
+  to.tokens = arena_.put(filled.tokens);
+  to.rows = arena_.put(drawn.rows);
+  to.streams = arena_.put(filled.streams);
+  to.count = pass.tokens;
+  to.drawn = static_cast<int32_t*>(arena_.takeBytes(rows * sizeof(int32_t)));
+  to.entropies = arena_.take(to.count, 1);
+  to.logProbabilities = arena_.take(to.count, 1);
+  const auto operations = [&] { draw(pass, {}, sampling, to); };
+
+  // The first pass of its size, and one whose memory was moved, is computed as it comes: it makes what no recording can hold.
+  Steps::Step& kept = steps.byRows[rows];
+  bool done = false;
+  if (kept.memory != to.drawn) {
+    kept = {nullptr, to.drawn};
+  } else {
+    if (!kept.recording) kept.recording = backend_->record(operations);
+    steps.records = kept.recording != nullptr;
+    done = kept.recording && backend_->replay(*kept.recording);
+    if (!done) kept.recording.reset();
+  }
+  if (!done) operations();
+  fetch(to, drawn);
 }
 
 std::vector<Generated> Decoder::generate(const std::vector<std::vector<int32_t>>& prompts, const GenerateOptions& options) {
@@ -78,9 +154,20 @@ std::vector<Generated> Decoder::generate(const std::vector<std::vector<int32_t>>
   Scheduler scheduler(prompts, options, {cache.slots(), capacity, std::max(rows, cache.slots())});
   PassPlan plan;
   Drawn drawn;
+  Steps steps;
+  steps.records = backend_->records();
   while (scheduler.next(plan)) {
     throwIfCancelled();
-    compute(plan, options.sampling, cache, drawn);
+    for (const PrefixCopy& prefix : plan.copies) cache.copy(prefix);
+    arena_.reset();
+    drawn.tokens.resize(plan.last.size());
+    drawn.entropies.resize(plan.last.size());
+    drawn.logProbabilities.resize(plan.last.size());
+    if (steps.records && plan.last.size() == plan.tokens.size()) {
+      step(plan, options.sampling, cache, steps, drawn);
+    } else {
+      compute(plan, options.sampling, cache, drawn);
+    }
     scheduler.receive(plan, drawn.tokens, drawn.entropies, drawn.logProbabilities);
   }
   return scheduler.take();

@@ -17,7 +17,7 @@ int32_t slotsFor(const ModelConfig& config, int32_t wanted, int32_t capacity) {
 
 KvCache::KvCache(const std::shared_ptr<Backend>& backend, const ModelConfig& config, int32_t wanted, int32_t capacity)
     : backend_(backend), memory_(backend), slots_(slotsFor(config, wanted, capacity)), capacity_(capacity) {
-  const int64_t width = int64_t{config.kvHeads} * config.headSize, rows = int64_t{slots_} * capacity;
+  const int64_t width = int64_t{config.kvHeads} * config.headSize, rows = int64_t{slots_} * capacity + 1;
   for (int32_t i = 0; i < config.layers; ++i) {
     layers_.push_back({memory_.take(rows, width), memory_.take(rows, width), capacity});
   }

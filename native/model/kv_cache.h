@@ -16,6 +16,8 @@ class KvCache {
   KvCache(const std::shared_ptr<Backend>& backend, const ModelConfig& config, int32_t wanted, int32_t capacity);
 
   int32_t slots() const { return slots_; }
+  /// A slot beyond those, of one token: for rows that only fill up a pass.
+  int32_t spare() const { return slots_; }
   int32_t capacity() const { return capacity_; }
   const std::vector<KeyValueCache>& layers() const { return layers_; }
   /// Queues the copying of the beginning of one slot to another.

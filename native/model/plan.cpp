@@ -40,6 +40,7 @@ class CountingBackend final : public Backend {
   bool onlyCounts() const override { return true; }
   bool multiplies(DType dtype) const override { return device_.multiplies(dtype); }
   bool keepsRounded() const override { return device_.keepsRounded(); }
+  bool records() const override { return device_.records(); }
   int32_t passRows() const override { return device_.passRows(); }
   int64_t headRows(int64_t vocabulary) const override { return device_.headRows(vocabulary); }
   size_t ownBytes() const override { return device_.ownBytes(); }

@@ -18,7 +18,7 @@
 namespace sftlab::emulator {
 
 Index thread, block, grid;
-unsigned threads = 0;
+unsigned threads = 0, replays = 0;
 
 namespace {
 

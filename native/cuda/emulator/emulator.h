@@ -30,6 +30,7 @@ uint64_t exchange(uint64_t value, unsigned lane);
 void exchangeAll(uint64_t value, uint64_t (&all)[kWarp]);
 void* sharedMemory();
 
+extern unsigned replays;  ///< of recordings, so far: for tests
 extern Index thread, block, grid;
 extern unsigned threads;
 
