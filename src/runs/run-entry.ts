@@ -64,6 +64,11 @@ export class RunEntry {
     this.folder = join(experiment.folder, name);
   }
 
+  /** Whether its files have been looked at. */
+  get known(): boolean {
+    return this.info !== undefined;
+  }
+
   /** Whether something of it has changed since its row was last asked for. */
   get changed(): boolean {
     return this.row_ === undefined;

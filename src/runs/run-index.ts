@@ -1,6 +1,6 @@
 /**
  * All runs in some output folders, kept up to date: what lists and status displays show. Names come at once; what the files
- * say follows in slices of some milliseconds, so that thousands of runs hold nobody up. Live runs are looked at every second,
+ * say follows in slices of some milliseconds, so that thousands of runs hold nobody up. Live runs are looked at twice a second,
  * the others in turns.
  */
 
@@ -15,9 +15,9 @@ import type { ExperimentRow, IndexChange, RowState, RunRow } from './run-rows.js
 export type { ExperimentRow, IndexChange, RowState, RunRow };
 
 const sliceMs = 8;
-const tickMs = 1000;
+const tickMs = 500;
 /** Runs that are not live, looked at in one tick. */
-const othersPerTick = 250;
+const othersPerTick = 125;
 
 export class RunIndex {
   private roots: readonly string[] = [];
@@ -31,6 +31,7 @@ export class RunIndex {
   private structure = false;
   private timer: NodeJS.Timeout | undefined;
   private working: Promise<void> | undefined;
+  private ticks = 0;
   private turn = 0;
   private closed = false;
 
@@ -77,6 +78,12 @@ export class RunIndex {
     return [...this.entries.values()].filter(({ holder }) => holder !== undefined).map(({ row }) => row);
   }
 
+  /** Reads the runs of an experiment that nobody has looked at yet, before those whose turn it is; undefined: all are known. */
+  read(folder: string): Promise<void> | undefined {
+    const unread = Array.from(this.experiments_.get(folder)?.runs.values() ?? []).filter(({ known }) => !known);
+    return unread.length === 0 ? undefined : this.inSlices(unread);
+  }
+
   /** Looks at everything again. */
   async refresh(): Promise<void> {
     this.scan();
@@ -99,7 +106,8 @@ export class RunIndex {
 
   private async tick(): Promise<void> {
     if (this.working !== undefined) return;
-    this.scan();
+    this.ticks++;
+    if (this.ticks % 2 === 0) this.scan();
     const all = [...this.entries.values()];
     const live = all.filter(({ holder }) => holder !== undefined);
     this.turn %= Math.max(1, all.length);
@@ -108,28 +116,31 @@ export class RunIndex {
     await this.work([...new Set([...live, ...others])]);
   }
 
-  /** Looks at runs in slices, and says what changed after each. */
+  /** Looks at runs after those that are being looked at. */
   private work(entries: readonly RunEntry[]): Promise<void> {
     const before = this.working ?? Promise.resolve();
-    const mine = before.then(async () => {
-      let began = performance.now();
-      for (const entry of entries) {
-        for (let complete = false; !complete && !this.closed; ) {
-          complete = this.look(entry);
-          if (performance.now() - began < sliceMs) continue;
-          this.emit();
-          await pause();
-          began = performance.now();
-        }
-      }
-      this.emit();
-    });
+    const mine = before.then(() => this.inSlices(entries));
     this.working = mine;
     const done = (): void => {
       if (this.working === mine) this.working = undefined;
     };
     mine.then(done, done);
     return mine;
+  }
+
+  /** Says after each slice what changed. */
+  private async inSlices(entries: readonly RunEntry[]): Promise<void> {
+    let began = performance.now();
+    for (const entry of entries) {
+      for (let complete = false; !complete && !this.closed; ) {
+        complete = this.look(entry);
+        if (performance.now() - began < sliceMs) continue;
+        this.emit();
+        await pause();
+        began = performance.now();
+      }
+    }
+    this.emit();
   }
 
   /** Which experiments and runs there are. Folders tell by their time whether something came or went. */

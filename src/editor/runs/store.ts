@@ -51,7 +51,12 @@ export class RunStore implements vscode.Disposable {
   /** Resolves at once; what the folders hold follows by `onDidChange`. */
   static async create(context: vscode.ExtensionContext, output: vscode.LogOutputChannel): Promise<RunStore> {
     const cache = new RunCache(context.storageUri?.fsPath);
+    const began = performance.now();
     const store = new RunStore(context, output, new RunIndex(await cache.read()), cache);
+    void store.ready.then(() => {
+      const runs = store.experiments().reduce((sum, experiment) => sum + experiment.runs.length, 0);
+      output.info(`${runs} runs were read in ${Math.round(performance.now() - began)} ms`);
+    });
     void store
       .findRoots()
       .then(() => store.ready)
@@ -79,6 +84,11 @@ export class RunStore implements vscode.Disposable {
   /** An experiment by its folder. */
   experiment(folder: string): ExperimentRow | undefined {
     return this.index.experiment(folder);
+  }
+
+  /** Reads the runs of an experiment that nobody has looked at yet, before all others; undefined: all are known. */
+  read(folder: string): Promise<void> | undefined {
+    return this.index.read(folder);
   }
 
   /** A run by its folder. */

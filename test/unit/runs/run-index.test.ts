@@ -55,6 +55,20 @@ describe('the list of runs', () => {
     }
   });
 
+  it('reads an experiment that is asked for before the others', async () => {
+    makeRuns(root, { experiments: 5, runsEach: 5, points: 5 });
+    index = new RunIndex();
+    const all = index.setRoots([root]);
+    const last = join(root, 'experiment-4');
+    const states = (folder: string) => new Set(index?.experiment(folder)?.runs.map(({ state }) => state));
+    expect(states(last)).toEqual(new Set(['queued']));
+    await index.read(last);
+    expect(states(last)).toEqual(new Set(['finished']));
+    expect(index.read(last)).toBeUndefined();
+    await all;
+    expect(index.experiments().every(({ folder }) => index?.read(folder) === undefined)).toBe(true);
+  });
+
   it('shows names as people gave them, and the folder’s again', async () => {
     makeRuns(root, { experiments: 1, runsEach: 2, points: 5 });
     const list = await open();
