@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { type Experiment, experimentSchema } from '../core/experiment.js';
 import { labelFile, readLabel } from './label.js';
 import { type LockContent, lockHolder } from './lock.js';
-import { folderNames, markOf, readAs } from './marks.js';
+import { folderNames, markOf, readAs, timeOf } from './marks.js';
 import { RunEntry } from './run-entry.js';
 import type { ExperimentRow, RunRow } from './run-rows.js';
 
@@ -38,6 +38,7 @@ export class ExperimentEntry {
       label,
       comparison,
       holder,
+      changedAt: timeOf(this.mark),
       // Many ask for experiments, few for thousands of rows.
       get runs() {
         return runRows();

@@ -13,6 +13,11 @@ export function markOf(path: string): string {
   }
 }
 
+/** When what a mark is of was changed, in milliseconds since 1970; 0 where there is none. */
+export function timeOf(mark: string): number {
+  return Number(mark.slice(mark.lastIndexOf(':') + 1));
+}
+
 /** Folders in a folder, without hidden ones. */
 export function folderNames(folder: string): string[] {
   let entries: Dirent[];

@@ -58,6 +58,8 @@ export interface ExperimentRow {
   readonly comparison: Experiment | undefined;
   /** The process that works through the comparison. */
   readonly holder: LockContent | undefined;
+  /** When a run last came or went, in milliseconds since 1970. */
+  readonly changedAt: number;
   readonly runs: readonly RunRow[];
 }
 

@@ -78,7 +78,7 @@ export function infoOf(experiment: number, run: number): Record<string, unknown>
     name: `run-${run}`,
     label: `Completion-only, learning_rate=${run}e-5`,
     experiment: `experiment-${experiment}`,
-    created: new Date(Date.UTC(2026, 0, 1, 0, experiment, run % 60)).toISOString(),
+    created: new Date(Date.UTC(2026, 0, 1, experiment, 0, run)).toISOString(),
     version: '0.1.0',
     configFile: `/home/user/experiments/experiment-${experiment}.sft.json`,
     config: {

@@ -12,8 +12,9 @@ import { openLog } from '../runs/open-log.js';
 import type { RunRow } from '../runs/store.js';
 import type { Register, Services } from '../services.js';
 import { requireTrust, showError } from '../show-error.js';
+import type { Order } from './listing.js';
 import { isResumable, type Node } from './nodes.js';
-import { type Order, RunTree } from './provider.js';
+import { RunTree } from './provider.js';
 import { rename } from './rename.js';
 
 export const register: Register = (context, services) => {

@@ -11,14 +11,19 @@ export type Node =
   | { readonly kind: 'run'; readonly folder: string }
   | { readonly kind: 'checkpoint'; readonly folder: string; readonly run: string; readonly step: number };
 
-const icons: Readonly<Record<RunRow['state'], readonly [string, string?]>> = {
-  queued: ['clock'],
-  running: ['sync~spin', 'charts.blue'],
-  finished: ['pass', 'charts.green'],
-  stopped: ['debug-pause'],
-  interrupted: ['warning', 'charts.yellow'],
-  failed: ['error', 'charts.red'],
+const icon = (name: string, color?: string): vscode.ThemeIcon =>
+  new vscode.ThemeIcon(name, color === undefined ? undefined : new vscode.ThemeColor(color));
+const icons: Readonly<Record<RunRow['state'], vscode.ThemeIcon>> = {
+  queued: icon('clock'),
+  running: icon('sync~spin', 'charts.blue'),
+  finished: icon('pass', 'charts.green'),
+  stopped: icon('debug-pause'),
+  interrupted: icon('warning', 'charts.yellow'),
+  failed: icon('error', 'charts.red'),
 };
+
+/** Of what is selected, as a row is that was clicked: a command with a run of its own costs the editor more than the rest of the row. */
+const openSelected: vscode.Command = { command: 'sft-lab.runs.open', title: 'Open Run' };
 
 const resumable: ReadonlySet<RunRow['state']> = new Set(['interrupted', 'stopped', 'failed', 'queued']);
 
@@ -26,16 +31,20 @@ export function isResumable(state: RunRow['state']): boolean {
   return resumable.has(state);
 }
 
-export function experimentItem(row: ExperimentRow, shown: number): vscode.TreeItem {
-  const item = new vscode.TreeItem(row.label, vscode.TreeItemCollapsibleState.Expanded);
-  item.id = row.folder;
-  const unfinished = row.runs.some(({ state }) => isResumable(state));
-  item.contextValue =
-    row.holder !== undefined ? 'experiment.running' : unfinished ? 'experiment.unfinished' : 'experiment';
+/** What of an experiment changes with its runs: which entries its menu has. */
+export function contextOf({ holder, runs }: ExperimentRow): string {
+  if (holder !== undefined) return 'experiment.running';
+  return runs.some(({ state }) => isResumable(state)) ? 'experiment.unfinished' : 'experiment';
+}
+
+/** @param shown runs of it that are listed */
+export function experimentItem(row: ExperimentRow, shown: number, open: boolean): vscode.TreeItem {
+  const { Expanded, Collapsed } = vscode.TreeItemCollapsibleState;
+  const item = new vscode.TreeItem(row.label, open ? Expanded : Collapsed);
+  item.contextValue = contextOf(row);
   item.iconPath = new vscode.ThemeIcon('beaker');
   const all = row.runs.length;
   item.description = shown === all ? runs(all) : `${shown} of ${runs(all)}`;
-  item.tooltip = row.folder;
   return item;
 }
 
@@ -43,12 +52,11 @@ export function runItem(row: RunRow): vscode.TreeItem {
   const item = new vscode.TreeItem(row.label, vscode.TreeItemCollapsibleState.Collapsed);
   item.id = row.folder;
   item.contextValue = `run.${row.state}`;
-  const [icon, color] = icons[row.state];
-  item.iconPath = new vscode.ThemeIcon(icon, color === undefined ? undefined : new vscode.ThemeColor(color));
-  item.description = describe(row);
-  item.tooltip = tooltipOf(row);
-  item.accessibilityInformation = { label: `${row.label}, ${row.state}, ${describe(row)}` };
-  item.command = { command: 'sft-lab.openRun', title: 'Open Run', arguments: [row.folder] };
+  item.iconPath = icons[row.state];
+  const description = describe(row);
+  item.description = description;
+  item.accessibilityInformation = { label: `${row.label}, ${row.state}, ${description}` };
+  item.command = openSelected;
   return item;
 }
 
@@ -57,7 +65,6 @@ export function checkpointItem({ directory, step }: Checkpoint): vscode.TreeItem
   item.id = directory;
   item.contextValue = 'checkpoint';
   item.iconPath = new vscode.ThemeIcon('save');
-  item.tooltip = directory;
   return item;
 }
 
@@ -81,7 +88,7 @@ function figure({ metric, value }: NonNullable<RunRow['best']>): string {
 }
 
 /** As plain text: names and reasons are strangers'. */
-function tooltipOf(row: RunRow): string {
+export function tooltipOf(row: RunRow): string {
   const lines = [row.label, `${row.state}, step ${row.step}${row.totalSteps > 0 ? ` of ${row.totalSteps}` : ''}`];
   if (row.best !== undefined) lines.push(`best ${figure(row.best)} on ${row.best.set} at step ${row.best.step}`);
   if (row.reason !== undefined) lines.push(row.reason);

@@ -60,6 +60,7 @@ export function experiment(runs: readonly RunRow[], token?: string): ExperimentR
     label: 'e',
     comparison,
     holder: token === undefined ? undefined : holder(token),
+    changedAt: 0,
     runs,
   };
 }
