@@ -1,5 +1,6 @@
-"""Makes `test/fixtures/bpe`: byte-level BPE tokenizers with the pre-tokenizers of GPT-2, Llama 3 and Qwen, a corpus of many scripts,
-emoji, code and what invalid UTF-8 is read as, and the ids that the Python package `tokenizers` gives it.
+"""Makes `test/fixtures/bpe`: byte-level BPE tokenizers with the pre-tokenizers of GPT-2, Llama 3 and Qwen, SentencePiece's BPE behind
+`Metaspace` as Mistral v0.3 and newer Llama-2-like models have it, a corpus of many scripts, emoji, code and what invalid UTF-8 is read
+as, and the ids that the Python package `tokenizers` gives it.
 
 Run from the repository root in an environment with `requirements.txt` installed:
 
@@ -10,6 +11,7 @@ import base64
 import gzip
 import json
 import random
+import re
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -86,6 +88,27 @@ def train(texts, regex, **model):
     return tokenizer
 
 
+def spaced(texts, prepend_scheme, split):
+    """SentencePiece's BPE: a space is a character, bytes stand for what the vocabulary lacks; no merge takes digits or line ends."""
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
+    trainer = trainers.BpeTrainer(vocab_size=3000, limit_alphabet=900, show_progress=False)
+    trained.train_from_iterator((re.sub(r"[0-9\r\n]", " ", text) for text in texts), trainer)
+    model = json.loads(trained.to_str())["model"]
+    runs = [("▁", "▁"), ("▁▁", "▁▁"), ("▁▁▁▁", "▁▁▁▁")]
+    words = sorted(model["vocab"], key=model["vocab"].get) + ["".join(run) for run in runs] + list("0123456789")
+    bare = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)]
+    vocab = {word: index for index, word in enumerate(dict.fromkeys(bare + words))}
+    merges = runs + [tuple(merge) for merge in model["merges"]]
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme=prepend_scheme, split=split)
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    return tokenizer
+
+
 def write(path, value):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode(), mtime=0))
@@ -106,6 +129,18 @@ def main():
         write(ROOT / f"{name}.tokenizer.json.gz", json.loads(tokenizer.to_str()))
         write(ROOT / f"{name}.ids.json.gz", [one.ids for one in tokenizer.encode_batch(texts, add_special_tokens=False)])
         print(name, sum(len(one.ids) for one in tokenizer.encode_batch(texts, add_special_tokens=False)), "ids")
+    # Some begin with a space, some hold special tokens: what comes before a text depends on both.
+    mixed = [" " + text if i % 7 == 0 else text for i, text in enumerate(texts[:120])]
+    mixed = [text.replace(" the ", "</s>the", 1).replace("fox", "<s> fox", 1) for text in mixed]
+    write(ROOT / "spaced.json.gz", mixed)
+    for name, tokenizer in {
+        "mistral": spaced(texts[:250], "first", False),
+        "metaspace": spaced(texts[:250], "always", True),
+    }.items():
+        write(ROOT / f"{name}.tokenizer.json.gz", json.loads(tokenizer.to_str()))
+        ids = [one.ids for one in tokenizer.encode_batch(mixed, add_special_tokens=False)]
+        write(ROOT / f"{name}.ids.json.gz", ids)
+        print(name, sum(map(len, ids)), "ids")
 
 
 main()

@@ -6,8 +6,8 @@
  * Safe because the cuts are the library's own (its splitter, run on its own) and every word is checked when it is first met: its tokens
  * have to cover it and, where the library tokenises it, cut alone it has to stay whole. Whatever is not so is left to the slow way.
  *
- * SentencePiece's BPE (Llama 2) takes a text as one word. Where no merge makes a token that has a space after another character, none
- * reaches over the place before such a space, and cut there the text has the same tokens.
+ * SentencePiece's BPE (Llama 2, Mistral) takes a text as one word. Of two characters that no merge's token has side by side, such as
+ * a letter with a space after it, none has both either: cut between them the text has the same tokens.
  */
 
 import { Tokenizer } from '@huggingface/tokenizers';
@@ -34,7 +34,8 @@ export class WordEncoder {
   private used = 0;
 
   private constructor(
-    private readonly cut: (text: string) => readonly string[],
+    /** Words of a text between added tokens, and whether it is the beginning of the whole. */
+    private readonly cut: (text: string, first: boolean) => readonly string[],
     private readonly added: ReadonlyMap<string, number>,
     private readonly addedPattern: RegExp | undefined,
     /** Undefined where the tokens do not cover the word. */
@@ -65,7 +66,8 @@ export class WordEncoder {
     // Longest first, as the library matches them.
     const names = [...added.keys()].sort((a, b) => b.length - a.length).map(escaped);
     const pattern = names.length === 0 ? undefined : new RegExp(`(${names.join('|')})`);
-    if (isSpaced(json)) return new WordEncoder(cutAtSpaces, added, pattern, encodeSpaced);
+    const cutSpaced = spacedCut(json);
+    if (cutSpaced !== undefined) return new WordEncoder(cutSpaced, added, pattern, encodeSpaced);
     const split = splitOf(json.pre_tokenizer);
     if (split === undefined) return undefined;
     const empty = { type: 'BPE', vocab: {}, merges: [] };
@@ -99,7 +101,7 @@ export class WordEncoder {
         ends.push(offset);
         continue;
       }
-      for (const word of this.cut(section)) {
+      for (const word of this.cut(section, i === 0)) {
         const at = this.words.get(word);
         if (at === undefined) {
           const met = this.meet(word);
@@ -162,25 +164,94 @@ function wholeCut(text: string, expression: RegExp | undefined): readonly string
 /** SentencePiece's space, which normalised texts do not hold. */
 export const wordStart = '\u2581';
 
-/** Whether it is plain BPE over texts with a space before them, that can be cut before every space that follows another character. */
-function isSpaced({ model, normalizer, pre_tokenizer }: Readonly<Record<string, unknown>>): boolean {
-  if ((pre_tokenizer ?? null) !== null || !isObject(normalizer) || !Array.isArray(normalizer.normalizers)) return false;
-  const [prepend, replace, ...more]: unknown[] = normalizer.normalizers;
-  const isPrepend = isObject(prepend) && prepend.type === 'Prepend' && prepend.prepend === wordStart;
-  const isReplace = isObject(replace) && replace.type === 'Replace' && replace.content === wordStart;
-  const pattern = isReplace && isObject(replace.pattern) ? replace.pattern.String : undefined;
-  if (!isPrepend || pattern !== ' ' || more.length > 0) return false;
-  if (!isObject(model) || model.type !== 'BPE' || !Array.isArray(model.merges) || model.ignore_merges === true)
-    return false;
+type SpacedCut = (text: string, first: boolean) => readonly string[];
+
+/** How texts are cut for a model that is plain BPE over texts whose spaces are characters; undefined for any other. */
+function spacedCut(json: Readonly<Record<string, unknown>>): SpacedCut | undefined {
+  const start = startOf(json);
+  const { model } = json;
+  if (start === undefined || !isObject(model) || model.type !== 'BPE' || !Array.isArray(model.merges)) return undefined;
+  if (model.ignore_merges === true) return undefined;
   if ([model.continuing_subword_prefix, model.continuing_subword_suffix, model.end_of_word_suffix].some(Boolean))
-    return false;
-  const made = (merge: unknown): string => (Array.isArray(merge) ? merge.join('') : String(merge).replace(' ', ''));
-  return model.merges.every((merge) => /^\u2581*[^\u2581]*$/u.test(made(merge)));
+    return undefined;
+  const neighbours = new Neighbours();
+  for (const merge of model.merges) {
+    const parts: unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : [];
+    const [left, right] = parts;
+    if (typeof left !== 'string' || typeof right !== 'string' || parts.length > 2) return undefined;
+    // Tokens of a byte stand for text that is none of theirs.
+    if (byteToken.test(left) || byteToken.test(right)) return undefined;
+    neighbours.add((left + right).replaceAll(wordStart, ' '));
+  }
+  return (text, first) => {
+    const words = neighbours.cut(text, start.split);
+    const [head, ...rest] = words;
+    if (head === undefined || start.prepend === 'never' || (start.prepend === 'first' && !first)) return words;
+    return start.unlessSpace && text.startsWith(' ') ? words : [wordStart + head, ...rest];
+  };
 }
 
-function cutAtSpaces(text: string): readonly string[] {
-  const [first = '', ...words] = text.match(/ *[^ ]+| +/gu) ?? [];
-  return [wordStart + first, ...words];
+const byteToken = /^<0x[0-9A-F]{2}>$/;
+const space = 0x20;
+
+/** Which characters stand side by side in some token. */
+class Neighbours {
+  /** Pairs of ASCII, and of all others. */
+  private readonly plain = new Uint8Array(1 << 14);
+  private readonly others = new Set<number>();
+
+  add(token: string): void {
+    const codes = Array.from(token, (character) => character.codePointAt(0) ?? 0);
+    for (let i = 1; i < codes.length; i++) {
+      const [left = 0, right = 0] = [codes[i - 1], codes[i]];
+      if ((left | right) < 0x80) this.plain[(left << 7) | right] = 1;
+      else this.others.add(left * 2 ** 21 + right);
+    }
+  }
+
+  /** @param atSpaces whether it is cut before every space, too */
+  cut(text: string, atSpaces: boolean): string[] {
+    const words: string[] = [];
+    const { plain, others } = this;
+    let start = 0;
+    let left = -1;
+    for (let i = 0; i < text.length; i++) {
+      let right = text.charCodeAt(i);
+      const at = i;
+      if (right >= 0xd800 && right < 0xdc00) {
+        right = text.codePointAt(i) ?? right;
+        if (right > 0xffff) i++;
+      }
+      const together = (left | right) < 0x80 ? plain[(left << 7) | right] === 1 : others.has(left * 2 ** 21 + right);
+      if (left >= 0 && (!together || (atSpaces && right === space))) {
+        words.push(text.slice(start, at));
+        start = at;
+      }
+      left = right;
+    }
+    if (start < text.length) words.push(text.slice(start));
+    return words;
+  }
+}
+
+/**
+ * Where a space is put before a text: by a normalizer, as SentencePiece's models were converted first, or by `Metaspace` as they are since
+ * (Mistral v0.3), which puts none before one that there is. `split`: words begin at every space.
+ */
+function startOf({ normalizer, pre_tokenizer }: Readonly<Record<string, unknown>>) {
+  if (isObject(normalizer) && Array.isArray(normalizer.normalizers) && (pre_tokenizer ?? null) === null) {
+    const [prepend, replace, ...more]: unknown[] = normalizer.normalizers;
+    const isPrepend = isObject(prepend) && prepend.type === 'Prepend' && prepend.prepend === wordStart;
+    const isReplace = isObject(replace) && replace.type === 'Replace' && replace.content === wordStart;
+    const pattern = isReplace && isObject(replace.pattern) ? replace.pattern.String : undefined;
+    if (!isPrepend || pattern !== ' ' || more.length > 0) return undefined;
+    return { prepend: 'always', unlessSpace: false, split: false } as const;
+  }
+  if ((normalizer ?? null) !== null || !isObject(pre_tokenizer) || pre_tokenizer.type !== 'Metaspace') return undefined;
+  const { replacement, prepend_scheme: prepend, split } = pre_tokenizer;
+  if (replacement !== wordStart || (pre_tokenizer.str_rep ?? wordStart) !== wordStart) return undefined;
+  if (prepend !== 'always' && prepend !== 'first' && prepend !== 'never') return undefined;
+  return { prepend, unlessSpace: true, split: split !== false } as const;
 }
 
 /** The regular expression's part of `Sequence[Split, ByteLevel]`; undefined for any other pre-tokenizer. */

@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { ByteBpe } from '../../../src/data/text/bpe.js';
 import { ModelTokenizer } from '../../../src/data/text/tokenizer.js';
@@ -12,20 +12,33 @@ import { temporaryFolder } from './support.js';
 const folder = new URL('../../fixtures/bpe/', import.meta.url).pathname;
 const read = (name: string): unknown =>
   JSON.parse(gunzipSync(readFileSync(join(folder, `${name}.json.gz`))).toString());
-const texts = z.array(z.string()).parse(read('corpus'));
 
-describe.each(['gpt2', 'llama3', 'qwen'])('%s', (name) => {
+/** A tokenizer, texts, and the ids that they have. */
+function fixture(name: string, corpus: string) {
   const json = z.record(z.string(), z.unknown()).parse(read(`${name}.tokenizer`));
   const expected = z.array(z.array(z.number())).parse(read(`${name}.ids`));
   const directory = temporaryFolder();
   writeFileSync(join(directory, 'tokenizer.json'), JSON.stringify(json));
   writeFileSync(join(directory, 'tokenizer_config.json'), '{"tokenizer_class": "PreTrainedTokenizerFast"}');
-  const tokenizer = new ModelTokenizer(directory);
+  return { json, expected, tokenizer: new ModelTokenizer(directory), texts: z.array(z.string()).parse(read(corpus)) };
+}
 
-  test('the whole corpus', () => {
+describe.each([
+  ['gpt2', 'corpus'],
+  ['llama3', 'corpus'],
+  ['qwen', 'corpus'],
+  ['mistral', 'spaced'],
+  ['metaspace', 'spaced'],
+])('%s', (name, corpus) => {
+  const { expected, tokenizer, texts } = fixture(name, corpus);
+
+  test('the whole corpus, none of it the slow way', () => {
+    const slow = vi.spyOn(tokenizer, 'encodeWhole');
     const wrong = texts.flatMap((text, i) => {
       const normal = tokenizer.normalize(text);
+      slow.mockClear();
       const { ids, ends } = tokenizer.encode(normal);
+      if (corpus === 'spaced') expect(slow).not.toHaveBeenCalled();
       expect(ends.at(-1) ?? 0).toBe(Buffer.byteLength(normal));
       const want = expected[i] ?? [];
       const at = want.findIndex((id, k) => ids[k] !== id);
@@ -35,6 +48,10 @@ describe.each(['gpt2', 'llama3', 'qwen'])('%s', (name) => {
     });
     expect(wrong).toEqual([]);
   });
+});
+
+describe.each(['gpt2', 'llama3', 'qwen'])('%s', (name) => {
+  const { json, tokenizer } = fixture(name, 'corpus');
 
   test('the inner loop is ours, and gives what the library gives word by word', () => {
     const bpe = ByteBpe.of(json);

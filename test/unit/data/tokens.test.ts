@@ -307,7 +307,11 @@ describe.each(['qwen', 'llama3', 'llama2'] as const)('the cache of words: %s', (
 
 describe('texts of SentencePiece cut into words', () => {
   const stored = JSON.parse(readFileSync(join(tokenizerFolder('llama2'), 'tokenizer.json'), 'utf8'));
-  const metaspace = { type: 'Metaspace', replacement: '\u2581', prepend_scheme: 'first', split: false };
+  const metaspace = (prepend_scheme: string) => ({
+    ...stored,
+    normalizer: null,
+    pre_tokenizer: { type: 'Metaspace', replacement: '\u2581', prepend_scheme, split: false },
+  });
   const crossing = {
     ...stored,
     model: {
@@ -318,7 +322,9 @@ describe('texts of SentencePiece cut into words', () => {
   };
   it.each([
     ['as stored', stored],
-    ['with Metaspace, which is left whole', { ...stored, normalizer: null, pre_tokenizer: metaspace }],
+    ['with Metaspace and a space before the first part', metaspace('first')],
+    ['with Metaspace and a space before every part', metaspace('always')],
+    ['with Metaspace alone', metaspace('never')],
     ['with merges over spaces, which is left whole', crossing],
   ])('have the tokens of the whole text: %s', (_, json) => {
     const tokenizer = new ModelTokenizer(modelFolder('llama2', { 'tokenizer.json': JSON.stringify(json) }));
