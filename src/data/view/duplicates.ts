@@ -1,14 +1,18 @@
 /**
  * Records that repeat or contradict earlier ones, found once all have come. Until then what is compared of each, some 60 bytes, waits in
- * a spool. Then one kind of key after another is looked through: what memory that takes is that of one kind.
+ * a spool. Then one kind of key after another is looked through, and of each kind one part of all keys after another: what memory that
+ * takes is that of a part, and a few bytes a record.
  */
 
+import { SeenTexts } from './hashes.js';
 import { bandsOf, likenessOf, nearEnough, sameSlots, signatureWords } from './near.js';
 import { Spool } from './spool.js';
 
 /** Records that are compared; of more the first ones are. */
 export const mostCompared = 1 << 20;
 const blockRows = 4096;
+/** Into so many parts keys are divided, by their bits 29 to 31. */
+const keyParts = 8;
 
 export interface Compared {
   readonly row: number;
@@ -29,8 +33,6 @@ export interface Found {
 
 /** No hash: the record ends with no answer. */
 const none = -1;
-const repeated = 1;
-const signed = 2;
 
 export class Duplicates {
   private count = 0;
@@ -39,6 +41,7 @@ export class Duplicates {
   /** The block that `at` was asked of last. */
   private readonly loaded = new Block();
   private loadedNumber = -1;
+  private readonly single = new Uint32Array(1);
 
   /** Whether there were more records than are compared. */
   get full(): boolean {
@@ -54,7 +57,7 @@ export class Duplicates {
     block.answers[at] = answered?.answer ?? 0;
     block.rows[at] = row;
     block.lines[at] = line;
-    block.flags[at] = signature === undefined ? 0 : signed;
+    block.signed[at] = signature === undefined ? 0 : 1;
     if (signature !== undefined) block.signatures.set(signature, at * signatureWords);
     if (at === blockRows - 1) this.spool.add(block.bytes);
   }
@@ -63,101 +66,85 @@ export class Duplicates {
   find(report: (found: Found) => void, beat: (row: number) => void): void {
     const count = Math.min(this.count, mostCompared);
     if (count % blockRows !== 0) this.spool.add(this.block.bytes);
-    const table = new FirstPlaces(count);
-    const keys = new Float64Array(count);
-    const scratch = new Uint32Array(count);
-    const rows = this.column('rows', new Uint32Array(count));
-    const flags = this.column('flags', new Uint8Array(count));
-    const rowOf = (index: number): number => rows[index] ?? 0;
-    const tell = (kind: Found['kind'], index: number, other: number, message: string): void =>
-      report({ kind, row: rowOf(index), line: this.at(index).lines[index % blockRows] ?? 0, message, other });
+    /** Of each record, the earlier one that it is told of with. */
+    const others = Uint32Array.from({ length: count }, (_, index) => index);
+    const repeated = new Uint8Array(count);
+    const tell = (kind: Found['kind'], message: (row: number, index: number) => string): void => {
+      for (let index = 0; index < count; index++) {
+        const { rows, lines } = this.at(index);
+        const row = rows[index % blockRows] ?? 0;
+        if (index % blockRows === 0) beat(row);
+        if (others[index] === index) continue;
+        const other = this.rowOf(others[index] ?? 0);
+        report({ kind, row, line: lines[index % blockRows] ?? 0, message: message(other + 1, index), other });
+        others[index] = index;
+      }
+    };
 
-    this.column('exact', keys);
-    for (let i = 0; i < count; i++) {
-      beat(rowOf(i));
-      const first = table.put(keys, i);
-      if (first === i) continue;
-      flags[i] = (flags[i] ?? 0) | repeated;
-      tell('exact-duplicate', i, rowOf(first), `is the same as row ${rowOf(first) + 1}`);
+    const seen = new SeenTexts(mostCompared);
+    const exactly = ({ exact }: Block, at: number): number | undefined => exact[at];
+    this.meet(seen, count, beat, exactly, (index, first) => {
+      repeated[index] = 1;
+      others[index] = first;
+    });
+    tell('exact-duplicate', (row) => `is the same as row ${row}`);
+
+    const prompts = ({ prompts }: Block, at: number): number | undefined =>
+      prompts[at] === none ? undefined : prompts[at];
+    this.meet(seen, count, beat, prompts, (index, first, { answers }, at) => {
+      if (this.answerOf(first) !== answers[at]) others[index] = first;
+    });
+    tell('conflicting-answers', (row) => `answers the prompt of row ${row} in another way`);
+
+    /** Slots that a record has in common with the other; 0 where none is near. */
+    const same = new Uint8Array(count);
+    const earlier = new SignatureCache((index, into) => this.signature(index, into));
+    for (let band = 0; band < bandsOf; band++) {
+      const banded = (block: Block, at: number, index: number): number | undefined =>
+        block.signed[at] === 1 && repeated[index] === 0
+          ? (block.signatures[at * signatureWords + band] ?? 0) >>> 0
+          : undefined;
+      this.meet(seen, count, beat, banded, (index, first, { signatures }, at) => {
+        if (others[index] === first) return;
+        const slots = sameSlots(signatures, at * signatureWords, earlier.of(first));
+        if (!nearEnough(slots) || slots <= (same[index] ?? 0)) return;
+        same[index] = slots;
+        others[index] = first;
+      });
     }
-
-    table.clear();
-    this.column('prompts', keys);
-    const answers = this.column('answers', scratch);
-    for (let i = 0; i < count; i++) {
-      beat(rowOf(i));
-      const first = keys[i] === none ? i : table.put(keys, i);
-      if (answers[first] === answers[i]) continue;
-      tell('conflicting-answers', i, rowOf(first), `answers the prompt of row ${rowOf(first) + 1} in another way`);
-    }
-
-    this.findNear(
-      { count, table, keys: new Int32Array(keys.buffer, 0, count), nearest: scratch, flags, rowOf, beat },
-      tell,
-    );
+    const percent = (index: number): number => Math.round(likenessOf(same[index] ?? 0) * 100);
+    tell('near-duplicate', (row, index) => `has about ${percent(index)} % in common with row ${row}`);
   }
 
   close(): void {
     this.spool.close();
   }
 
-  private findNear(
-    {
-      count,
-      table,
-      keys,
-      nearest,
-      flags,
-      rowOf,
-      beat,
-    }: {
-      readonly count: number;
-      readonly table: FirstPlaces;
-      readonly keys: Int32Array;
-      readonly nearest: Uint32Array;
-      readonly flags: Uint8Array;
-      readonly rowOf: (index: number) => number;
-      readonly beat: (row: number) => void;
-    },
-    tell: (kind: Found['kind'], index: number, other: number, message: string) => void,
+  /**
+   * Finds the records whose key an earlier one has, in no order.
+   *
+   * @param keyOf below 2^53; undefined where the record is not to be compared
+   * @param met told of a record and of the first one with its key
+   */
+  private meet(
+    seen: SeenTexts,
+    count: number,
+    beat: (row: number) => void,
+    keyOf: (block: Block, at: number, index: number) => number | undefined,
+    met: (index: number, first: number, block: Block, at: number) => void,
   ): void {
-    /** Slots that a record has in common with its `nearest`; 0 where none is near. */
-    const same = new Uint8Array(count);
-    const earlier = new SignatureCache((index, into) => this.signature(index, into));
-    for (let band = 0; band < bandsOf; band++) {
-      table.clear();
-      for (let i = 0; i < count; i++) {
-        const at = i % blockRows;
-        if (at === 0) beat(rowOf(i));
-        if (flags[i] !== signed) continue;
-        const { signatures } = this.at(i);
-        keys[i] = signatures[at * signatureWords + band] ?? 0;
-        const first = table.put(keys, i);
-        if (first === i || (same[i] !== 0 && nearest[i] === first)) continue;
-        const slots = sameSlots(signatures, at * signatureWords, earlier.of(first));
-        if (!nearEnough(slots) || slots <= (same[i] ?? 0)) continue;
-        same[i] = slots;
-        nearest[i] = first;
+    for (let part = 0; part < keyParts; part++) {
+      seen.clear();
+      for (let index = 0; index < count; index++) {
+        const block = this.at(index);
+        const at = index % blockRows;
+        if (at === 0) beat(block.rows[at] ?? 0);
+        const key = keyOf(block, at, index);
+        if (key === undefined || (key >>> 0) >>> 29 !== part) continue;
+        const first = seen.put(key, index);
+        if (first !== undefined) met(index, first, block, at);
       }
     }
-    for (let i = 0; i < count; i++) {
-      if (same[i] === 0) continue;
-      const other = rowOf(nearest[i] ?? 0);
-      const percent = Math.round(likenessOf(same[i] ?? 0) * 100);
-      tell('near-duplicate', i, other, `has about ${percent} % in common with row ${other + 1}`);
-    }
-  }
-
-  private column<
-    C extends 'exact' | 'prompts' | 'answers' | 'rows' | 'flags',
-    T extends Float64Array | Uint32Array | Uint8Array,
-  >(name: C, into: T): T {
-    const { byteOffset, BYTES_PER_ELEMENT: width } = this.block[name];
-    for (let from = 0; from < into.length; from += blockRows) {
-      const part = into.subarray(from, from + blockRows);
-      this.spool.read(from / blockRows, byteOffset, new Uint8Array(part.buffer, part.byteOffset, part.length * width));
-    }
-    return into;
   }
 
   /** The block that holds a record. */
@@ -166,6 +153,21 @@ export class Duplicates {
     if (number !== this.loadedNumber) this.spool.read(number, 0, this.loaded.bytes);
     this.loadedNumber = number;
     return this.loaded;
+  }
+
+  private rowOf(index: number): number {
+    return this.number(index, this.block.rows.byteOffset);
+  }
+
+  private answerOf(index: number): number {
+    return this.number(index, this.block.answers.byteOffset);
+  }
+
+  /** Of another block than the one that is looked at. */
+  private number(index: number, column: number): number {
+    const from = column + (index % blockRows) * 4;
+    this.spool.read(Math.floor(index / blockRows), from, new Uint8Array(this.single.buffer));
+    return this.single[0] ?? 0;
   }
 
   private signature(index: number, into: Int32Array): void {
@@ -185,42 +187,7 @@ class Block {
   readonly rows = new Uint32Array(this.bytes.buffer, 20 * blockRows, blockRows);
   readonly lines = new Uint32Array(this.bytes.buffer, 24 * blockRows, blockRows);
   readonly signatures = new Int32Array(this.bytes.buffer, 28 * blockRows, blockRows * signatureWords);
-  readonly flags = new Uint8Array(this.bytes.buffer, (28 + 4 * signatureWords) * blockRows, blockRows);
-}
-
-/** Where each key stood first. */
-class FirstPlaces {
-  /** Numbers of records and one; 0 where it is free. */
-  private readonly entries: Uint32Array;
-
-  constructor(count: number) {
-    this.entries = new Uint32Array(2 ** Math.ceil(Math.log2(Math.max(16, count * 1.5))));
-  }
-
-  clear(): void {
-    this.entries.fill(0);
-  }
-
-  /** @returns the first record with the key of record `index`: itself where it is new */
-  put(keys: Float64Array | Int32Array, index: number): number {
-    const { entries } = this;
-    const key = keys[index] ?? 0;
-    const mask = entries.length - 1;
-    for (let at = mix(key) & mask; ; at = (at + 1) & mask) {
-      const entry = entries[at] ?? 0;
-      if (entry === 0) {
-        entries[at] = index + 1;
-        return index;
-      }
-      if (keys[entry - 1] === key) return entry - 1;
-    }
-  }
-}
-
-function mix(key: number): number {
-  let h = Math.imul((key >>> 0) ^ Math.floor(key / 2 ** 32), 0x45d9f3b);
-  h = Math.imul(h ^ (h >>> 15), 0x45d9f3b);
-  return (h ^ (h >>> 16)) >>> 0;
+  readonly signed = new Uint8Array(this.bytes.buffer, (28 + 4 * signatureWords) * blockRows, blockRows);
 }
 
 /** Signatures of records that others are compared with: often the same few again. */

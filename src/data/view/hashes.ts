@@ -23,6 +23,12 @@ export class SeenTexts {
     return undefined;
   }
 
+  /** The room that it has stays. */
+  clear(): void {
+    this.high.fill(0);
+    this.count = 0;
+  }
+
   has(key: number): boolean {
     return this.find(key).there;
   }
