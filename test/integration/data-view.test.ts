@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openTrainingData } from '../../src/data/index.js';
 import { countTokens, mergeCounts } from '../../src/data/view/count-tokens.js';
@@ -86,8 +87,8 @@ describe('in workers', () => {
     const size = Buffer.byteLength(text) + 14;
     for (const cut of [4, 5, 1000, 1001, 1002, 1003, 1037, size - 3]) {
       const parts = [
-        { from: 0, to: cut, start: 3 },
-        { from: cut, to: size, start: 3 },
+        { kind: 'lines' as const, from: 0, to: cut, start: 3 },
+        { kind: 'lines' as const, from: cut, to: size, start: 3 },
       ];
       const counted = await Promise.all(
         parts.map((part) => countTokens({ path, format: 'auto', model, part }, silent)),
@@ -99,6 +100,32 @@ describe('in workers', () => {
     const analysed = await runJob('analyse', { path, format: 'auto', evaluation: [], model });
     expect(whole).toMatchObject(analysed.tokens ?? {});
     await view.close();
+  });
+
+  test('and of a table, a damaged window too', async () => {
+    const word = (i: number): string => `${'word '.repeat(i % 30)}${i * 7919}`;
+    const columnData = ['prompt', 'completion'].map((name) => ({
+      name,
+      type: 'STRING' as const,
+      data: Array.from({ length: 5000 }, (_, i) => word(i)),
+    }));
+    const bytes = Buffer.from(parquetWriteBuffer({ columnData, rowGroupSize: 1200, codec: 'UNCOMPRESSED' }));
+    const path = fileWith(bytes.fill(0xa5, 20, 2000), 'counted.parquet');
+    const model = { modelDirectory: tokenizerFolder('qwen'), ...plainOptions, maxLength: 40, lossOn: 'all' as const };
+    const silent = { row: () => undefined, share: () => undefined };
+    const whole = await countTokens({ path, format: 'auto', model }, silent);
+    expect(whole.records).toBeGreaterThan(3000);
+    expect(whole.records + whole.unusable).toBe(5000);
+    expect(whole.unusable).toBeGreaterThan(0);
+    for (const of of [2, 3, 20]) {
+      const counted = await Promise.all(
+        Array.from({ length: of }, (_, nth) => {
+          const part = { kind: 'windows' as const, nth, of };
+          return countTokens({ path, format: 'auto', model, part }, silent);
+        }),
+      );
+      expect(mergeCounts(counted)).toEqual(whole);
+    }
   });
 });
 

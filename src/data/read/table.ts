@@ -24,7 +24,7 @@ const maxWindow = 1000;
 /** Rows of so many bytes are in memory together, several times over while they are put together. */
 const windowBytes = 1 << 18;
 
-/** All records. A part that cannot be read is a problem of its first row; the parts after it are read. */
+/** All records. What cannot be read is a problem of every row of its window; the windows after it are read. */
 export async function* tableRecords(table: Table, file: string): AsyncGenerator<RawRecord> {
   try {
     for (const { row, count } of tableWindows(table, 0, table.rows)) yield* await tableRows(table, file, row, count);
@@ -43,7 +43,7 @@ export function* tableWindows(table: Table, from: number, to: number): Generator
   }
 }
 
-/** The rows as records; where they cannot be read, one record for all of them with what is wrong. */
+/** The rows as records; where they cannot be read together, all of them with what is wrong. */
 export async function tableRows(table: Table, file: string, from: number, count: number): Promise<RawRecord[]> {
   const place = (row: number) => ({ file, index: row, line: row + 1 });
   const bytes = table.rowBytes;
@@ -53,8 +53,8 @@ export async function tableRows(table: Table, file: string, from: number, count:
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const last = Math.min(table.rows, from + count);
-    const which = last - from > 1 ? `rows ${from + 1} to ${last}` : 'the row';
-    return [{ place: place(from), bytes: bytes * (last - from), problem: `${which} cannot be read: ${why}` }];
+    const problem = `${last - from > 1 ? `rows ${from + 1} to ${last}` : 'the row'} cannot be read: ${why}`;
+    return Array.from({ length: last - from }, (_, i) => ({ place: place(from + i), bytes, problem }));
   }
   return rows.map((row, i): RawRecord => {
     try {

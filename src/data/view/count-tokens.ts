@@ -1,10 +1,15 @@
-/** Exact counts of tokens of one part of a data set, as the trainer will make them. Parts of JSONL are counted by several workers at once. */
+/**
+ * Exact counts of tokens of one part of a data set, as the trainer will make them. Parts of JSONL and of tables are counted by several
+ * workers at once.
+ */
 
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import type { RecordFormat } from '../../core/data.js';
 import { LabError } from '../../core/errors.js';
 import { formatInFile, RecordProblem, toExample } from '../read/formats.js';
-import { type RawRecord, readRecords } from '../read/records.js';
+import { fileKind } from '../read/kinds.js';
+import { openTable, type RawRecord, readRecords } from '../read/records.js';
+import { tableRows, tableWindows } from '../read/table.js';
 import { ExampleTokenizer } from '../text/examples.js';
 import type { AnalysisOptions, TokenFigures } from './analyse.js';
 import { lengthBin, lengthBins } from './histogram.js';
@@ -16,9 +21,14 @@ export interface CountTask {
   readonly format: RecordFormat | 'auto';
   readonly fields?: AnalysisOptions['fields'];
   readonly model: NonNullable<AnalysisOptions['model']>;
-  /** The lines of plain JSONL that begin in these bytes; left out, the whole data set. `start`: where the first line begins. */
-  readonly part?: { readonly from: number; readonly to: number; readonly start: number };
+  /** Left out, the whole data set. */
+  readonly part?: CountPart;
 }
+
+/** The lines of plain JSONL that begin in these bytes (`start`: where the first line begins), or the windows of a table, dealt out. */
+export type CountPart =
+  | { readonly kind: 'lines'; readonly from: number; readonly to: number; readonly start: number }
+  | { readonly kind: 'windows'; readonly nth: number; readonly of: number };
 
 /** The figures, and how many records gave them. */
 export interface TokenCounts extends TokenFigures {
@@ -33,7 +43,7 @@ export async function countTokens(task: CountTask, beat: Beat): Promise<TokenCou
   let home: RecordFormat | undefined;
   let onlyText = true;
   let [records, unusable, tokens, lossTokens, truncatedRecords, truncatedTokens] = [0, 0, 0, 0, 0, 0];
-  for await (const record of part === undefined ? readRecords(task.path) : recordsOf(task.path, part, beat)) {
+  for await (const record of recordsOf(task.path, part, beat)) {
     beat.row(record.place.index);
     const example = 'problem' in record ? undefined : exampleOf(record.value, record.place, task, home);
     if (example === undefined) {
@@ -75,7 +85,9 @@ export function mergeCounts(parts: readonly TokenCounts[]): TokenCounts | undefi
       truncatedRecords: sum.truncatedRecords + part.truncatedRecords,
       truncatedTokens: sum.truncatedTokens + part.truncatedTokens,
       bins: sum.bins.map((count, bin) => count + (part.bins[bin] ?? 0)),
-      maskSource: sum.maskSource === 'text' ? part.maskSource : sum.maskSource,
+      // A part without records tells nothing.
+      maskSource:
+        part.records === 0 || (sum.records > 0 && sum.maskSource !== 'text') ? sum.maskSource : part.maskSource,
     };
   }, undefined);
 }
@@ -90,10 +102,21 @@ function exampleOf(
   return made instanceof RecordProblem ? undefined : made;
 }
 
+function recordsOf(path: string, part: CountPart | undefined, beat: Beat): AsyncGenerator<RawRecord> {
+  switch (part?.kind) {
+    case undefined:
+      return readRecords(path);
+    case 'lines':
+      return linesOf(path, part, beat);
+    case 'windows':
+      return windowsOf(path, part, beat);
+  }
+}
+
 /** From the first line that begins in the part to the one that begins after it. */
-function recordsOf(
+function linesOf(
   path: string,
-  { from, to, start }: NonNullable<CountTask['part']>,
+  { from, to, start }: Extract<CountPart, { kind: 'lines' }>,
   beat: Beat,
 ): AsyncGenerator<RawRecord> {
   const fd = openSync(path, 'r');
@@ -103,5 +126,25 @@ function recordsOf(
     return new LineReader().records(path, part, (at) => beat.share(Math.min(1, (at - from) / Math.max(1, to - from))));
   } finally {
     closeSync(fd);
+  }
+}
+
+/** Those that begin in the nth part of all rows: they are the same as when one reads them all. */
+async function* windowsOf(
+  path: string,
+  { nth, of }: Extract<CountPart, { kind: 'windows' }>,
+  beat: Beat,
+): AsyncGenerator<RawRecord> {
+  const table = await openTable(await fileKind(path));
+  try {
+    for (const { row, count } of tableWindows(table, 0, table.rows)) {
+      const at = (row * of) / table.rows - nth;
+      if (at < 0) continue;
+      if (at >= 1) return;
+      beat.share(at);
+      yield* await tableRows(table, path, row, count);
+    }
+  } finally {
+    await table.close();
   }
 }

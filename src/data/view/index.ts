@@ -6,7 +6,7 @@ import { errorOf } from '../failure.js';
 import type { RawRecord } from '../read/records.js';
 import { workerUrl } from '../worker-url.js';
 import { type CheckResult, mergeSegments } from './check.js';
-import { type CountTask, mergeCounts, type TokenCounts } from './count-tokens.js';
+import { type CountPart, type CountTask, mergeCounts, type TokenCounts } from './count-tokens.js';
 import type { TokenRequest, TokenRow, ViewMethod, ViewMethods, ViewOpened, ViewReply } from './protocol.js';
 import type { JobOptions } from './run-job.js';
 import { type Layout, runAll, segmentTasks } from './segments.js';
@@ -23,6 +23,9 @@ export { parseWhere, type Where } from './where.js';
 const maxHeapMegabytes = 2048;
 /** Rows and tokens of a screenful take milliseconds. */
 const stallSeconds = 30;
+const tableWorkers = 2;
+/** Smaller tables are counted before a second worker is there. */
+const leastSplitTable = 16 * 1024 * 1024;
 
 export interface OpenDataSet {
   readonly info: ViewOpened;
@@ -33,7 +36,7 @@ export interface OpenDataSet {
   index(options?: JobOptions): Promise<number>;
   /** As `index`, and checks every line, its fields and its length on the way. Undefined for kinds that `analyse` alone can check. */
   check(options?: JobOptions): Promise<CheckResult | undefined>;
-  /** Exact counts of tokens, on two threads for JSONL. */
+  /** Exact counts of tokens, on two threads for JSONL and tables. */
   countTokens(task: Omit<CountTask, 'path' | 'part'>, options?: JobOptions): Promise<TokenCounts>;
   close(): Promise<void>;
 }
@@ -62,17 +65,30 @@ export async function openDataView(path: string): Promise<OpenDataSet> {
     index: async (options = {}) => (await segments(false, options))?.records ?? (await client.ask('index', null)),
     check: (options = {}) => segments(true, options),
     countTokens: async (task, options = {}) => {
-      const parts =
-        layout === undefined
-          ? []
-          : segmentTasks(path, layout, false).map(({ from, to, start }) => ({ from, to, start }));
-      const tasks = parts.length > 0 ? parts.map((part) => ({ ...task, path, part })) : [{ ...task, path }];
-      const counts = mergeCounts(await runAll('tokens', tasks, options));
+      const parts = countParts(path, info, layout);
+      const counts = mergeCounts(
+        await runAll(
+          'tokens',
+          parts.map((part) => ({ ...task, path, ...part })),
+          options,
+        ),
+      );
       if (counts === undefined) throw new LabError('no part was counted', { place: { file: path } });
       return counts;
     },
     close: () => client.close(),
   };
+}
+
+function countParts(path: string, info: ViewOpened, layout: Layout | undefined): { readonly part?: CountPart }[] {
+  if (layout !== undefined) {
+    return segmentTasks(path, layout, false).map(({ from, to, start }) => ({
+      part: { kind: 'lines', from, to, start },
+    }));
+  }
+  const isTable = info.packing === 'none' && (info.kind === 'parquet' || info.kind === 'arrow');
+  if (!isTable || info.size < leastSplitTable) return [{}];
+  return Array.from({ length: tableWorkers }, (_, nth) => ({ part: { kind: 'windows', nth, of: tableWorkers } }));
 }
 
 interface Waiting {

@@ -114,6 +114,8 @@ describe('damage', () => {
     const bad = records.filter((record) => 'problem' in record);
     expect(bad.length).toBeGreaterThan(0);
     expect(bad[0]?.place.index).toBe(0);
+    // Whoever counts records has the numbers of the rows.
+    expect(records.map(({ place }) => place.index)).toEqual([...expected.nested.keys()]);
     expect(values(records).slice(-123)).toEqual(expected.nested.slice(-123));
   });
 
