@@ -1,6 +1,7 @@
 /**
- * A whole data set looked at by several threads, a part each; what has no parts by one. Blocks come in the order of the file, with a few
- * made ahead. A thread that stands still is stopped, with all the others.
+ * A whole data set looked at by the thread that asks and, where the machine has cores for them, by others, a part each; what has no parts
+ * by the one alone: threads take memory, each has a tokenizer of its own. Blocks come in the order of the file, with a few made ahead. A
+ * thread that stands still is stopped, with all the others; whoever started the one that asks has to watch it.
  */
 
 import { availableParallelism } from 'node:os';
@@ -10,25 +11,30 @@ import { LabError } from '../../core/errors.js';
 import { errorOf } from '../failure.js';
 import { workerUrl } from '../worker-url.js';
 import type { ExamineOptions } from './examine.js';
-import type { ExamineAsk, ExamineData, ExamineReply } from './examine-worker.js';
+import { type ExamineAsk, type ExaminedPart, PartExaminer } from './examine-parts.js';
+import type { ExamineData, ExamineReply } from './examine-worker.js';
 import type { FactBlock } from './facts.js';
 import { addFields, type FieldNode, fieldNode } from './json-scan.js';
 import { type Part, partsOf } from './parts.js';
 
 const ahead = 3;
 const mostThreads = 4;
+/** One core is left to the editor. */
+const usedThreads = Math.max(1, Math.min(mostThreads, availableParallelism() - 1));
 const megabytes = 1024;
 const tickMs = 250;
 const standardStallMs = 10_000;
 
 export interface ExamineEnvironment {
-  /** Told now and then which row is looked at, as long as there is progress. */
+  /** Told which row is looked at: of every one in this thread, now and then of those in others. */
   readonly beat: (row: number) => void;
   readonly signal?: AbortSignal;
   /** How long a record may take. */
   readonly stallMs?: number;
   /** After the first block, nothing more is done until then. */
   readonly after?: Promise<unknown>;
+  /** How many threads work on it, this one among them. */
+  readonly threads?: number;
 }
 
 export interface Examined {
@@ -50,9 +56,9 @@ export function examineAll(
 
 class Work {
   readonly fields = fieldNode('');
-  maskSource: 'generation' | 'turns' | 'separators' | undefined;
-  private readonly threads: Thread[] = [];
-  private readonly done = new Map<number, Extract<ExamineReply, { kind: 'block' }>>();
+  private readonly here: Here;
+  private readonly others: Thread[] = [];
+  private readonly done = new Map<number, NonNullable<ExaminedPart>>();
   /** Those known so far; undefined until it is known whether there are any. */
   private parts: Part[] | 'none' | undefined;
   private failure: { readonly error: unknown } | undefined;
@@ -71,6 +77,11 @@ class Work {
     private readonly environment: ExamineEnvironment,
   ) {
     this.open = environment.after === undefined;
+    this.here = new Here(options, marks === undefined, environment.beat);
+  }
+
+  get maskSource(): 'generation' | 'turns' | 'separators' | undefined {
+    return this.here.maskSource;
   }
 
   async *run(): AsyncGenerator<FactBlock> {
@@ -107,7 +118,7 @@ class Work {
       signal?.removeEventListener('abort', abort);
       this.ended = true;
       // Their memory is given back before anything is done with what they found.
-      await Promise.all([parted, ...this.threads.map((thread) => thread.stop())]);
+      await Promise.all([parted, this.here.stop(), ...this.others.map((thread) => thread.stop())]);
     }
   }
 
@@ -134,49 +145,39 @@ class Work {
   private give(): void {
     const { parts } = this;
     if (parts === undefined) return;
-    const most = parts === 'none' ? 1 : Math.min(mostThreads, availableParallelism());
+    const { threads = usedThreads } = this.environment;
+    const most = parts === 'none' ? 1 : threads;
     const known = parts === 'none' ? this.count : parts.length;
-    while (this.failure === undefined && this.next < known && this.next < this.taken + ahead * most) {
+    while (this.failure === undefined && !this.ended && this.next < known && this.next < this.taken + ahead * most) {
       // Of what format the file is, its first records tell: until then one part after another.
       const first = this.home === undefined || !this.open;
       if (first && (this.next > this.taken || (this.taken > 0 && !this.open))) return;
-      let thread = this.threads.find((one) => !one.busy);
-      if (thread === undefined) {
-        if (this.threads.length >= most) return;
-        thread = this.thread();
-      }
+      const free = [this.here, ...this.others].find((one) => !one.busy);
+      if (free === undefined && this.others.length + 1 >= most) return;
       const index = this.next++;
-      this.ask(thread, index, parts === 'none' ? undefined : parts[index]);
+      void this.ask(free ?? this.thread(), index, parts === 'none' ? undefined : parts[index]);
     }
   }
 
-  private ask(thread: Thread, index: number, part: Part | undefined): void {
-    const hear = (reply: ExamineReply): void => {
-      switch (reply.kind) {
-        case 'facts':
-          this.maskSource = reply.maskSource;
-          return;
-        case 'failed':
-          this.fail(errorOf(reply.failure));
-          return;
-        case 'end':
-          this.count = index;
-          break;
-        case 'block':
-          this.home ??= reply.block.home;
-          this.done.set(index, reply);
+  private async ask(thread: Here | Thread, index: number, part: Part | undefined): Promise<void> {
+    try {
+      const examined = await thread.ask({ part, home: this.home });
+      if (examined === undefined) this.count = index;
+      else {
+        this.home ??= examined.block.home;
+        this.done.set(index, examined);
       }
-      thread.busy = false;
       this.give();
       this.wake();
-    };
-    thread.ask({ part, home: this.home }, hear);
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   private thread(): Thread {
     const data: Omit<ExamineData, 'slots'> = { examine: this.options, wantsFields: this.marks === undefined };
     const thread = new Thread(data, (error) => this.fail(error));
-    this.threads.push(thread);
+    this.others.push(thread);
     return thread;
   }
 
@@ -188,12 +189,12 @@ class Work {
   private watch(): void {
     const { beat, stallMs = standardStallMs } = this.environment;
     let waits = false;
-    for (const thread of this.threads) {
+    for (const thread of this.others) {
       const row = thread.moved();
       if (row !== undefined) beat(row);
       else if (thread.busy) waits = thread.stalledMs >= stallMs || waits;
     }
-    const stalled = waits ? this.threads.find((one) => one.busy && one.stalledMs >= stallMs) : undefined;
+    const stalled = waits ? this.others.find((one) => one.busy && one.stalledMs >= stallMs) : undefined;
     if (stalled !== undefined) {
       this.fail(
         new LabError(`row ${stalled.row + 1} takes longer than ${Math.round(stallMs / 1000)} s and was given up`, {
@@ -205,21 +206,55 @@ class Work {
   }
 }
 
+/** The thread that asks. Between records it gives way. */
+class Here {
+  busy = false;
+  private examiner: PartExaminer | undefined;
+
+  constructor(
+    private readonly options: ExamineOptions,
+    private readonly wantsFields: boolean,
+    private readonly beat: (row: number) => void,
+  ) {}
+
+  get maskSource(): 'generation' | 'turns' | 'separators' | undefined {
+    return this.examiner?.maskSource;
+  }
+
+  async ask(ask: ExamineAsk): Promise<ExaminedPart> {
+    this.busy = true;
+    try {
+      this.examiner ??= new PartExaminer(this.options, this.wantsFields, this.beat);
+      return await this.examiner.answer(ask);
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.examiner?.stop();
+  }
+}
+
 class Thread {
   busy = false;
   stalledMs = 0;
   private readonly slots = new Int32Array(new SharedArrayBuffer(8));
   private readonly worker: Worker;
   private last = 0;
-  private hear: (reply: ExamineReply) => void = () => undefined;
+  private hear: { resolve(part: ExaminedPart): void; reject(error: unknown): void } | undefined;
 
   constructor(data: Omit<ExamineData, 'slots'>, failed: (error: unknown) => void) {
     const workerData: ExamineData = { ...data, slots: this.slots.buffer as SharedArrayBuffer };
     this.worker = new Worker(workerUrl('data-worker.js'), {
       workerData,
-      resourceLimits: { maxOldGenerationSizeMb: megabytes, maxYoungGenerationSizeMb: 4 },
+      resourceLimits: { maxOldGenerationSizeMb: megabytes, maxYoungGenerationSizeMb: 2 },
     });
-    this.worker.on('message', (reply: ExamineReply) => this.hear(reply));
+    this.worker.on('message', (reply: ExamineReply) => {
+      this.busy = false;
+      if (reply.ok) this.hear?.resolve(reply.part);
+      else this.hear?.reject(errorOf(reply.failure));
+    });
     this.worker.on('error', (error: Error & { code?: string }) => {
       const full = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
       failed(full ? new LabError(`reading the data set needs more than ${megabytes} MB`) : error);
@@ -231,11 +266,13 @@ class Thread {
     return Atomics.load(this.slots, 1);
   }
 
-  ask(ask: ExamineAsk, hear: (reply: ExamineReply) => void): void {
+  ask(ask: ExamineAsk): Promise<ExaminedPart> {
     this.busy = true;
     this.stalledMs = 0;
-    this.hear = hear;
-    this.worker.postMessage(ask);
+    return new Promise((resolve, reject) => {
+      this.hear = { resolve, reject };
+      this.worker.postMessage(ask);
+    });
   }
 
   /** The row it is at, where it has moved since the last call. */

@@ -1,16 +1,12 @@
-/** A thread that looks at parts of a data set, one after another, as it is asked for them. See `examine-all.ts`. */
+/** A thread that looks at parts of a data set for another one. See `examine-all.ts`. */
 
 import type { MessagePort } from 'node:worker_threads';
-import type { RecordFormat } from '../../core/data.js';
 import { failureOf } from '../failure.js';
 import type { Failure } from '../protocol.js';
-import { readRecords } from '../read/records.js';
-import type { RawRecord } from '../read/values.js';
 import { yieldToOthers } from './background.js';
-import { type ExamineOptions, Examiner } from './examine.js';
-import { buffersOf, type FactBlock } from './facts.js';
-import type { FieldNode } from './json-scan.js';
-import { type Part, PartReader } from './parts.js';
+import type { ExamineOptions } from './examine.js';
+import { type ExamineAsk, type ExaminedPart, PartExaminer } from './examine-parts.js';
+import { buffersOf } from './facts.js';
 
 export interface ExamineData {
   readonly examine: ExamineOptions;
@@ -19,67 +15,26 @@ export interface ExamineData {
   readonly slots: SharedArrayBuffer;
 }
 
-/** The next part; without one the next block of the whole set. */
-export interface ExamineAsk {
-  readonly part: Part | undefined;
-  readonly home: RecordFormat | undefined;
-}
-
 export type ExamineReply =
-  | { readonly kind: 'block'; readonly block: FactBlock; readonly fields: FieldNode | undefined }
-  | { readonly kind: 'end' }
-  | { readonly kind: 'facts'; readonly maskSource: 'generation' | 'turns' | 'separators' | undefined }
-  | { readonly kind: 'failed'; readonly failure: Failure };
-
-const blockRows = 2000;
-const blockBytes = 4 << 20;
+  | { readonly ok: true; readonly part: ExaminedPart }
+  | { readonly ok: false; readonly failure: Failure };
 
 export function serveExamine(port: MessagePort, { examine, wantsFields, slots }: ExamineData): void {
   yieldToOthers();
   const beats = new Int32Array(slots);
   // To read what has no rows in it takes its time; what does not come to an end lets no timer run.
   setInterval(() => Atomics.add(beats, 0, 1), 250).unref();
-  const reply = (message: ExamineReply): void =>
-    port.postMessage(message, message.kind === 'block' ? buffersOf(message.block) : []);
-  let examiner: Examiner;
-  try {
-    examiner = new Examiner(examine, wantsFields);
-    reply({ kind: 'facts', maskSource: examiner.maskSource });
-  } catch (error) {
-    reply({ kind: 'failed', failure: failureOf(error) });
-    return;
-  }
-  const add = (record: RawRecord): void => {
-    Atomics.store(beats, 1, record.place.index);
-    Atomics.add(beats, 0, 1);
-    examiner.add(record);
-  };
-  const reader = new PartReader(examine.path);
-  let whole: AsyncGenerator<RawRecord> | undefined;
-  const answer = async ({ part, home }: ExamineAsk): Promise<ExamineReply> => {
-    examiner.home ??= home;
-    if (part !== undefined) {
-      for await (const record of reader.records(part)) add(record);
-      return { kind: 'block', block: examiner.take(), fields: examiner.takeFields() };
+  let examiner: PartExaminer | undefined;
+  port.on('message', async (ask: ExamineAsk) => {
+    try {
+      examiner ??= new PartExaminer(examine, wantsFields, (row) => {
+        Atomics.store(beats, 1, row);
+        Atomics.add(beats, 0, 1);
+      });
+      const part = await examiner.answer(ask);
+      port.postMessage({ ok: true, part } satisfies ExamineReply, part === undefined ? [] : buffersOf(part.block));
+    } catch (error) {
+      port.postMessage({ ok: false, failure: failureOf(error) } satisfies ExamineReply);
     }
-    whole ??= readRecords(examine.path);
-    for (let bytes = 0; bytes < blockBytes && examiner.count < blockRows; ) {
-      const next = await whole.next();
-      if (next.done === true) break;
-      bytes += next.value.bytes;
-      add(next.value);
-    }
-    if (examiner.count === 0) return { kind: 'end' };
-    return { kind: 'block', block: examiner.take(), fields: examiner.takeFields() };
-  };
-  let last: Promise<void> = Promise.resolve();
-  port.on('message', (ask: ExamineAsk) => {
-    last = last.then(async () => {
-      try {
-        reply(await answer(ask));
-      } catch (error) {
-        reply({ kind: 'failed', failure: failureOf(error) });
-      }
-    });
   });
 }

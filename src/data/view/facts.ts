@@ -42,7 +42,7 @@ export interface FactBlock {
   readonly labelTexts: readonly string[];
   /** Of answers that are too long for labels, in their order; the block may hold fewer than there are. */
   readonly longAnswers: readonly string[];
-  /** `signatureWords` for each record that has `signed`. */
+  /** `signatureWords` for each record; they mean something where it has `signed`. */
   readonly signatures: Int32Array;
   readonly signed: Uint8Array;
   /** Tokens of all of the record; -1 where it was not tokenised. */
@@ -72,86 +72,119 @@ export interface GoodRecord {
   readonly runs: readonly number[];
 }
 
-interface Row {
-  readonly line: number;
-  readonly bytes: number;
-  readonly good: GoodRecord | undefined;
-  readonly label: number;
+/** Numbers that are added one by one, into one array that is used again: objects of each record would outlive their turn and pile up. */
+class Column<T extends Float64Array | Uint32Array | Int32Array | Uint8Array> {
+  private length = 0;
+  private values: T;
+
+  constructor(private readonly make: (size: number) => T) {
+    this.values = make(1024);
+  }
+
+  get count(): number {
+    return this.length;
+  }
+
+  push(value: number): void {
+    if (this.length === this.values.length) {
+      const larger = this.make(2 * this.length);
+      larger.set(this.values);
+      this.values = larger;
+    }
+    this.values[this.length++] = value;
+  }
+
+  /** Those added since the last call. */
+  take(): T {
+    const taken = this.make(this.length);
+    taken.set(this.values.subarray(0, this.length));
+    this.length = 0;
+    return taken;
+  }
 }
 
+const bytes = (size: number): Uint8Array => new Uint8Array(size);
+const counts = (size: number): Uint32Array => new Uint32Array(size);
+const signed = (size: number): Int32Array => new Int32Array(size);
+const hashes = (size: number): Float64Array => new Float64Array(size);
+
 export class FactBuilder {
-  private rows: Row[] = [];
+  private readonly columns = {
+    lines: new Column(counts),
+    bytes: new Column(counts),
+    formats: new Column(bytes),
+    characters: new Column(counts),
+    turns: new Column(counts),
+    exact: new Column(hashes),
+    prompts: new Column(hashes),
+    answers: new Column(hashes),
+    labels: new Column(signed),
+    signatures: new Column(signed),
+    signed: new Column(bytes),
+    tokens: new Column(signed),
+    runs: new Column(counts),
+    runEnds: new Column(counts),
+  };
   private texts = new Map<string, number>();
   private longAnswers: string[] = [];
   private notes: Note[] = [];
-  private runCount = 0;
   private longTold = 0;
 
   get count(): number {
-    return this.rows.length;
+    return this.columns.lines.count;
   }
 
   /** Of the record that is added next. */
   note(kind: RowProblemKind, message: string): void {
-    this.notes.push({ at: this.rows.length, kind, message });
+    this.notes.push({ at: this.count, kind, message });
   }
 
   /** @param answer the text of the record's answer, where it ends with one */
   add(line: number, bytes: number, good: GoodRecord | undefined, answer: string | undefined): void {
-    this.rows.push({ line, bytes, good, label: answer === undefined ? noAnswer : this.label(answer) });
-    this.runCount += good?.runs.length ?? 0;
+    const { columns } = this;
+    columns.lines.push(line);
+    columns.bytes.push(bytes);
+    columns.labels.push(answer === undefined ? noAnswer : this.label(answer));
+    columns.formats.push(good === undefined ? 0 : formats.indexOf(good.format) + 1);
+    columns.characters.push(good?.characters ?? 0);
+    columns.turns.push(good?.turns ?? 0);
+    columns.exact.push(good?.exact ?? 0);
+    columns.prompts.push(good?.answer?.prompt ?? 0);
+    columns.answers.push(good?.answer?.answer ?? 0);
+    const signature = good?.signature;
+    for (let i = 0; i < signatureWords; i++) columns.signatures.push(signature?.[i] ?? 0);
+    columns.signed.push(signature === undefined ? 0 : 1);
+    columns.tokens.push(good?.tokens ?? -1);
+    for (const run of good?.runs ?? []) columns.runs.push(run);
+    columns.runEnds.push(columns.runs.count);
   }
 
   take(home: RecordFormat | undefined): FactBlock {
-    const { rows, notes, texts, longAnswers } = this;
-    const { length } = rows;
-    const block = {
-      count: length,
-      lines: new Uint32Array(length),
-      bytes: new Uint32Array(length),
-      formats: new Uint8Array(length),
-      characters: new Uint32Array(length),
-      turns: new Uint32Array(length),
-      exact: new Float64Array(length),
-      prompts: new Float64Array(length),
-      answers: new Float64Array(length),
-      labels: new Int32Array(length),
-      signatures: new Int32Array(length * signatureWords),
-      signed: new Uint8Array(length),
-      tokens: new Int32Array(length).fill(-1),
-      runs: new Uint32Array(this.runCount),
-      runEnds: new Uint32Array(length),
-    };
-    let end = 0;
-    for (const [at, { line, bytes, good, label }] of rows.entries()) {
-      block.lines[at] = line;
-      block.bytes[at] = bytes;
-      block.labels[at] = label;
-      if (good !== undefined) {
-        block.formats[at] = formats.indexOf(good.format) + 1;
-        block.characters[at] = good.characters;
-        block.turns[at] = good.turns;
-        block.exact[at] = good.exact;
-        if (good.signature !== undefined) {
-          block.signatures.set(good.signature, at * signatureWords);
-          block.signed[at] = 1;
-        }
-        if (good.tokens !== undefined) block.tokens[at] = good.tokens;
-        block.runs.set(good.runs, end);
-        end += good.runs.length;
-        if (good.answer !== undefined) {
-          block.prompts[at] = good.answer.prompt;
-          block.answers[at] = good.answer.answer;
-        }
-      }
-      block.runEnds[at] = end;
-    }
-    this.rows = [];
-    this.notes = [];
+    const { count, columns, texts, longAnswers, notes } = this;
     this.texts = new Map();
     this.longAnswers = [];
-    this.runCount = 0;
-    return { ...block, labelTexts: [...texts.keys()], longAnswers, notes, home };
+    this.notes = [];
+    return {
+      count,
+      lines: columns.lines.take(),
+      bytes: columns.bytes.take(),
+      formats: columns.formats.take(),
+      characters: columns.characters.take(),
+      turns: columns.turns.take(),
+      exact: columns.exact.take(),
+      prompts: columns.prompts.take(),
+      answers: columns.answers.take(),
+      labels: columns.labels.take(),
+      labelTexts: [...texts.keys()],
+      longAnswers,
+      signatures: columns.signatures.take(),
+      signed: columns.signed.take(),
+      tokens: columns.tokens.take(),
+      runs: columns.runs.take(),
+      runEnds: columns.runEnds.take(),
+      notes,
+      home,
+    };
   }
 
   private label(text: string): number {

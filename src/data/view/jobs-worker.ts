@@ -3,6 +3,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { failureOf } from '../failure.js';
 import { analyse } from './analyse.js';
+import { yieldToOthers } from './background.js';
 import { countTokens } from './count-tokens.js';
 import { filter } from './filter.js';
 import type { Beat, Job } from './jobs.js';
@@ -14,6 +15,7 @@ export interface JobData {
 }
 
 export async function serveJob(port: MessagePort, { job, progress }: JobData): Promise<void> {
+  if (job.kind === 'analyse') yieldToOthers();
   const slots = new Float64Array(progress);
   const beat: Beat = {
     row: (row) => {

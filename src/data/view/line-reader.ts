@@ -7,7 +7,7 @@ import { maxRecordBytes, splitLines } from '../read/split.js';
 import type { RawRecord } from '../read/values.js';
 
 const newline = 0x0a;
-const bufferBytes = 1 << 20;
+const bufferBytes = 1 << 16;
 
 /** Lines of JSONL from the start of one to the start of another; the row and the line that the first one is. */
 export interface LinePart {

@@ -80,12 +80,13 @@ export function signatureOf(text: string): Int32Array | undefined {
   }
   endWord();
   if (words < 8) return undefined;
-  const bytes = new Uint8Array(slots);
+  const signature = new Int32Array(stride);
   for (let i = 0; i < slots; i++) {
     // An empty slot takes what the next full one has, with the distance mixed in.
     let from = i;
     for (let step = 0; step < slots && least[from] === 0xffffffff; step++) from = (from + 1) % slots;
-    bytes[i] = mix((least[from] ?? 0) + Math.imul((from - i + slots) % slots, 0x9e3779b1)) & 0xff;
+    const byte = mix((least[from] ?? 0) + Math.imul((from - i + slots) % slots, 0x9e3779b1)) & 0xff;
+    signature[i >> 2] = (signature[i >> 2] ?? 0) | (byte << (8 * (i & 3)));
   }
-  return new Int32Array(bytes.buffer);
+  return signature;
 }

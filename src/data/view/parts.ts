@@ -107,6 +107,11 @@ export class PartReader {
 
   constructor(private readonly path: string) {}
 
+  async close(): Promise<void> {
+    // One that could not be opened was told of.
+    await this.table?.then((table) => table.close()).catch(() => undefined);
+  }
+
   async *records(part: Part): AsyncGenerator<RawRecord> {
     const { path } = this;
     try {

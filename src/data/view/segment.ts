@@ -50,7 +50,7 @@ export interface SegmentResult {
 }
 
 const newline = 0x0a;
-const chunkBytes = 1 << 20;
+const chunkBytes = 1 << 18;
 const maxListed = 1000;
 
 const blank = new Uint8Array(256);

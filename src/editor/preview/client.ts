@@ -93,7 +93,7 @@ export class PreviewClient {
       // A small young generation: most of an idle worker's memory would be that.
       resourceLimits: {
         maxOldGenerationSizeMb: this.megabytes,
-        maxYoungGenerationSizeMb: 4,
+        maxYoungGenerationSizeMb: 2,
       },
     });
     worker.on('message', (answer: Answer) => this.hear(answer));

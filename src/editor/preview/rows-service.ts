@@ -9,8 +9,7 @@ import { ExampleTokenizer } from '../../data/text/examples.js';
 import type { TemplateOptions } from '../../data/types.js';
 import type { Ask, ModelFacts, Opened } from './protocol.js';
 import { rawRow, shownRow, shownTokens } from './shown.js';
-import { fieldsOf, openRows, type Rows } from './source.js';
-import { Turn } from './turn.js';
+import { fieldsOf, openRows, type Rows, Turn } from './source.js';
 import type { Task } from './worker.js';
 
 const headRows = 50;

@@ -18,8 +18,9 @@ import {
   indexParts,
   type Layout,
   layoutFor,
+  pause,
+  Turn,
 } from './source.js';
-import { pause, Turn } from './turn.js';
 import type { Task } from './worker.js';
 
 const tellMs = 250;
@@ -34,7 +35,7 @@ export class ScanService {
   private options: ScanOptions | undefined;
   private failure: unknown;
   /** Where the lines of the file begin, once it was gone through. */
-  private marked: { readonly path: string; readonly marks: Float64Array; readonly rows: number } | undefined;
+  private marked: { readonly path: string; readonly found: Promise<Marks> } | undefined;
 
   constructor(private readonly recordLimitMs: number) {}
 
@@ -43,8 +44,9 @@ export class ScanService {
       case 'close':
         return null;
       case 'countLines': {
-        const { marks, rows } = await this.index(ask.argument, await layoutFor(ask.argument), true);
-        return { marks, rows };
+        // The file may have changed since.
+        this.marked = undefined;
+        return this.index(ask.argument);
       }
       case 'scan':
         return this.run(ask.argument.options, ask.argument.mask, task);
@@ -109,7 +111,7 @@ export class ScanService {
    */
   private async scanShared(scan: Scan, options: ScanOptions, mask: Mask, task: Task): Promise<void> {
     const layout = await layoutFor(options.path);
-    const marked = layout === undefined ? undefined : await this.index(options.path, layout, false);
+    const marked = layout === undefined ? undefined : await this.index(options.path);
     let checked: Awaited<ReturnType<typeof checkParts>> | undefined;
     let open = (): void => undefined;
     const after = new Promise<void>((resolve) => {
@@ -145,14 +147,17 @@ export class ScanService {
     return checkParts(path, layout, { signal: task.signal, onProgress: ({ row }) => task.beat(row) });
   }
 
-  /** @param again the file may have changed since */
-  private async index(path: string, layout: Layout | undefined, again: boolean) {
-    if (layout === undefined) throw new LabError('is no file of lines', { place: { file: path } });
-    if (again || this.marked?.path !== path) {
-      const { marks, records } = await indexParts(path, layout);
-      this.marked = { path, marks, rows: records };
-    }
-    return this.marked;
+  /** Who asks while it is done waits for the same. */
+  private index(path: string): Promise<Marks> {
+    if (this.marked?.path === path) return this.marked.found;
+    const found = marksOf(path);
+    const marked = { path, found };
+    this.marked = marked;
+    // The next one tries again.
+    found.catch(() => {
+      if (this.marked === marked) this.marked = undefined;
+    });
+    return found;
   }
 
   /** Rows that fit, told as they are found. */
@@ -231,6 +236,18 @@ export class ScanService {
       task.beat(row);
     }
   }
+}
+
+interface Marks {
+  readonly marks: Float64Array;
+  readonly rows: number;
+}
+
+async function marksOf(path: string): Promise<Marks> {
+  const layout = await layoutFor(path);
+  if (layout === undefined) throw new LabError('is no file of lines', { place: { file: path } });
+  const { marks, records } = await indexParts(path, layout);
+  return { marks, rows: records };
 }
 
 /** Rows found, told in parts. */

@@ -50,7 +50,7 @@ export interface PreviewSetting {
 }
 
 const rowsMegabytes = 1024;
-const scanMegabytes = 4096;
+const scanMegabytes = 1024;
 const standardLimitMs = 10_000;
 
 export class PreviewSession {

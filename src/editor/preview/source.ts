@@ -14,6 +14,7 @@ export { Fold, labelAt } from '../../data/view/fold.js';
 export { binStart, lengthBin } from '../../data/view/histogram.js';
 export { checkParts, indexParts, type Layout, layoutFor } from '../../data/view/segments.js';
 export { Spool } from '../../data/view/spool.js';
+export { pause, Turn } from '../../data/view/turn.js';
 export { openRows, type Rows };
 
 export function examineOptions({ path, mapping, model }: ScanOptions): ExamineOptions {

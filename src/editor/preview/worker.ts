@@ -5,6 +5,7 @@
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { failureOf } from '../../data/failure.js';
+import { yieldToOthers } from '../../data/view/background.js';
 import type { Answer, Ask, PreviewWorkerData } from './protocol.js';
 import { RowsService } from './rows-service.js';
 import { ScanService } from './scan-service.js';
@@ -22,6 +23,8 @@ function serve(port: MessagePort, { role, recordLimitMs, progress }: PreviewWork
     Atomics.store(slots, 1, row);
     Atomics.add(slots, 0, 1);
   };
+  // Somebody waits for rows; what is found in all of them comes as it comes.
+  if (role === 'scan') yieldToOthers();
   const service = role === 'rows' ? new RowsService() : new ScanService(recordLimitMs);
   const running = new Map<number, AbortController>();
   let last: Promise<void> = Promise.resolve();

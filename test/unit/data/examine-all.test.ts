@@ -1,4 +1,4 @@
-/** Several threads find what one finds. */
+/** Several threads find what one finds, and the one that asks finds it alone. */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,7 @@ import { Examiner } from '../../../src/data/view/examine.js';
 import { examineAll } from '../../../src/data/view/examine-all.js';
 import { Fold } from '../../../src/data/view/fold.js';
 import { schemaOf } from '../../../src/data/view/json-scan.js';
+import { runJob } from '../../../src/data/view/run-job.js';
 import { indexParts, layoutFor } from '../../../src/data/view/segments.js';
 import buildDataWorker from '../../setup/data-worker.js';
 import { plainOptions, tokenizerFolder } from './support.js';
@@ -58,8 +59,8 @@ async function byOne(options: AnalysisOptions) {
 }
 
 /** The same by threads that nobody marked lines for. @returns how many blocks came, too */
-async function byThreads(options: AnalysisOptions) {
-  const { blocks, fields, maskSource } = examineAll(options, undefined, { beat: () => undefined });
+async function byThreads(options: AnalysisOptions, threads: number) {
+  const { blocks, fields, maskSource } = examineAll(options, undefined, { beat: () => undefined, threads });
   const fold = new Fold(options);
   let count = 0;
   for await (const block of blocks) {
@@ -91,11 +92,11 @@ describe('a set looked at by several threads', () => {
     expect(schema.map((field) => field.path).sort()).toEqual(fields.map((field) => field.path).sort());
   }, 120_000);
 
-  test('and so does one thread of its own, for files that have no parts', async () => {
+  test('and so does the one that asks, for files that have no parts', async () => {
     const path = join(folder, 'troubled.jsonl.gz');
     writeFileSync(path, gzipSync(readFileSync(troubled())));
     const options = { path, format: 'auto' as const, evaluation: [] };
-    const { count, analysis } = await byThreads(options);
+    const { count, analysis } = await byThreads(options, 3);
     expect(count).toBeGreaterThan(3);
     expect(analysis).toEqual(await byOne(options));
   }, 120_000);
@@ -136,10 +137,13 @@ describe('a set looked at by several threads', () => {
       const path = join(folder, `troubled.${kind}`);
       writeFileSync(path, write(records));
       const options = { path, format: 'auto' as const, evaluation: [] };
-      const { count, analysis: several } = await byThreads(options);
-      expect(count).toBeGreaterThan(5);
-      expect(several).toEqual(await byOne(options));
-      expect(several.problems.length).toBeGreaterThan(4);
+      const one = await byOne(options);
+      expect(one.problems.length).toBeGreaterThan(4);
+      for (const threads of [1, 3]) {
+        const { count, analysis } = await byThreads(options, threads);
+        expect(count).toBeGreaterThan(5);
+        expect(analysis).toEqual(one);
+      }
     },
     120_000,
   );
@@ -149,24 +153,35 @@ describe('a set looked at by several threads', () => {
     const layout = await layoutFor(path);
     if (layout === undefined) throw new Error('unreachable');
     const { marks } = await indexParts(path, layout);
-    const stop = new AbortController();
-    const { blocks } = examineAll({ path, format: 'auto' }, marks, { beat: () => undefined, signal: stop.signal });
-    await blocks.next();
-    stop.abort(new Error('given up'));
-    await expect(
-      (async () => {
-        for await (const _ of blocks);
-      })(),
-    ).rejects.toThrow('given up');
-    // A template that never ends for one record.
-    const template =
-      "{% for m in messages %}{% if m['content'] == 'again 1048' %}{% for i in range(100000000) %}{% for j in range(100000000) %}{% endfor %}{% endfor %}{% endif %}{{ m['content'] }}{% endfor %}";
-    const model = { ...plainOptions, modelDirectory: tokenizerFolder('qwen'), chatTemplate: template };
-    const hung = examineAll({ path, format: 'auto', model }, marks, { beat: () => undefined, stallMs: 3000 });
-    await expect(
-      (async () => {
-        for await (const _ of hung.blocks);
-      })(),
-    ).rejects.toThrow(/row 10\d\d takes longer than 3 s/);
+    for (const threads of [1, 3]) {
+      const stop = new AbortController();
+      const environment = { beat: () => undefined, signal: stop.signal, threads };
+      const { blocks } = examineAll({ path, format: 'auto' }, marks, environment);
+      await blocks.next();
+      stop.abort(new Error('given up'));
+      await expect(all(blocks)).rejects.toThrow('given up');
+    }
+    // A template that never ends for one record: of the third part, which the second thread has.
+    const options = { path, format: 'auto' as const, model: { ...plainOptions, ...endless('again 3110') } };
+    const hung = examineAll(options, marks, { beat: () => undefined, stallMs: 3000, threads: 3 });
+    await expect(all(hung.blocks)).rejects.toThrow(/row 31\d\d takes longer than 3 s/);
   }, 120_000);
+
+  test('is stopped by whoever started the one that asks, where that one stands still', async () => {
+    const path = troubled();
+    const model = { ...plainOptions, ...endless('again 17'), maxLength: 100, lossOn: 'completion' as const };
+    const job = runJob('analyse', { path, format: 'auto', evaluation: [], model }, { stallSeconds: 2 });
+    await expect(job).rejects.toThrow(/row 1\d takes longer than 2 s/);
+  }, 60_000);
 });
+
+/** A template that never ends for messages of one text. */
+function endless(text: string) {
+  const forever = '{% for i in range(100000000) %}{% for j in range(100000000) %}{% endfor %}{% endfor %}';
+  const chatTemplate = `{% for m in messages %}{% if m['content'] == '${text}' %}${forever}{% endif %}{{ m['content'] }}{% endfor %}`;
+  return { modelDirectory: tokenizerFolder('qwen'), chatTemplate };
+}
+
+async function all(blocks: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of blocks);
+}
