@@ -1,6 +1,6 @@
 /**
- * Byte-level byte-pair encoding of one word (a piece that the pre-tokenizer cut), with the ids of Hugging Face `tokenizers`: the pair of
- * the lowest rank is merged first, of equal ones the leftmost. It is the inner loop alone; cutting texts stays the library's.
+ * Byte-pair encoding of one word (a piece that the pre-tokenizer cut), with the ids of Hugging Face `tokenizers`: the pair of the lowest
+ * rank is merged first, of equal ones the leftmost. `ByteBpe` begins with bytes, `SpacedBpe` (in `spaced.ts`) with characters.
  */
 
 import { isObject } from './files.js';
@@ -17,24 +17,109 @@ export const byteCharacters: readonly string[] = (() => {
 /** Up to this many bytes looking at all pairs for each merge is faster than keeping them in order. */
 const shortWord = 96;
 
+/** A model of the type BPE as tokenizer.json has it. */
+export interface BpeModel {
+  readonly vocab: ReadonlyMap<string, number>;
+  /** The ids of a pair, and of what they make. */
+  readonly merges: readonly (readonly [number, number, number])[];
+  readonly byteFallback: boolean;
+  readonly ignoreMerges: boolean;
+}
+
+/** Undefined where the model is another, or has parts (affixes, dropout) that are not known here. */
+export function bpeModel(model: unknown): BpeModel | undefined {
+  if (!isObject(model) || model.type !== 'BPE' || !isObject(model.vocab) || !Array.isArray(model.merges))
+    return undefined;
+  if ([model.continuing_subword_prefix, model.continuing_subword_suffix, model.end_of_word_suffix].some(Boolean))
+    return undefined;
+  if (typeof model.dropout === 'number' && model.dropout > 0) return undefined;
+  const vocab = new Map<string, number>();
+  for (const [token, id] of Object.entries(model.vocab)) {
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > 1 << 24) return undefined;
+    vocab.set(token, id);
+  }
+  const merges: [number, number, number][] = [];
+  for (const merge of model.merges) {
+    const [left, right, ...more]: unknown[] =
+      typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : [];
+    if (typeof left !== 'string' || typeof right !== 'string' || more.length > 0) return undefined;
+    const ids = [vocab.get(left), vocab.get(right), vocab.get(left + right)];
+    const [a, b, c] = ids;
+    if (a === undefined || b === undefined || c === undefined) return undefined;
+    merges.push([a, b, c]);
+  }
+  return { vocab, merges, byteFallback: model.byte_fallback === true, ignoreMerges: model.ignore_merges === true };
+}
+
+/** A number for each id. */
+export function sizesOf(vocab: ReadonlyMap<string, number>, sizeOf: (token: string) => number): Int32Array {
+  let most = 0;
+  for (const id of vocab.values()) most = Math.max(most, id);
+  const sizes = new Int32Array(most + 1);
+  for (const [token, id] of vocab) sizes[id] = sizeOf(token);
+  return sizes;
+}
+
 export class ByteBpe {
-  /** Merges by their two ids, open addressing: ids of the pair, rank, id of what they make. */
+  private readonly merges: Merges;
+  private readonly byteIds: Int32Array;
+  /** Bytes of each id. */
+  private readonly sizes: Int32Array;
+  /** Words that are a token as they are, whatever the merges would make (Llama 3). */
+  private readonly whole: ReadonlyMap<string, number> | undefined;
+  private ids = new Int32Array(256);
+
+  private constructor({ vocab, merges, ignoreMerges }: BpeModel) {
+    this.merges = new Merges(merges);
+    this.byteIds = Int32Array.from(byteCharacters, (character) => vocab.get(character) ?? -1);
+    this.sizes = sizesOf(vocab, (token) => token.length);
+    this.whole = ignoreMerges ? vocab : undefined;
+  }
+
+  /** Undefined where tokenizer.json's model is not plain byte-level BPE. */
+  static of(json: Readonly<Record<string, unknown>>): ByteBpe | undefined {
+    const model = bpeModel(json.model);
+    if (model === undefined || model.byteFallback) return undefined;
+    const bpe = new ByteBpe(model);
+    return bpe.byteIds.includes(-1) ? undefined : bpe;
+  }
+
+  /** @returns ids, and where each ends in the word's UTF-8 bytes */
+  encode(word: string): { readonly ids: readonly number[]; readonly ends: readonly number[] } {
+    const bytes = Buffer.from(word, 'utf8');
+    if (this.whole !== undefined) {
+      let token = '';
+      for (const byte of bytes) token += byteCharacters[byte] ?? '';
+      const id = this.whole.get(token);
+      if (id !== undefined) return { ids: [id], ends: [bytes.length] };
+    }
+    if (this.ids.length < bytes.length) this.ids = new Int32Array(bytes.length * 2);
+    for (let i = 0; i < bytes.length; i++) this.ids[i] = this.byteIds[bytes[i] ?? 0] ?? 0;
+    const count = this.merges.merge(this.ids, bytes.length);
+    const ids: number[] = [];
+    const ends: number[] = [];
+    let end = 0;
+    for (let i = 0; i < count; i++) {
+      const id = this.ids[i] ?? 0;
+      end += this.sizes[id] ?? 0;
+      ids.push(id);
+      ends.push(end);
+    }
+    return { ids, ends };
+  }
+}
+
+/** The merges of a model, by the two ids that they merge. */
+export class Merges {
+  /** Open addressing: ids of the pair, rank, id of what they make. */
   private readonly lefts: Int32Array;
   private readonly rights: Int32Array;
   private readonly ranks: Int32Array;
   private readonly made: Int32Array;
   private readonly mask: number;
-  private ids = new Int32Array(256);
-  private pairs = new Int32Array(256);
+  private readonly pairs = new Int32Array(shortWord);
 
-  private constructor(
-    private readonly byteIds: Int32Array,
-    /** Bytes of each id. */
-    private readonly sizes: Int32Array,
-    merges: readonly (readonly [number, number, number])[],
-    /** Words that are a token as they are, whatever the merges would make (Llama 3). */
-    private readonly whole: ReadonlyMap<string, number> | undefined,
-  ) {
+  constructor(merges: BpeModel['merges']) {
     let size = 16;
     while (size < merges.length * 2) size *= 2;
     this.mask = size - 1;
@@ -53,69 +138,14 @@ export class ByteBpe {
     }
   }
 
-  /** Undefined where tokenizer.json's model is not plain byte-level BPE. */
-  static of(json: Readonly<Record<string, unknown>>): ByteBpe | undefined {
-    const { model } = json;
-    if (!isObject(model) || model.type !== 'BPE' || !isObject(model.vocab) || !Array.isArray(model.merges))
-      return undefined;
-    const affix = (name: string): boolean => model[name] !== undefined && model[name] !== null && model[name] !== '';
-    if (affix('continuing_subword_prefix') || affix('end_of_word_suffix')) return undefined;
-    if (typeof model.dropout === 'number' && model.dropout > 0) return undefined;
-    if (model.byte_fallback === true) return undefined;
-    const vocab = new Map<string, number>();
-    let most = 0;
-    for (const [token, id] of Object.entries(model.vocab)) {
-      if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > 1 << 24) return undefined;
-      vocab.set(token, id);
-      most = Math.max(most, id);
-    }
-    const sizes = new Int32Array(most + 1);
-    for (const [token, id] of vocab) sizes[id] = token.length;
-    const byteIds = Int32Array.from(byteCharacters, (character) => vocab.get(character) ?? -1);
-    if (byteIds.includes(-1)) return undefined;
-    const merges: [number, number, number][] = [];
-    for (const merge of model.merges) {
-      const [left, right, ...more]: unknown[] =
-        typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : [];
-      if (typeof left !== 'string' || typeof right !== 'string' || more.length > 0) return undefined;
-      const ids = [vocab.get(left), vocab.get(right), vocab.get(left + right)];
-      const [a, b, c] = ids;
-      if (a === undefined || b === undefined || c === undefined) return undefined;
-      merges.push([a, b, c]);
-    }
-    return new ByteBpe(byteIds, sizes, merges, model.ignore_merges === true ? vocab : undefined);
-  }
-
-  /** @returns ids, and where each ends in the word's UTF-8 bytes */
-  encode(word: string): { readonly ids: readonly number[]; readonly ends: readonly number[] } {
-    const bytes = Buffer.from(word, 'utf8');
-    if (this.whole !== undefined) {
-      let token = '';
-      for (const byte of bytes) token += byteCharacters[byte] ?? '';
-      const id = this.whole.get(token);
-      if (id !== undefined) return { ids: [id], ends: [bytes.length] };
-    }
-    if (this.ids.length < bytes.length) {
-      this.ids = new Int32Array(bytes.length * 2);
-      this.pairs = new Int32Array(bytes.length * 2);
-    }
-    for (let i = 0; i < bytes.length; i++) this.ids[i] = this.byteIds[bytes[i] ?? 0] ?? 0;
-    const count = bytes.length <= shortWord ? this.mergeShort(bytes.length) : this.mergeLong(bytes.length);
-    const ids: number[] = [];
-    const ends: number[] = [];
-    let end = 0;
-    for (let i = 0; i < count; i++) {
-      const id = this.ids[i] ?? 0;
-      end += this.sizes[id] ?? 0;
-      ids.push(id);
-      ends.push(end);
-    }
-    return { ids, ends };
+  /** Merges the first `length` of `ids` in place. @returns how many are left */
+  merge(ids: Int32Array, length: number): number {
+    return length <= shortWord ? this.mergeShort(ids, length) : this.mergeLong(ids, length);
   }
 
   /** `pairs[i]`: where the merge of the tokens i and i + 1 stands in the table; -1 for none. */
-  private mergeShort(length: number): number {
-    const { ids, pairs, ranks } = this;
+  private mergeShort(ids: Int32Array, length: number): number {
+    const { pairs, ranks } = this;
     let count = length;
     for (let i = 0; i + 1 < count; i++) pairs[i] = this.find(ids[i] ?? 0, ids[i + 1] ?? 0);
     for (;;) {
@@ -141,8 +171,7 @@ export class ByteBpe {
   }
 
   /** A linked list of tokens and a heap of pairs, so that words of megabytes (no blanks, one script) take no quadratic time. */
-  private mergeLong(length: number): number {
-    const { ids } = this;
+  private mergeLong(ids: Int32Array, length: number): number {
     const next = Int32Array.from({ length }, (_, i) => (i + 1 < length ? i + 1 : -1));
     const previous = Int32Array.from({ length }, (_, i) => i - 1);
     const heap = new PairHeap(length);

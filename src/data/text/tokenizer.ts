@@ -5,7 +5,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import { LabError } from '../../core/errors.js';
 import { byteCharacters } from './bpe.js';
 import { isObject, readObject } from './files.js';
-import { type Encoded, WordEncoder, wordStart } from './words.js';
+import { type Encoded, WordEncoder } from './words.js';
 
 export class ModelTokenizer {
   readonly bosToken: string | undefined;
@@ -56,12 +56,7 @@ export class ModelTokenizer {
     this.eosToken = this.specialTokens.eos_token;
     this.normalizesNfc = hasType(json.normalizer, 'NFC');
     this.byteLevel = hasType(json.pre_tokenizer, 'ByteLevel') || hasType(json.decoder, 'ByteLevel');
-    this.words = WordEncoder.of(
-      json,
-      config,
-      (word) => this.encodeWhole(word),
-      (word) => this.encodeSpaced(word),
-    );
+    this.words = WordEncoder.of(json, config, (word) => this.encodeWhole(word));
   }
 
   id(token: string): number | undefined {
@@ -117,23 +112,6 @@ export class ModelTokenizer {
     const at = ends.at(-1) ?? 0;
     if (!isBlank(bytes.subarray(at))) throw changed(bytes, at, 'ends');
     return { ids, ends };
-  }
-
-  /** A word between spaces, by the library's model alone; undefined where its tokens are not all known, or do not cover it. */
-  private encodeSpaced(word: string): Encoded | undefined {
-    const ids: number[] = [];
-    for (const token of this.inner.model([word.replaceAll(' ', wordStart)])) {
-      const id = this.inner.token_to_id(token);
-      if (id === undefined || id === this.inner.model.unk_token_id) return undefined;
-      ids.push(id);
-    }
-    const bytes = Buffer.from(word.startsWith(wordStart) ? word.slice(1) : word, 'utf8');
-    try {
-      const ends = this.endsOf(ids, bytes);
-      return ends.at(-1) === bytes.length ? { ids, ends } : undefined;
-    } catch {
-      return undefined; // the whole text is tried, and tells where it is changed
-    }
   }
 
   private endsOf(ids: readonly number[], bytes: Buffer): number[] {

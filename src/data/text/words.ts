@@ -5,14 +5,13 @@
  *
  * Safe because the cuts are the library's own (its splitter, run on its own) and every word is checked when it is first met: its tokens
  * have to cover it and, where the library tokenises it, cut alone it has to stay whole. Whatever is not so is left to the slow way.
- *
- * SentencePiece's BPE (Llama 2, Mistral) takes a text as one word. Of two characters that no merge's token has side by side, such as
- * a letter with a space after it, none has both either: cut between them the text has the same tokens.
+ * SentencePiece's BPE, which takes a text as one word, is cut by `spaced.ts`.
  */
 
 import { Tokenizer } from '@huggingface/tokenizers';
 import { ByteBpe } from './bpe.js';
 import { isObject } from './files.js';
+import { SpacedBpe } from './spaced.js';
 
 export interface Encoded {
   readonly ids: readonly number[];
@@ -46,13 +45,11 @@ export class WordEncoder {
    * Undefined for tokenizers that do not work this way.
    *
    * @param encodeWhole as the library tokenises texts
-   * @param encodeSpaced as its model tokenises a word of SentencePiece; `wordStart` before a word stands for a space that the text lacks
    */
   static of(
     json: Readonly<Record<string, unknown>>,
     config: Readonly<Record<string, unknown>>,
     encodeWhole: (word: string) => Encoded,
-    encodeSpaced: (word: string) => Encoded | undefined,
   ): WordEncoder | undefined {
     if (config.remove_space === true || config.do_lowercase_and_remove_accent === true) return undefined;
     const added = new Map<string, number>();
@@ -66,8 +63,11 @@ export class WordEncoder {
     // Longest first, as the library matches them.
     const names = [...added.keys()].sort((a, b) => b.length - a.length).map(escaped);
     const pattern = names.length === 0 ? undefined : new RegExp(`(${names.join('|')})`);
-    const cutSpaced = spacedCut(json);
-    if (cutSpaced !== undefined) return new WordEncoder(cutSpaced, added, pattern, encodeSpaced);
+    const spaced = SpacedBpe.of(json);
+    if (spaced !== undefined) {
+      const cut = (text: string, first: boolean): readonly string[] => spaced.cut(text, first);
+      return new WordEncoder(cut, added, pattern, (word) => spaced.encode(word));
+    }
     const split = splitOf(json.pre_tokenizer);
     if (split === undefined) return undefined;
     const empty = { type: 'BPE', vocab: {}, merges: [] };
@@ -159,99 +159,6 @@ function wholeCut(text: string, expression: RegExp | undefined): readonly string
     length += match.length;
   }
   return length === text.length ? matches : undefined;
-}
-
-/** SentencePiece's space, which normalised texts do not hold. */
-export const wordStart = '\u2581';
-
-type SpacedCut = (text: string, first: boolean) => readonly string[];
-
-/** How texts are cut for a model that is plain BPE over texts whose spaces are characters; undefined for any other. */
-function spacedCut(json: Readonly<Record<string, unknown>>): SpacedCut | undefined {
-  const start = startOf(json);
-  const { model } = json;
-  if (start === undefined || !isObject(model) || model.type !== 'BPE' || !Array.isArray(model.merges)) return undefined;
-  if (model.ignore_merges === true) return undefined;
-  if ([model.continuing_subword_prefix, model.continuing_subword_suffix, model.end_of_word_suffix].some(Boolean))
-    return undefined;
-  const neighbours = new Neighbours();
-  for (const merge of model.merges) {
-    const parts: unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : [];
-    const [left, right] = parts;
-    if (typeof left !== 'string' || typeof right !== 'string' || parts.length > 2) return undefined;
-    // Tokens of a byte stand for text that is none of theirs.
-    if (byteToken.test(left) || byteToken.test(right)) return undefined;
-    neighbours.add((left + right).replaceAll(wordStart, ' '));
-  }
-  return (text, first) => {
-    const words = neighbours.cut(text, start.split);
-    const [head, ...rest] = words;
-    if (head === undefined || start.prepend === 'never' || (start.prepend === 'first' && !first)) return words;
-    return start.unlessSpace && text.startsWith(' ') ? words : [wordStart + head, ...rest];
-  };
-}
-
-const byteToken = /^<0x[0-9A-F]{2}>$/;
-const space = 0x20;
-
-/** Which characters stand side by side in some token. */
-class Neighbours {
-  /** Pairs of ASCII, and of all others. */
-  private readonly plain = new Uint8Array(1 << 14);
-  private readonly others = new Set<number>();
-
-  add(token: string): void {
-    const codes = Array.from(token, (character) => character.codePointAt(0) ?? 0);
-    for (let i = 1; i < codes.length; i++) {
-      const [left = 0, right = 0] = [codes[i - 1], codes[i]];
-      if ((left | right) < 0x80) this.plain[(left << 7) | right] = 1;
-      else this.others.add(left * 2 ** 21 + right);
-    }
-  }
-
-  /** @param atSpaces whether it is cut before every space, too */
-  cut(text: string, atSpaces: boolean): string[] {
-    const words: string[] = [];
-    const { plain, others } = this;
-    let start = 0;
-    let left = -1;
-    for (let i = 0; i < text.length; i++) {
-      let right = text.charCodeAt(i);
-      const at = i;
-      if (right >= 0xd800 && right < 0xdc00) {
-        right = text.codePointAt(i) ?? right;
-        if (right > 0xffff) i++;
-      }
-      const together = (left | right) < 0x80 ? plain[(left << 7) | right] === 1 : others.has(left * 2 ** 21 + right);
-      if (left >= 0 && (!together || (atSpaces && right === space))) {
-        words.push(text.slice(start, at));
-        start = at;
-      }
-      left = right;
-    }
-    if (start < text.length) words.push(text.slice(start));
-    return words;
-  }
-}
-
-/**
- * Where a space is put before a text: by a normalizer, as SentencePiece's models were converted first, or by `Metaspace` as they are since
- * (Mistral v0.3), which puts none before one that there is. `split`: words begin at every space.
- */
-function startOf({ normalizer, pre_tokenizer }: Readonly<Record<string, unknown>>) {
-  if (isObject(normalizer) && Array.isArray(normalizer.normalizers) && (pre_tokenizer ?? null) === null) {
-    const [prepend, replace, ...more]: unknown[] = normalizer.normalizers;
-    const isPrepend = isObject(prepend) && prepend.type === 'Prepend' && prepend.prepend === wordStart;
-    const isReplace = isObject(replace) && replace.type === 'Replace' && replace.content === wordStart;
-    const pattern = isReplace && isObject(replace.pattern) ? replace.pattern.String : undefined;
-    if (!isPrepend || pattern !== ' ' || more.length > 0) return undefined;
-    return { prepend: 'always', unlessSpace: false, split: false } as const;
-  }
-  if ((normalizer ?? null) !== null || !isObject(pre_tokenizer) || pre_tokenizer.type !== 'Metaspace') return undefined;
-  const { replacement, prepend_scheme: prepend, split } = pre_tokenizer;
-  if (replacement !== wordStart || (pre_tokenizer.str_rep ?? wordStart) !== wordStart) return undefined;
-  if (prepend !== 'always' && prepend !== 'first' && prepend !== 'never') return undefined;
-  return { prepend, unlessSpace: true, split: split !== false } as const;
 }
 
 /** The regular expression's part of `Sequence[Split, ByteLevel]`; undefined for any other pre-tokenizer. */
