@@ -11,8 +11,8 @@ import { Spool } from './spool.js';
 /** Records that are compared; of more the first ones are. */
 export const mostCompared = 1 << 20;
 const blockRows = 4096;
-/** Into so many parts keys are divided, by their bits 29 to 31. */
-const keyParts = 8;
+/** Into so many parts keys are divided, by their bits 28 to 31. */
+const keyParts = 16;
 
 export interface Compared {
   readonly row: number;
@@ -140,7 +140,7 @@ export class Duplicates {
         const at = index % blockRows;
         if (at === 0) beat(block.rows[at] ?? 0);
         const key = keyOf(block, at, index);
-        if (key === undefined || (key >>> 0) >>> 29 !== part) continue;
+        if (key === undefined || (key >>> 0) >>> 28 !== part) continue;
         const first = seen.put(key, index);
         if (first !== undefined) met(index, first, block, at);
       }

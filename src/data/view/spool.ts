@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LabError } from '../../core/errors.js';
 
-const keptBytes = 1024 * 1024;
+const keptBytes = 256 * 1024;
 
 interface Place {
   /** In the file; what is in memory has `bytes`. */
