@@ -24,6 +24,7 @@ struct Inputs {
   std::vector<int32_t> offsets{0};
   AttentionShape shape;
   int64_t tokens = 0, width, kvWidth;
+  mutable std::vector<Array<int32_t>> placed;
 
   explicit Inputs(const Case& c) : width(c.heads * c.headSize), kvWidth(c.kvHeads * c.headSize) {
     for (int length : c.lengths) offsets.push_back(static_cast<int32_t>(tokens += length));
@@ -32,8 +33,10 @@ struct Inputs {
     v = randomNumbers(tokens * kvWidth, 3);
     shape = {c.heads, c.kvHeads, c.headSize, static_cast<float>(1.5 / std::sqrt(c.headSize)), c.causal, c.window};
   }
-  Sequences sequences() const {
-    Sequences result{offsets.data(), offsets.data(), static_cast<int32_t>(offsets.size()) - 1, 0};
+  /// Stands as long as these inputs.
+  Sequences sequences(const std::shared_ptr<Backend>& backend) const {
+    placed.emplace_back(backend, offsets);
+    Sequences result{offsets.data(), placed.back().get(), static_cast<int32_t>(offsets.size()) - 1, 0};
     for (size_t i = 1; i < offsets.size(); ++i) result.longest = std::max(result.longest, offsets[i] - offsets[i - 1]);
     return result;
   }
@@ -79,7 +82,7 @@ class Attention : public CpuTest, public ::testing::WithParamInterface<Case> {};
 
 TEST_P(Attention, ForwardAndGradient) {
   Inputs in(GetParam());
-  const auto sequences = in.sequences();
+  const auto sequences = in.sequences(backend);
   const Device q = device(in.tokens, in.width, in.q), k = device(in.tokens, in.kvWidth, in.k),
                v = device(in.tokens, in.kvWidth, in.v);
   const Device out = device(in.tokens, in.width, Numbers(in.q.size(), std::nan(""))),
@@ -114,8 +117,9 @@ TEST_P(Attention, BitsDependNeitherOnThreadsNorOnTheRun) {
     const Device out(other, in.tokens, in.width), lse(other, in.tokens, in.shape.heads),
         dout(other, in.tokens, in.width, d);
     const Device dq(other, in.tokens, in.width), dk(other, in.tokens, in.kvWidth), dv(other, in.tokens, in.kvWidth);
-    other->attention(*out, *lse, *q, *k, *v, in.shape, in.sequences(), {});
-    other->attentionBackward(*dq, *dk, *dv, *dout, *out, *lse, *q, *k, *v, in.shape, in.sequences(), {});
+    const auto sequences = in.sequences(other);
+    other->attention(*out, *lse, *q, *k, *v, in.shape, sequences, {});
+    other->attentionBackward(*dq, *dk, *dv, *dout, *out, *lse, *q, *k, *v, in.shape, sequences, {});
     const std::vector<std::vector<float>> results{out.floats(), lse.floats(), dq.floats(), dk.floats(), dv.floats()};
     if (first.empty()) first = results;
     for (size_t i = 0; i < results.size(); ++i)
@@ -140,7 +144,7 @@ TEST_F(AttentionEdges, LargeScoresStayFinite) {
   for (double& value : in.q) value *= 100;
   const Device q = device(100, 32, in.q), k = device(100, 16, in.k), v = device(100, 16, in.v), out = device(100, 32),
                lse = device(100, 2);
-  backend->attention(*out, *lse, *q, *k, *v, in.shape, in.sequences(), {});
+  backend->attention(*out, *lse, *q, *k, *v, in.shape, in.sequences(backend), {});
   EXPECT_LT(relativeError(out.get(), reference(in)),
             1e-4);  // scores of a thousand, of which float keeps four digits behind the point
 }
@@ -150,7 +154,7 @@ TEST_F(AttentionEdges, NotANumberComesThrough) {
   in.k[5 * 8] = std::nan("");
   const Device q = device(10, 8, in.q), k = device(10, 8, in.k), v = device(10, 8, in.v), out = device(10, 8),
                lse = device(10, 1);
-  backend->attention(*out, *lse, *q, *k, *v, in.shape, in.sequences(), {});
+  backend->attention(*out, *lse, *q, *k, *v, in.shape, in.sequences(backend), {});
   const auto sums = lse.get();
   for (size_t i = 0; i < 10; ++i) EXPECT_EQ(std::isfinite(sums[i]), i < 5) << i;
 }
@@ -167,13 +171,13 @@ TEST_F(AttentionEdges, QueriesKeysAndValuesMayShareRows) {
   const Device qkv = device(110, 64, fused), out = device(110, 32), lse = device(110, 2), dout = device(110, 32, d),
                grad = device(110, 64);
   const auto part = [](const Device& x, int64_t first, int64_t count) { return (*x).columns(first, count); };
-  backend->attention(*out, *lse, part(qkv, 0, 32), part(qkv, 32, 16), part(qkv, 48, 16), in.shape, in.sequences(), {});
+  backend->attention(*out, *lse, part(qkv, 0, 32), part(qkv, 32, 16), part(qkv, 48, 16), in.shape, in.sequences(backend), {});
   EXPECT_LT(relativeError(out.get(), reference(in)), 2e-6);
   backend->attentionBackward(part(grad, 0, 32), part(grad, 32, 16), part(grad, 48, 16), *dout, *out, *lse,
-                             part(qkv, 0, 32), part(qkv, 32, 16), part(qkv, 48, 16), in.shape, in.sequences(), {});
+                             part(qkv, 0, 32), part(qkv, 32, 16), part(qkv, 48, 16), in.shape, in.sequences(backend), {});
   const Device q = device(110, 32, in.q), k = device(110, 16, in.k), v = device(110, 16, in.v);
   const Device dq = device(110, 32), dk = device(110, 16), dv = device(110, 16);
-  backend->attentionBackward(*dq, *dk, *dv, *dout, *out, *lse, *q, *k, *v, in.shape, in.sequences(), {});
+  backend->attentionBackward(*dq, *dk, *dv, *dout, *out, *lse, *q, *k, *v, in.shape, in.sequences(backend), {});
   const auto all = grad.get(), one = dq.get(), two = dk.get(), three = dv.get();
   for (size_t r = 0; r < 110; ++r) {
     for (size_t c = 0; c < 64; ++c) {
@@ -200,8 +204,9 @@ TEST_F(AttentionEdges, TheCacheGivesWhatTheWholeSequenceGives) {
     }
     const Device q = device(in.tokens, 120, in.q), k = device(in.tokens, 40, in.k), v = device(in.tokens, 40, in.v),
                  out = device(in.tokens, 120);
-    backend->cacheStore(cache, *k, *v, slot.data(), position.data());
-    backend->attentionCached(*out, *q, cache, slot.data(), position.data(), in.shape);
+    const Array inSlots(backend, slot), atPositions(backend, position);
+    backend->cacheStore(cache, *k, *v, inSlots.get(), atPositions.get());
+    backend->attentionCached(*out, *q, cache, inSlots.get(), atPositions.get(), in.shape);
     EXPECT_LT(relativeError(out.get(), reference(in)), 2e-6) << window;
   }
 }

@@ -164,12 +164,13 @@ TEST_F(Bf16, NormsRotationsAndRows) {
   const Device table = device(rows, size, randomNumbers(rows * size, 4));
   std::vector<int32_t> positions;
   for (int32_t i = 0; i < rows; ++i) positions.push_back(i * 5 % static_cast<int32_t>(rows));
-  backend->gatherRows(*out.exact, *x.exact, positions.data());
-  backend->gatherRows(out.bf16, x.bf16, positions.data());
+  const Array places(backend, positions);
+  backend->gatherRows(*out.exact, *x.exact, places.get());
+  backend->gatherRows(out.bf16, x.bf16, places.get());
   EXPECT_LT(relativeError(values(out.bf16), out.exact.get()), 1e-9);
   for (const bool inverse : {false, true}) {
-    backend->rope(*x.exact, *table, positions.data(), size, inverse);
-    backend->rope(x.bf16, *table, positions.data(), size, inverse);
+    backend->rope(*x.exact, *table, places.get(), size, inverse);
+    backend->rope(x.bf16, *table, places.get(), size, inverse);
     expectClose(x, 5e-3);
   }
 }
@@ -179,16 +180,19 @@ TEST_F(Bf16, GradientOfTheLossStandsInItsLogits) {
   const auto x = randomNumbers(rows * cols, 1, 3);
   const Device exact = device(rows, cols, x), logits = device(rows, cols, x);
   std::vector<int32_t> targets;
-  std::vector<float> weights, loss(rows), entropy(rows), other(rows);
-  std::vector<uint8_t> correct(rows);
+  std::vector<float> weights;
   for (int32_t r = 0; r < rows; ++r) {
     targets.push_back(r * 37 % 130);
     weights.push_back(0.25f * static_cast<float>(r % 5));
   }
   const Tensor gradient{(*logits).data, rows, cols, 2 * cols, DType::bf16};
-  backend->crossEntropy(*exact, targets.data(), weights.data(), loss.data(), entropy.data(), correct.data(), *exact);
-  backend->crossEntropy(*logits, targets.data(), weights.data(), other.data(), entropy.data(), correct.data(), gradient);
-  EXPECT_TRUE(sameBits(loss, other));
+  const Array wanted(backend, targets);
+  const Array correct(backend, std::vector<uint8_t>(rows));
+  const Array weight(backend, weights), loss(backend, std::vector<float>(rows));
+  const Array entropy(backend, std::vector<float>(rows)), other(backend, std::vector<float>(rows));
+  backend->crossEntropy(*exact, wanted.get(), weight.get(), loss.get(), entropy.get(), correct.get(), *exact);
+  backend->crossEntropy(*logits, wanted.get(), weight.get(), other.get(), entropy.get(), correct.get(), gradient);
+  EXPECT_TRUE(sameBits(loss.values(), other.values()));
   EXPECT_LT(relativeError(values(gradient), exact.get()), 3e-3);
 }
 
@@ -215,8 +219,7 @@ class AttentionParts : public Bf16, public ::testing::WithParamInterface<Case> {
       offsets.push_back(static_cast<int32_t>(rows.size()));
       start += length;
     }
-    queries.host = queries.device = offsets.data();
-    queries.positions = positions.data();
+    queries.host = offsets.data();
     return queries;
   }
 };
@@ -232,7 +235,8 @@ TEST_P(AttentionParts, OfAllRowsAndOfSome) {
   }
   const int64_t n = offsets.back(), width = c.heads * c.headSize, kvWidth = c.kvHeads * c.headSize;
   const AttentionShape shape{c.heads, c.kvHeads, c.headSize, static_cast<float>(1.5 / std::sqrt(c.headSize)), c.causal, c.window};
-  const Sequences sequences{offsets.data(), offsets.data(), static_cast<int32_t>(offsets.size()) - 1, longest};
+  const Array starts(backend, offsets);
+  const Sequences sequences{offsets.data(), starts.get(), static_cast<int32_t>(offsets.size()) - 1, longest};
   const Twin q = twin(n, width, 1), k = twin(n, kvWidth, 2), v = twin(n, kvWidth, 3), d = twin(n, width, 4);
 
   const auto run = [&](const Tensor& queries, const Tensor& gradient, const Queries& asked, bool bf16, std::vector<Numbers>& results) {
@@ -253,18 +257,21 @@ TEST_P(AttentionParts, OfAllRowsAndOfSome) {
   for (const int step : {1, 3, 40}) {
     SCOPED_TRACE(::testing::Message() << "every " << step);
     std::vector<int32_t> rows, parts, positions;
-    const Queries asked = every(step, c, rows, parts, positions);
+    Queries asked = every(step, c, rows, parts, positions);
     if (rows.empty()) continue;
+    const Array chosen(backend, rows), partStarts(backend, parts), places(backend, positions);
+    asked.device = partStarts.get();
+    asked.positions = places.get();
     const auto m = static_cast<int64_t>(rows.size());
     const Twin some = blank(m, width), dsome = blank(m, width);
-    backend->gatherRows(*some.exact, *q.exact, rows.data());
-    backend->gatherRows(*dsome.exact, *d.exact, rows.data());
+    backend->gatherRows(*some.exact, *q.exact, chosen.get());
+    backend->gatherRows(*dsome.exact, *d.exact, chosen.get());
     backend->copy(some.bf16, *some.exact);
     backend->copy(dsome.bf16, *dsome.exact);
     // All rows, where the others get no gradient.
     const Twin masked = blank(n, width);
     backend->zero(*masked.exact);
-    backend->gatherRowsBackward(*masked.exact, *dsome.exact, rows.data());
+    backend->gatherRowsBackward(*masked.exact, *dsome.exact, chosen.get());
     std::vector<Numbers> whole, f32, bf16;
     run(*q.exact, *masked.exact, {}, false, whole);
     run(*some.exact, *dsome.exact, asked, false, f32);

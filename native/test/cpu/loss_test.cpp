@@ -25,11 +25,12 @@ class CrossEntropy : public CpuTest {
   };
   Result run(const Tensor& logits, const std::vector<int32_t>& targets, const std::vector<float>& weights,
              bool gradient) {
-    Result result{std::vector<float>(targets.size()), std::vector<float>(targets.size()),
-                  std::vector<uint8_t>(targets.size(), 9)};
-    backend->crossEntropy(logits, targets.data(), weights.data(), result.loss.data(), result.entropy.data(),
-                          result.correct.data(), gradient ? logits : Tensor{});
-    return result;
+    const Array wanted(backend, targets);
+    const Array correct(backend, std::vector<uint8_t>(targets.size(), 9));
+    const Array weight(backend, weights), loss(backend, std::vector<float>(targets.size()));
+    const Array entropy(backend, std::vector<float>(targets.size()));
+    backend->crossEntropy(logits, wanted.get(), weight.get(), loss.get(), entropy.get(), correct.get(), gradient ? logits : Tensor{});
+    return {loss.values(), entropy.values(), correct.values()};
   }
 };
 
@@ -119,8 +120,9 @@ TEST_F(Rows, AreGatheredAndTheirGradientsAdded) {
     for (int64_t r = 0; r < rows; ++r)
       ids.push_back(static_cast<int32_t>(r % 3 == 0 ? 7 : r * 13 % vocabulary));  // one of them often
     const Device dt = device(vocabulary, cols, table), out = device(rows, cols), dout = device(rows, cols, d);
-    backend->gatherRows(*out, *dt, ids.data());
-    backend->gatherRowsBackward(*dt, *dout, ids.data());
+    const Array chosen(backend, ids);
+    backend->gatherRows(*out, *dt, chosen.get());
+    backend->gatherRowsBackward(*dt, *dout, chosen.get());
     const auto gathered = out.get();
     Numbers expected = table;
     for (size_t r = 0; r < ids.size(); ++r) {
@@ -143,7 +145,7 @@ TEST_F(Rows, GradientsDependNotOnThreads) {
   for (const int threads : kThreadCounts) {
     const auto other = makeBackend(threads);
     const Device dt(other, 20, 200, table), dout(other, 900, 200, d);
-    other->gatherRowsBackward(*dt, *dout, ids.data());
+    other->gatherRowsBackward(*dt, *dout, Array(other, ids).get());
     if (first.empty()) first = dt.floats();
     EXPECT_TRUE(sameBits(dt.floats(), first));
   }

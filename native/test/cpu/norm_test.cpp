@@ -112,13 +112,14 @@ TEST_F(Norm, RopeTurnsAndTurnsBack) {
     auto x = randomNumbers(41 * heads * headSize, 1);
     const auto d = randomNumbers(41 * heads * headSize, 2);
     const Device dx = device(41, heads * headSize, x), dt = device(positions, headSize, table);
-    backend->rope(*dx, *dt, at.data(), headSize, false);
+    const Array places(backend, at);
+    backend->rope(*dx, *dt, places.get(), headSize, false);
     EXPECT_LT(relativeError(dx.get(), rope(x, table, at, static_cast<size_t>(headSize), false)), 1e-6);
-    backend->rope(*dx, *dt, at.data(), headSize, true);
+    backend->rope(*dx, *dt, places.get(), headSize, true);
     EXPECT_LT(relativeError(dx.get(), x), 1e-6);
 
     const Device gradient = device(41, heads * headSize, d);
-    backend->rope(*gradient, *dt, at.data(), headSize, true);
+    backend->rope(*gradient, *dt, places.get(), headSize, true);
     checkGradient(
         "x", [&] { return inner(rope(x, table, at, static_cast<size_t>(headSize), false), d); }, x, gradient.get());
   }
@@ -138,9 +139,7 @@ TEST_F(Norm, HeadsAreNormedAndTurnedInOne) {
     const auto reference = [&] { return rope(rmsNorm(x, weight, 1e-6), table, at, static_cast<size_t>(s.headSize), false); };
     const Device dx = device(s.rows, width, x), dw = device(1, s.headSize, weight), dt = device(50, s.headSize, table);
     const Device out = device(s.rows, width), rstd = device(s.rows * s.heads, 1);
-    const std::shared_ptr<int32_t> places(static_cast<int32_t*>(backend->allocate(at.size() * sizeof(int32_t))),
-                                          [&](int32_t* data) { backend->release(data); });
-    backend->upload(places.get(), at.data(), at.size() * sizeof(int32_t));
+    const Array places(backend, at);
     backend->normRope(*out, *rstd, *dx, *dw, 1e-6f, *dt, places.get());
     EXPECT_LT(relativeError(out.get(), reference()), 1e-6);
 

@@ -94,13 +94,15 @@ class Sampling : public CpuTest {
 
   std::vector<int32_t> draw(const Tensor& logits, const SampleOptions& options, uint64_t seed) {
     const auto rows = static_cast<size_t>(logits.rows);
-    std::vector<int32_t> tokens(rows, -1);
     std::vector<RandomStream> streams;
     for (size_t r = 0; r < rows; ++r) streams.push_back({seed, r});
-    entropy.assign(rows, 0);
-    logProbability.assign(rows, 0);
-    backend->sample(logits, options, streams.data(), tokens.data(), entropy.data(), logProbability.data());
-    return tokens;
+    const Array from(backend, streams);
+    const Array tokens(backend, std::vector<int32_t>(rows, -1));
+    const Array entropies(backend, std::vector<float>(rows)), logProbabilities(backend, std::vector<float>(rows));
+    backend->sample(logits, options, from.get(), tokens.get(), entropies.get(), logProbabilities.get());
+    entropy = entropies.values();
+    logProbability = logProbabilities.values();
+    return tokens.values();
   }
   /// How often each token was drawn from one row of logits, and how often one would expect it.
   void expectShares(const Numbers& row, const SampleOptions& options, const Numbers& probabilities) {

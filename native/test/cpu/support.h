@@ -62,6 +62,31 @@ class Device {
   Tensor tensor_;
 };
 
+/// A vector in the backend's memory: what operations read and write beside tensors.
+template <typename T>
+class Array {
+ public:
+  Array(const std::shared_ptr<Backend>& backend, const std::vector<T>& values)
+      : backend_(backend),
+        count_(values.size()),
+        memory_(static_cast<T*>(backend->allocate(count_ * sizeof(T))), [backend](T* data) { backend->release(data); }) {
+    backend_->upload(memory_.get(), values.data(), count_ * sizeof(T));
+  }
+
+  T* get() const { return memory_.get(); }
+  std::vector<T> values() const {
+    std::vector<T> values(count_);
+    backend_->synchronize();
+    backend_->download(values.data(), memory_.get(), count_ * sizeof(T));
+    return values;
+  }
+
+ private:
+  std::shared_ptr<Backend> backend_;
+  size_t count_;
+  std::shared_ptr<T> memory_;
+};
+
 /// Normal numbers, each exact in float so that the reference starts from what the backend has.
 inline Numbers randomNumbers(int64_t count, unsigned seed, double deviation = 1) {
   std::mt19937 random(seed);
