@@ -11,7 +11,7 @@ export interface Drawable {
 }
 
 /** Of the 16 ms of a frame, what preparing and drawing may take before the rest is left to the next. */
-const budgetMs = 6.5;
+const budgetMs = 5;
 /** The same for what is drawn for the first time. */
 const firstBudgetMs = 60;
 
