@@ -60,6 +60,20 @@ export function sizesOf(vocab: ReadonlyMap<string, number>, sizeOf: (token: stri
   return sizes;
 }
 
+/** The first `count` of some ids, and where each ends in the UTF-8 bytes of their text. */
+export function withEnds(from: Int32Array, count: number, sizes: Int32Array): { ids: number[]; ends: number[] } {
+  const ids: number[] = [];
+  const ends: number[] = [];
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    const id = from[i] ?? 0;
+    end += sizes[id] ?? 0;
+    ids.push(id);
+    ends.push(end);
+  }
+  return { ids, ends };
+}
+
 export class ByteBpe {
   private readonly merges: Merges;
   private readonly byteIds: Int32Array;
@@ -96,16 +110,7 @@ export class ByteBpe {
     if (this.ids.length < bytes.length) this.ids = new Int32Array(bytes.length * 2);
     for (let i = 0; i < bytes.length; i++) this.ids[i] = this.byteIds[bytes[i] ?? 0] ?? 0;
     const count = this.merges.merge(this.ids, bytes.length);
-    const ids: number[] = [];
-    const ends: number[] = [];
-    let end = 0;
-    for (let i = 0; i < count; i++) {
-      const id = this.ids[i] ?? 0;
-      end += this.sizes[id] ?? 0;
-      ids.push(id);
-      ends.push(end);
-    }
-    return { ids, ends };
+    return withEnds(this.ids, count, this.sizes);
   }
 }
 

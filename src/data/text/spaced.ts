@@ -3,7 +3,7 @@
  * token has side by side, such as a letter with a space after it, none has both either: cut between them the text has the same tokens.
  */
 
-import { type BpeModel, bpeModel, Merges, sizesOf } from './bpe.js';
+import { type BpeModel, bpeModel, Merges, sizesOf, withEnds } from './bpe.js';
 import { isObject } from './files.js';
 
 /** SentencePiece's space, which normalised texts do not hold; before a word it stands for a space that the text lacks. */
@@ -81,19 +81,12 @@ export class SpacedBpe {
         }
       }
     }
-    count = this.merges.merge(this.ids, count);
-    const spaces = lacks ? leadingSpaces(word.slice(1)) : 0;
-    const ids: number[] = [];
-    const ends: number[] = [];
-    let end = 0;
-    for (let i = 0; i < count; i++) {
-      const id = this.ids[i] ?? 0;
-      end += this.sizes[id] ?? 0;
-      ids.push(id);
-      // The space that the text lacks is the last one before its first character.
-      ends.push(lacks ? (end <= spaces + 1 ? Math.min(end, spaces) : end - 1) : end);
-    }
-    return ends.at(-1) === Buffer.byteLength(lacks ? word.slice(1) : word) ? { ids, ends } : undefined;
+    const made = withEnds(this.ids, this.merges.merge(this.ids, count), this.sizes);
+    if (made.ends.at(-1) !== Buffer.byteLength(lacks ? ` ${word.slice(1)}` : word)) return undefined;
+    if (!lacks) return made;
+    // The space that the text lacks is the last one before its first character.
+    const spaces = leadingSpaces(word.slice(1));
+    return { ids: made.ids, ends: made.ends.map((end) => (end <= spaces + 1 ? Math.min(end, spaces) : end - 1)) };
   }
 }
 
