@@ -51,30 +51,33 @@ export class Segments<T extends string> {
   }
 }
 
+interface Debounced {
+  (): void;
+  /** What was asked for is done at once. */
+  readonly flush: () => void;
+}
+
 /** Calls the work when nothing was asked for a while. */
-export function debounced(work: () => void, milliseconds: number): () => void {
+export function debounced(work: () => void, milliseconds: number): Debounced {
   let timer: number | undefined;
-  return () => {
+  const flush = (): void => {
+    if (timer === undefined) return;
     clearTimeout(timer);
-    timer = window.setTimeout(work, milliseconds);
+    timer = undefined;
+    work();
   };
+  const ask = (): void => {
+    clearTimeout(timer);
+    timer = window.setTimeout(flush, milliseconds);
+  };
+  return Object.assign(ask, { flush });
 }
 
 /** Takes what is typed after a pause; at once where the field is left, for it is drawn anew then and what was typed would be lost. */
 export function onTyped(inputs: readonly HTMLInputElement[], milliseconds: number, take: () => void): void {
-  let timer: number | undefined;
-  const now = (): void => {
-    clearTimeout(timer);
-    timer = undefined;
-    take();
-  };
+  const later = debounced(take, milliseconds);
   for (const input of inputs) {
-    input.addEventListener('input', () => {
-      clearTimeout(timer);
-      timer = window.setTimeout(now, milliseconds);
-    });
-    input.addEventListener('change', () => {
-      if (timer !== undefined) now();
-    });
+    input.addEventListener('input', later);
+    input.addEventListener('change', later.flush);
   }
 }
