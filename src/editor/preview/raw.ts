@@ -66,8 +66,9 @@ export class RawEditors implements vscode.Disposable, vscode.CodeLensProvider, v
   async provideHover(document: vscode.TextDocument, { line }: vscode.Position): Promise<vscode.Hover | undefined> {
     // What stands on disk is what would be trained on.
     if (document.isDirty || !isDataSet(document)) return undefined;
-    const row = rowLines(document).indexOf(line);
-    if (row === -1) return undefined;
+    const rows = rowLines(document, line + 1);
+    if (rows.at(-1) !== line) return undefined;
+    const row = rows.length - 1;
     try {
       const view = await this.open(document);
       const { name, maxLength, lossOn: _, ...model } = await this.model(document.uri);
@@ -133,7 +134,7 @@ export class RawEditors implements vscode.Disposable, vscode.CodeLensProvider, v
       };
       const analysis = await runJob('analyse', options, { signal: stop.signal });
       if (stop.signal.aborted) return;
-      const rows = rowLines(document);
+      const rows = rowLines(document, document.lineCount);
       const placeOf = (line: number) => new vscode.Location(uri, document.lineAt(line).range);
       this.diagnostics.set(
         uri,
@@ -194,8 +195,9 @@ export class RawEditors implements vscode.Disposable, vscode.CodeLensProvider, v
   }
 }
 
-function rowLines(document: vscode.TextDocument): number[] {
-  return linesOfRows(document.lineCount, (line) => document.lineAt(line).text);
+/** Of the first `count` lines. */
+function rowLines(document: vscode.TextDocument, count: number): number[] {
+  return linesOfRows(count, (line) => document.lineAt(line).text);
 }
 
 function isDataSet(document: vscode.TextDocument): boolean {
