@@ -3,7 +3,6 @@
 // The class behind `makeCpuBackend`. Each operation is defined in the file of its layer, forward and backward together.
 
 #include <algorithm>
-#include <cstdlib>
 #include <new>
 #include <stdexcept>
 #include <utility>
