@@ -152,6 +152,27 @@ describe('the preview', () => {
     await button(frame, 'Completion').click();
   });
 
+  it('shows roles and turns, with the reasoning folded until it is asked for', async () => {
+    const messages = [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'Is 7 a prime?' },
+      { role: 'assistant', reasoning_content: 'Nothing between 1 and 7 divides it.', content: 'Yes.' },
+      { role: 'user', content: 'And 9?' },
+      { role: 'assistant', content: 'No: 3 times 3.' },
+    ];
+    writeFileSync(lab().path('reasoned.jsonl'), `${JSON.stringify({ messages })}\n`);
+    const frame = await preview('reasoned.jsonl');
+    await frame.locator('.message.assistant').nth(1).waitFor();
+    expect(await frame.locator('.message .role').allTextContents()).toEqual([
+      ...['System', 'User', 'Assistant', 'User', 'Assistant'],
+    ]);
+    const reasoning = frame.locator('.message.assistant').first().getByText('Nothing between 1 and 7');
+    expect(await reasoning.isVisible()).toBe(false);
+    await frame.getByText('Reasoning · 35 characters').click();
+    await reasoning.waitFor();
+    await lab().shootOnce('preview-reasoning');
+  });
+
   it('takes the tokenizer and the template that are chosen', async () => {
     const frame = await preview('tickets.train.jsonl');
     const [model, template] = [
