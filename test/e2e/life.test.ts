@@ -171,7 +171,8 @@ describe('a run', () => {
     for (const folder of [['short', 'short run'], ['both']])
       rmSync(lab().path('.sft', ...folder, 'label.json'), { force: true });
     await lab().openRow(lab().row('short run'), 'short run');
-    await lab().row('short run').click();
+    // What was opened takes the keyboard.
+    await lab().command('Focus on Experiments View');
     await page.keyboard.press('F2');
     await lab().answer('the one with 400 steps');
     await lab().row('the one with 400 steps').waitFor();
