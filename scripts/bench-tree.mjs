@@ -3,21 +3,19 @@
  * runs each. `--quick`: opened once.
  */
 
-import { join } from 'node:path';
 import { installTools } from './e2e-tools.mjs';
+import { packaged } from './programs.mjs';
 import { stageExtension } from './stage.mjs';
-import { root, runSuites } from './suites.mjs';
+import { runSuites } from './suites.mjs';
 
 const sizes = process.argv.slice(2).filter((argument) => /^\d+x\d+$/.test(argument));
 const repeats = process.argv.includes('--quick') ? '1' : '3';
 try {
   await installTools();
   await stageExtension();
-  const vitest = join(root, 'node_modules', '.bin', 'vitest');
   const suite = (size) => [
     `runs in the sidebar, ${size}`,
-    vitest,
-    ['run', '--config', 'test/bench/tree.config.ts', '--disable-console-intercept'],
+    ...packaged('vitest', ['run', '--config', 'test/bench/tree.config.ts', '--disable-console-intercept']),
     { CI: 'true', SFT_LAB_TREE: size, SFT_LAB_TREE_REPEATS: repeats },
   ];
   await runSuites((sizes.length === 0 ? ['50x100', '1x5000'] : sizes).map(suite));

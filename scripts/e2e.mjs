@@ -4,11 +4,11 @@
  * build as it lies in dist/ and build/native, which is quicker. Screenshots: build/e2e/screenshots. See test/e2e/README.md.
  */
 
-import { join } from 'node:path';
 import { installTools } from './e2e-tools.mjs';
 import { packageExtension } from './package.mjs';
+import { packaged } from './programs.mjs';
 import { stageExtension } from './stage.mjs';
-import { root, runSuites } from './suites.mjs';
+import { runSuites } from './suites.mjs';
 
 /** The exit status of what could not be tried here, as of automake's tests. */
 const skipped = 77;
@@ -24,9 +24,12 @@ try {
   if (unpacked) await stageExtension();
   const env = unpacked ? {} : { SFT_LAB_VSIX: await packageExtension() };
   const filters = process.argv.slice(2).filter((argument) => argument !== '--unpacked');
-  const vitest = join(root, 'node_modules', '.bin', 'vitest');
   await runSuites([
-    ['VS Code', vitest, ['run', '--config', 'test/e2e/vitest.config.ts', ...filters], { CI: 'true', ...env }],
+    [
+      'VS Code',
+      ...packaged('vitest', ['run', '--config', 'test/e2e/vitest.config.ts', ...filters]),
+      { CI: 'true', ...env },
+    ],
   ]);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

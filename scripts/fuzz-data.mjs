@@ -7,9 +7,10 @@ import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-const root = new URL('..', import.meta.url).pathname;
+const root = fileURLToPath(new URL('..', import.meta.url));
 const cases = Number(process.argv[2] ?? 10_000);
 const first = Number(process.argv[3] ?? 0);
 /** Far above what any takes, for machines that are busy with other things. */

@@ -22,10 +22,9 @@ const mostMegabytes = 60;
 
 /** Puts the engines and their libraries into `engine/`. */
 function addEngines(folder, engines, libraries) {
-  for (const { level, addon } of engines) {
-    mkdirSync(join(folder, 'engine', level), { recursive: true });
-    cpSync(addon, join(folder, 'engine', level, 'sft-lab-engine.node'));
-  }
+  // All in one folder, which is where each system looks for the libraries of what it loads.
+  mkdirSync(join(folder, 'engine'), { recursive: true });
+  for (const { level, addon } of engines) cpSync(addon, join(folder, 'engine', `${level}.node`));
   for (const { name, path } of libraries) {
     const copy = join(folder, 'engine', name);
     cpSync(path, copy);
@@ -33,20 +32,19 @@ function addEngines(folder, engines, libraries) {
     if (process.platform === 'darwin') run('install_name_tool', ['-id', `@loader_path/${name}`, copy]);
   }
   if (process.platform !== 'darwin') return;
-  for (const { level } of engines)
-    relink(join(folder, 'engine', level, 'sft-lab-engine.node'), libraries, '@loader_path/..');
-  for (const { name } of libraries) relink(join(folder, 'engine', name), libraries, '@loader_path');
+  for (const { level } of engines) relink(join(folder, 'engine', `${level}.node`), libraries);
+  for (const { name } of libraries) relink(join(folder, 'engine', name), libraries);
 }
 
 /** macOS: each library is named by its full path, in all that need it. */
-function relink(file, libraries, place) {
+function relink(file, libraries) {
   const names = run('otool', ['-L', file])
     .split('\n')
     .slice(1)
     .map((line) => line.trim().split(' ')[0]);
   for (const { name } of libraries) {
     const old = names.find((path) => path.endsWith(`/${name}`));
-    if (old !== undefined) run('install_name_tool', ['-change', old, `${place}/${name}`, file]);
+    if (old !== undefined) run('install_name_tool', ['-change', old, `@loader_path/${name}`, file]);
   }
   run('codesign', ['--force', '--sign', '-', file]);
 }

@@ -19,11 +19,12 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { building, configuring, withAddon } from './cmake.mjs';
 import { takeLock } from './lock.mjs';
 import { hashFiles, hashOf, stamp } from './made.mjs';
+import { npm } from './programs.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const build = join(root, 'build');
@@ -32,6 +33,17 @@ const log = join(build, 'setup.log');
 
 /** What the engine is built and tested with, by Debian's names. */
 const debianPackages = ['g++', 'make', 'cmake', 'libdnnl-dev', 'nlohmann-json3-dev', 'libgtest-dev'];
+
+/** What installs the same elsewhere, where people do it themselves. */
+const installed = {
+  darwin: ':\n\n  brew install cmake libomp onednn nlohmann-json googletest',
+  win32: [
+    ', and a shell of MSYS2 that finds them:\n\n  pacman -S --needed',
+    ...['clang', 'cmake', 'ninja', 'openmp', 'onednn', 'nlohmann-json', 'gtest'].map(
+      (name) => `mingw-w64-clang-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-${name}`,
+    ),
+  ].join(' '),
+};
 
 class SetupError extends Error {}
 
@@ -116,7 +128,7 @@ function installNodePackages() {
   if (made.holds(hash)) return;
   say('npm packages');
   made.drop();
-  run('npm ci', 'npm', ['ci', '--no-audit', '--no-fund'], {
+  run('npm ci', ...npm('ci', '--no-audit', '--no-fund'), {
     advice: 'Is the npm registry reachable? Then run the same command again.',
   });
   made.set(hash);
@@ -152,19 +164,9 @@ function buildEngine() {
     rmSync(join(build, 'native'), { recursive: true, force: true });
   }
   madeWith.set(tools);
-  run(
-    'configuring the engine',
-    'cmake',
-    [
-      ...['-S', 'native', '-B', 'build/native'],
-      `-DNODE_API_HEADERS=${join(modules, 'node-api-headers', 'include')}`,
-      `-DNODE_ADDON_API=${join(modules, 'node-addon-api')}`,
-    ],
-    {
-      advice: 'A C++20 compiler, make, CMake 3.22, oneDNN, nlohmann-json and GoogleTest are needed.',
-    },
-  );
-  run('building the engine', 'cmake', ['--build', 'build/native', '-j', String(availableParallelism())]);
+  const advice = `A C++20 compiler, make, CMake 3.22, oneDNN, nlohmann-json and GoogleTest are needed${installed[process.platform] ?? '.'}`;
+  run('configuring the engine', ...configuring('build/native', withAddon), { advice });
+  run('building the engine', ...building('build/native'));
   made.set(hash);
 }
 

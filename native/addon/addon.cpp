@@ -1,7 +1,6 @@
 // The Node-API face of the engine. Arguments were checked by src/engine; here they are only taken apart.
 
 #include <cstring>
-#include <fstream>
 
 #include "addon/worker.h"
 #ifdef SFT_LAB_CUDA
@@ -9,6 +8,7 @@
 #include "cuda/devices.h"
 #endif
 #include "cpu/cpu_backend.h"
+#include "system/processor.h"
 #include "system/system.h"
 
 namespace sftlab {
@@ -307,31 +307,16 @@ Napi::Value prepare(const Napi::CallbackInfo& call) {
       [worker](Napi::Env settled) { return settled.Undefined(); });
 }
 
-/// The value after `key :` in /proc/cpuinfo.
-std::string cpuInfo(const std::string& key) {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with(key)) {
-      const size_t colon = line.find(':');
-      return colon + 2 < line.size() ? line.substr(colon + 2) : "";
-    }
-  }
-  return "";
-}
-
 Napi::Value devices(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   auto cpu = Napi::Object::New(env);
   cpu.Set("id", "cpu");
-  const std::string name = cpuInfo("model name");
-  cpu.Set("name", name.empty() ? "CPU" : name);
+  const system::Processor& processor = system::processor();
+  cpu.Set("name", processor.name.empty() ? "CPU" : processor.name);
   cpu.Set("memory", static_cast<double>(system::memoryBytes()));
   cpu.Set("cores", system::cores());
-  const std::string flags = " " + cpuInfo("flags") + " ";
   auto features = Napi::Array::New(env);
-  for (const char* feature : {"avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16"}) {
-    if (flags.find(std::string(" ") + feature + " ") != std::string::npos) features.Set(features.Length(), feature);
-  }
+  for (const std::string& feature : processor.features) features.Set(features.Length(), feature);
   cpu.Set("features", features);
   auto list = Napi::Array::New(env);
   list.Set(0u, cpu);

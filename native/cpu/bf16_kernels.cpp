@@ -204,11 +204,6 @@ void packRows(Pair* out, const Source& source, int64_t rows, int64_t inner) {
 
 }  // namespace
 
-bool supported() {
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-}
-
 void product(const Left& left, const Pair* panel, int64_t rows, int columns, int64_t pairs, const Target& target) {
   switch ((columns + kLane - 1) / kLane) {
     case 1: return column<1>(left, panel, rows, columns, pairs, target);
@@ -240,7 +235,6 @@ void packLeftRows(Pair* out, const Source& source, int64_t rows, int64_t inner) 
 
 namespace sftlab::bf16 {
 
-bool supported() { return false; }
 void product(const Left&, const Pair*, int64_t, int, int64_t, const Target&) {}
 void packRight(Pair*, const Source&, bool, int, int64_t) {}
 void packLeftTransposed(Pair*, const Source&, int64_t, int64_t) {}

@@ -16,6 +16,7 @@
 #include "cpu/matmul_few.h"
 #include "cpu/vector.h"
 #include "io/error.h"
+#include "system/processor.h"
 
 namespace sftlab {
 
@@ -67,6 +68,11 @@ void prepareCpu() {
       }
     }
   }
+}
+
+bool bf16::supported() {
+  static const bool does = system::processor().has("avx512_bf16") && system::processor().has("avx512bw") && system::processor().has("avx512vl");
+  return does;
 }
 
 bool CpuBackend::multiplies(DType dtype) const { return dtype == DType::f32 || bf16::supported(); }

@@ -6,15 +6,15 @@
 
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { building, configuring, withAddon } from '../cmake.mjs';
 import { hashFiles, hashOf, stamp } from '../made.mjs';
 import { root } from '../suites.mjs';
 
 const folder = join(root, 'build', 'package');
 const log = join(folder, 'package.log');
 
-/** Folders of the package's `engine/`, which are values of `-march`. */
+/** Names of the engines in a package's `engine/`, which are values of `-march`. */
 const levels = {
   x64: ['x86-64-v3', 'x86-64-v4'],
   arm64: [process.platform === 'darwin' ? 'armv8.5-a' : 'armv8.2-a'],
@@ -54,9 +54,8 @@ function cudaBackend(sources) {
   return existsSync(library) ? library : undefined;
 }
 
-/** Builds what is not built. Returns for each level its folder's name in the package and the addon. */
+/** Builds what is not built. Returns for each level its name and the addon. */
 export function buildEngines() {
-  const modules = join(root, 'node_modules');
   const headers = [join('node_modules', 'node-api-headers'), join('node_modules', 'node-addon-api')];
   const tools = ['c++', 'nvcc', '/usr/local/cuda/bin/nvcc', 'cmake'].map(version);
   const sources = hashFiles('native', ...headers.map((name) => join(name, 'package.json')));
@@ -77,13 +76,12 @@ export function buildEngines() {
     console.log(`package: the engine for ${level} (a minute or two, once)`);
     writeFileSync(log, '');
     made.drop();
-    run('cmake', [
-      ...['-S', 'native', '-B', build, '-DSFT_LAB_PACKAGE=ON', '-DSFT_LAB_TESTS=OFF', `-DSFT_LAB_MARCH=${level}`],
-      `-DNODE_API_HEADERS=${join(modules, 'node-api-headers', 'include')}`,
-      `-DNODE_ADDON_API=${join(modules, 'node-addon-api')}`,
-      ...(cuda === undefined ? ['-DSFT_LAB_CUDA=OFF'] : [`-DSFT_LAB_CUDA_LIBRARY=${cuda}`]),
-    ]);
-    run('cmake', ['--build', build, '--target', 'sft_lab_engine', '-j', String(availableParallelism())]);
+    const settings = [
+      ...[...withAddon, '-DSFT_LAB_PACKAGE=ON', '-DSFT_LAB_TESTS=OFF', `-DSFT_LAB_MARCH=${level}`],
+      cuda === undefined ? '-DSFT_LAB_CUDA=OFF' : `-DSFT_LAB_CUDA_LIBRARY=${cuda}`,
+    ];
+    run(...configuring(build, settings));
+    run(...building(build, 'sft_lab_engine'));
     made.set(hash);
     return { level, addon };
   });

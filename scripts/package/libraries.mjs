@@ -5,14 +5,14 @@
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, delimiter, dirname, join } from 'node:path';
 import { run } from './engines.mjs';
+import { importedBy } from './pe.mjs';
 
-/** What comes with the system, or with the editor that loads the engine. */
+/** What comes with the system, or with the editor that loads the engine. Windows' own lies in its own folder. */
 const systems = {
   linux: /^(linux-vdso|ld-linux|lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+)\.so)/,
   darwin: /^(libSystem|libc\+\+|libobjc)/,
-  win32: /^(kernel32|kernelbase|ntdll|msvcrt|ucrtbase|advapi32|user32|node)/i,
 };
 
 /** Name and place of each library that a file needs, and those that they need. */
@@ -25,15 +25,31 @@ function needed(file) {
       .filter((path) => path.startsWith('/opt/') || path.startsWith('/usr/local/'));
     return direct.flatMap((path) => [{ name: basename(path), path }, ...needed(path)]);
   }
-  // MSYS2 has it on Windows.
+  if (process.platform === 'win32') return [...neededOnWindows(file)].map(([name, path]) => ({ name, path }));
   return [...run('ldd', [file]).matchAll(/^\s*(\S+) => (\/\S+)/gm)].map(([, name, path]) => ({ name, path }));
+}
+
+/** Those that no folder of Windows has, by their names. @throws where one is nowhere */
+function neededOnWindows(file, found = new Map()) {
+  const windows = (process.env.SystemRoot ?? 'C:\\Windows').toLowerCase();
+  const folders = (process.env.PATH ?? '')
+    .split(delimiter)
+    .filter((one) => one !== '' && !one.toLowerCase().startsWith(windows));
+  for (const name of importedBy(readFileSync(file))) {
+    if (found.has(name) || /^(api|ext)-ms-/i.test(name)) continue;
+    const path = folders.map((folder) => join(folder, name)).find((one) => existsSync(one));
+    if (path !== undefined) neededOnWindows(path, found.set(name, path));
+    else if (!existsSync(join(windows, 'System32', name)))
+      throw new Error(`${basename(file)} needs ${name}, which is in no folder of PATH.`);
+  }
+  return found;
 }
 
 /** The libraries to copy for some addons, each once. */
 export function librariesOf(addons) {
   const found = new Map();
   for (const addon of addons) {
-    for (const { name, path } of needed(addon)) if (!systems[process.platform].test(name)) found.set(name, path);
+    for (const { name, path } of needed(addon)) if (!systems[process.platform]?.test(name)) found.set(name, path);
   }
   return [...found].map(([name, path]) => ({ name, path: realpathSync(path) }));
 }
@@ -43,12 +59,22 @@ export function licenceOf({ name, path }) {
   const owner = spawnSync('dpkg-query', ['-S', path, path.replace(/^\/usr/, '')], { encoding: 'utf8' });
   const debian = /^([^:\s]+)(:\S+)?: /.exec(owner.stdout ?? '')?.[1];
   if (debian !== undefined) return debianLicence(debian);
+  const msys2 = spawnSync('pacman', ['-Qoq', path], { encoding: 'utf8' });
+  if (msys2.status === 0) return msys2Licence(msys2.stdout.trim(), dirname(path));
   // Homebrew keeps it in the folder of the version.
   for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder)) {
     const file = existsSync(folder) ? readdirSync(folder).find((one) => /^(licen[cs]e|copying)/i.test(one)) : undefined;
     if (file !== undefined) return { title: basename(folder), text: readFileSync(join(folder, file), 'utf8') };
   }
   throw new Error(`No licence of ${name} (${path}) was found.`);
+}
+
+/** Kept by the package's name, without what says for which environment of MSYS2 it is. */
+function msys2Licence(owner, programs) {
+  const name = owner.replace(/^mingw-w64-(clang-|ucrt-)?(x86_64|aarch64)-/, '');
+  const folder = join(programs, '..', 'share', 'licenses', name);
+  const texts = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8').trim());
+  return { title: `${name} (MSYS2)`, text: texts.join('\n\n') };
 }
 
 /** The copyright file of a Debian package, with the licences that it only points to, and where its source is. */

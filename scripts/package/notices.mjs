@@ -1,7 +1,7 @@
 /** THIRD-PARTY-NOTICES.txt: whose work is in the package, with the licence of each. */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { root } from '../suites.mjs';
 import { debianLicence, licenceOf } from './libraries.mjs';
 
@@ -22,12 +22,20 @@ function npmLicence(name) {
 }
 
 /** What is compiled into the engine itself. */
-function compiledIn(withCuda) {
+function compiledIn(libraries, withCuda) {
   const parts = [npmLicence('node-addon-api'), npmLicence('node-api-headers')];
-  if (existsSync('/usr/share/doc/nlohmann-json3-dev')) parts.push(debianLicence('nlohmann-json3-dev'));
-  const gcc = existsSync('/usr/share/doc')
-    ? readdirSync('/usr/share/doc').find((name) => /^gcc-\d+-base$/.test(name))
-    : undefined;
+  // Beside the libraries where they come from one place, as Homebrew's and MSYS2's do.
+  const places = [
+    ...libraries.map(({ path }) => join(dirname(path), '..', 'include')),
+    '/opt/homebrew/include',
+    '/usr/include',
+  ];
+  const header = places.map((place) => join(place, 'nlohmann', 'json.hpp')).find((file) => existsSync(file));
+  if (header !== undefined) parts.push(licenceOf({ name: 'nlohmann/json.hpp', path: realpathSync(header) }));
+  const gcc =
+    process.platform === 'linux' && existsSync('/usr/share/doc')
+      ? readdirSync('/usr/share/doc').find((name) => /^gcc-\d+-base$/.test(name))
+      : undefined;
   if (gcc !== undefined) parts.push(debianLicence(gcc));
   if (withCuda) {
     parts.push({
@@ -40,7 +48,7 @@ function compiledIn(withCuda) {
 
 /** @param bundled names of the npm packages in the bundles and beside them */
 export function notices({ bundled, libraries, withCuda }) {
-  const parts = [...bundled.map(npmLicence), ...libraries.map(licenceOf), ...compiledIn(withCuda)];
+  const parts = [...bundled.map(npmLicence), ...libraries.map(licenceOf), ...compiledIn(libraries, withCuda)];
   const unique = [...new Map(parts.map((part) => [part.title, part])).values()];
   const head = `SFT Lab contains work of others, under the licences below:\n\n${unique.map(({ title }) => `- ${title}`).join('\n')}\n`;
   return `${head}${unique.map(({ title, text }) => `${rule}${title}${rule}\n${text.trim()}\n`).join('')}`;

@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stamp } from '../made.mjs';
+import { npm } from '../programs.mjs';
 import { root } from '../suites.mjs';
 import { run } from './engines.mjs';
 
@@ -22,7 +23,7 @@ export function installVsce() {
   mkdirSync(tools, { recursive: true });
   const manifest = { private: true, description: 'Tools that package', dependencies: packages };
   writeFileSync(join(tools, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-  run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: tools });
+  run(...npm('install', '--ignore-scripts', '--no-audit', '--no-fund'), { cwd: tools });
   made.set(wanted);
 }
 

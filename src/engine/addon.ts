@@ -49,8 +49,7 @@ export interface NativeEngine {
   stop(): void;
 }
 
-const fileName = 'sft-lab-engine.node';
-const built = join('build', 'native', fileName);
+const built = join('build', 'native', 'sft-lab-engine.node');
 
 /** Of each engine in a package for x64, what Linux calls the instructions that it is built with; the fastest first. */
 const levels: readonly (readonly [string, readonly string[]])[] = [
@@ -59,7 +58,7 @@ const levels: readonly (readonly [string, readonly string[]])[] = [
 ];
 
 /**
- * Folders of a package's `engine/` that this machine can run, the fastest first. Other systems than Linux do not tell; theirs get
+ * Names of the engines in a package's `engine/` that this machine can run, the fastest first. Other systems than Linux do not tell; theirs get
  * what all machines of some years have.
  *
  * @throws LabError where the machine is too old for any
@@ -89,7 +88,7 @@ function packagedAddon(folder: string): string | undefined {
   const engines = join(folder, 'engine');
   if (!existsSync(join(folder, 'package.json')) || !existsSync(engines)) return undefined;
   return runnableLevels(process.arch, cpuinfo())
-    .map((level) => join(engines, level, fileName))
+    .map((level) => join(engines, `${level}.node`))
     .find((file) => existsSync(file));
 }
 

@@ -3,7 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, normalize } from 'node:path';
+import { dirname, join, normalize, parse } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeConfig } from './harness/lab.js';
 import { installPackage, packaged, root } from './harness/server.js';
@@ -30,7 +30,7 @@ describe.skipIf(vsix === undefined)('the package', () => {
       /^dist\/parts\/[\w-]+-[A-Z0-9]{8}\.js$/,
       /^dist\/webview\/[a-z]+\.(js|css)$/,
       /^engine\/lib[\w+-]+\.so\.\d+$/,
-      /^engine\/[\w.-]+\/sft-lab-engine\.node$/,
+      /^engine\/[\w.-]+\.node$/,
       /^media\/(icon\.png|icons\/[a-z-]+\.svg|schema\/[a-z-]+\.schema\.json|walkthrough\/[a-z-]+\.md)$/,
       /^media\/examples\/(README\.md|[a-z]+(\.train|\.eval)?\.(jsonl|sft\.json))$/,
       /^media\/starter-model\/[a-z_]+\.(json|safetensors)$/,
@@ -69,16 +69,16 @@ describe.skipIf(vsix === undefined)('the package', () => {
       .filter((name) => name.startsWith('loader.'))
       .map((name) => readFileSync(join(folder, name), 'utf8'))
       .join('');
-    const initialised = loader.matchAll(/calling init: (\S*(?:dnnl|gomp|OpenCL|sft-lab-engine)\S*)/g);
+    const initialised = loader.matchAll(/calling init: (\S*(?:dnnl|gomp|OpenCL|x86-64-v\d)\S*)/g);
     const loaded = new Set([...initialised].map(([, file]) => normalize(file ?? '')));
     const level = readFileSync('/proc/cpuinfo', 'utf8').includes('avx512vl') ? 'x86-64-v4' : 'x86-64-v3';
-    const own = ['libOpenCL.so.1', 'libdnnl.so.2', 'libgomp.so.1', join(level, 'sft-lab-engine.node')];
+    const own = ['libOpenCL.so.1', 'libdnnl.so.2', 'libgomp.so.1', `${level}.node`];
     expect([...loaded].sort()).toEqual(own.map((file) => join(installed, 'engine', file)));
   });
 
   it('chooses an engine that the machine can run, and each of them trains the same', () => {
     const engines = join(installed, 'engine');
-    const levels = readdirSync(engines).filter((name) => name.startsWith('x86-64'));
+    const levels = readdirSync(engines).flatMap((name) => (name.endsWith('.node') ? [parse(name).name] : []));
     expect(levels.sort()).toEqual(['x86-64-v3', 'x86-64-v4']);
     const flags = readFileSync('/proc/cpuinfo', 'utf8');
     const losses = levels
@@ -87,7 +87,7 @@ describe.skipIf(vsix === undefined)('the package', () => {
         // A package with this engine alone.
         const copy = join(folder, level);
         cpSync(installed, copy, { recursive: true });
-        for (const other of levels) if (other !== level) rmSync(join(copy, 'engine', other), { recursive: true });
+        for (const other of levels) if (other !== level) rmSync(join(copy, 'engine', `${other}.node`));
         const lab = workspace(join(folder, `trained-${level}`));
         execFileSync(process.execPath, [join(copy, 'dist', 'cli.js'), 'train', lab.config], {
           cwd: lab.folder,

@@ -30,7 +30,7 @@ inline std::vector<std::string> families() {
   const fs::path root = fixtures() / "reference";
   if (fs::exists(root)) {
     for (const auto& entry : fs::directory_iterator(root)) {
-      if (fs::exists(entry.path() / "reference.safetensors")) names.push_back(entry.path().filename());
+      if (fs::exists(entry.path() / "reference.safetensors")) names.push_back(entry.path().filename().string());
     }
   }
   std::sort(names.begin(), names.end());

@@ -80,6 +80,41 @@ describe('counts of suites', () => {
   });
 });
 
+describe('programs of packages', () => {
+  test.each([
+    ["npm('--version')", /^\d+\.\d+\.\d+\n$/],
+    ["packaged('vitest', ['--version'])", /^vitest\/\d/],
+    ["packaged('biome', ['--version'], { from: '@biomejs/biome' })", /^Version: \d/],
+  ])('%s', (program, version) => {
+    const { status, output } = runModule(
+      `import { spawnSync } from 'node:child_process';
+       import { npm, packaged } from 'scripts/programs.mjs';
+       process.stdout.write(spawnSync(...${program}, { encoding: 'utf8' }).stdout);`,
+    );
+    expect(output).toMatch(version);
+    expect(status).toBe(0);
+  });
+});
+
+describe('what a library of Windows imports', () => {
+  const imports = (file: string) =>
+    runModule(
+      `import { readFileSync } from 'node:fs';
+       import { importedBy } from 'scripts/package/pe.mjs';
+       console.log(importedBy(readFileSync(${JSON.stringify(file)})).join(' '));`,
+    );
+  const pty = (part: string): string => join(scripts, '..', 'node_modules', 'node-pty', 'prebuilds', part);
+
+  test('is read from the file, of any processor', () => {
+    expect(imports(pty('win32-x64/conpty.node')).output).toBe('KERNEL32.dll SHLWAPI.dll\n');
+    expect(imports(pty('win32-arm64/conpty_console_list.node')).output).toBe('KERNEL32.dll\n');
+  });
+
+  test('is refused of other files', () => {
+    expect(imports(pty('linux-x64/pty.node')).output).toContain('not a 64-bit library of Windows');
+  });
+});
+
 describe('the lock of the set-up', () => {
   const holder = `import { takeLock } from 'scripts/lock.mjs';
     const release = await takeLock(process.argv[2], (who) => console.log('waits for ' + who));
