@@ -15,43 +15,41 @@ const systems = {
   darwin: /^(libSystem|libc\+\+|libobjc)/,
 };
 
-/** Name and place of each library that a file needs, and those that they need. */
-function needed(file) {
-  if (process.platform === 'darwin') {
-    const direct = run('otool', ['-L', file])
+/** Name and place of each library that a file needs itself, or, as Linux tells them, that it needs in all. */
+const needed = {
+  linux: (file) => [...run('ldd', [file]).matchAll(/^\s*(\S+) => (\/\S+)/gm)].map(([, name, path]) => ({ name, path })),
+  darwin: (file) =>
+    run('otool', ['-L', file])
       .split('\n')
       .slice(1)
       .map((line) => line.trim().split(' ')[0])
-      .filter((path) => path.startsWith('/opt/') || path.startsWith('/usr/local/'));
-    return direct.flatMap((path) => [{ name: basename(path), path }, ...needed(path)]);
-  }
-  if (process.platform === 'win32') return [...neededOnWindows(file)].map(([name, path]) => ({ name, path }));
-  return [...run('ldd', [file]).matchAll(/^\s*(\S+) => (\/\S+)/gm)].map(([, name, path]) => ({ name, path }));
-}
+      .filter((path) => path.startsWith('/opt/') || path.startsWith('/usr/local/'))
+      .map((path) => ({ name: basename(path), path })),
+  win32: neededOnWindows,
+};
 
-/** Those that no folder of Windows has, by their names. @throws where one is nowhere */
-function neededOnWindows(file, found = new Map()) {
+/** Windows finds libraries by their names alone. @throws where one is nowhere */
+function neededOnWindows(file) {
   const windows = (process.env.SystemRoot ?? 'C:\\Windows').toLowerCase();
-  const folders = (process.env.PATH ?? '')
-    .split(delimiter)
-    .filter((one) => one !== '' && !one.toLowerCase().startsWith(windows));
-  for (const name of importedBy(readFileSync(file))) {
-    if (found.has(name) || /^(api|ext)-ms-/i.test(name)) continue;
+  const places = (process.env.PATH ?? '').split(delimiter);
+  const folders = places.filter((one) => one !== '' && !one.toLowerCase().startsWith(windows));
+  return importedBy(readFileSync(file)).flatMap((name) => {
+    if (/^(api|ext)-ms-/i.test(name)) return [];
     const path = folders.map((folder) => join(folder, name)).find((one) => existsSync(one));
-    if (path !== undefined) neededOnWindows(path, found.set(name, path));
-    else if (!existsSync(join(windows, 'System32', name)))
-      throw new Error(`${basename(file)} needs ${name}, which is in no folder of PATH.`);
-  }
-  return found;
+    if (path !== undefined) return [{ name, path }];
+    if (existsSync(join(windows, 'System32', name))) return [];
+    throw new Error(`${basename(file)} needs ${name}, which is in no folder of PATH.`);
+  });
 }
 
-/** The libraries to copy for some addons, each once. */
-export function librariesOf(addons) {
-  const found = new Map();
-  for (const addon of addons) {
-    for (const { name, path } of needed(addon)) if (!systems[process.platform]?.test(name)) found.set(name, path);
+/** The libraries to copy for some files, and for those libraries, each once. */
+export function librariesOf(files, found = new Map()) {
+  for (const { name, path } of files.flatMap(needed[process.platform])) {
+    if (found.has(name) || systems[process.platform]?.test(name)) continue;
+    found.set(name, realpathSync(path));
+    librariesOf([path], found);
   }
-  return [...found].map(([name, path]) => ({ name, path: realpathSync(path) }));
+  return [...found].map(([name, path]) => ({ name, path }));
 }
 
 /** What a library's licence says, and where it was found. @throws where there is none: what has no licence is not given on */
