@@ -3,8 +3,9 @@
  * Windows what goes by their names are batch files, which cannot be spawned. Plain Node: set-up uses it before there are packages.
  */
 
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const modules = fileURLToPath(new URL('../node_modules', import.meta.url));
@@ -18,6 +19,13 @@ export function npm(...args) {
   ];
   const script = places.find((place) => place?.endsWith('npm-cli.js') && existsSync(place));
   return script === undefined ? ['npm', args] : [process.execPath, [script, ...args]];
+}
+
+/** Command and arguments of VS Code; undefined where it is not installed. On Windows the batch file lies in a folder of the program's. */
+export function vsCode(...args) {
+  if (process.platform !== 'win32') return spawnSync('code', ['--version']).status === 0 ? ['code', args] : undefined;
+  const folder = (process.env.PATH ?? '').split(delimiter).find((place) => existsSync(join(place, 'code.cmd')));
+  return folder === undefined ? undefined : [join(folder, '..', 'Code.exe'), args];
 }
 
 /** Command and arguments of a program that an installed package brings: `name`, unless the package calls it otherwise. */

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { root, runSuites } from './suites.mjs';
 
 const environment = join(root, '.venv');
-const python = join(environment, 'bin', 'python');
+const python =
+  process.platform === 'win32' ? join(environment, 'Scripts', 'python.exe') : join(environment, 'bin', 'python');
 const requirements = join('test', 'reference', 'requirements.txt');
 
 /** What pip says when it cannot get at its index, as opposed to not finding a package there. */
@@ -22,7 +23,10 @@ function prepare() {
   const wanted = readFileSync(join(root, requirements), 'utf8');
   const stamp = join(environment, 'requirements.txt');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return undefined;
-  const made = spawnSync('python3', ['-m', 'venv', '--clear', environment], { cwd: root, encoding: 'utf8' });
+  const made = spawnSync(process.platform === 'win32' ? 'python' : 'python3', ['-m', 'venv', '--clear', environment], {
+    cwd: root,
+    encoding: 'utf8',
+  });
   if (made.status !== 0) {
     const why = made.error?.message ?? `${made.stdout}${made.stderr}`.trim();
     return { exitCode: 1, why: `${why}\n\nPython 3 with venv is needed: apt-get install python3-venv` };

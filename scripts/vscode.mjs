@@ -3,11 +3,12 @@
  * is one (`-- --browser`: not even then), else in the browser: code-server is installed, started, and its address printed. Ctrl+C ends it.
  */
 
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { codeServer, installTools, nodeOfCodeServer } from './e2e-tools.mjs';
+import { vsCode } from './programs.mjs';
 import { stage, stageExtension } from './stage.mjs';
 import { root } from './suites.mjs';
 
@@ -28,10 +29,6 @@ function folderToOpen() {
     writeFileSync(file, `${JSON.stringify(config, null, 2)}\n`);
   }
   return examples;
-}
-
-function hasCode() {
-  return !process.argv.includes('--browser') && spawnSync('code', ['--version']).status === 0;
 }
 
 function freePort() {
@@ -95,7 +92,8 @@ try {
   mkdirSync(place, { recursive: true });
   const folder = folderToOpen();
   await stageExtension();
-  if (hasCode()) follow('code', ['--new-window', '--wait', `--extensionDevelopmentPath=${stage}`, folder]);
+  const inVsCode = vsCode('--new-window', '--wait', `--extensionDevelopmentPath=${stage}`, folder);
+  if (inVsCode !== undefined && !process.argv.includes('--browser')) follow(...inVsCode);
   else await inBrowser(folder);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
