@@ -1,6 +1,7 @@
 /** Runs this program again, as a child that shares the terminal. */
 
 import { spawn } from 'node:child_process';
+import { onWindows, requestStop } from '../runs/system.js';
 
 interface ChildOptions {
   /** Send the child's standard output to the error stream. */
@@ -19,13 +20,15 @@ export async function runInChild(
   const script = process.argv[1];
   if (script === undefined) throw new Error('the program does not know its own file');
   // A process group of its own: Ctrl+C reaches the child through us, once, and not from the terminal as well. The channel
-  // tells it when we are gone.
+  // tells it when we are gone. On Windows it would have no console then; there the channel tells it to leave Ctrl+C to us.
   const child = spawn(process.execPath, [...process.execArgv, script, ...args], {
     stdio: ['ignore', toErrorStream ? 2 : 'inherit', 'inherit', 'ipc'],
-    detached: true,
+    detached: !onWindows,
+    windowsHide: true,
   });
   const interrupt = (): void => {
-    child.kill('SIGINT');
+    // It may have ended in this moment.
+    if (child.pid !== undefined) requestStop(child.pid).catch(() => undefined);
   };
   if (stop.aborted) interrupt();
   stop.addEventListener('abort', interrupt);

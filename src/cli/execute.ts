@@ -1,12 +1,13 @@
 /** Trains a run in this process with everything a person expects of the terminal; `train` and `resume` share it. */
 
 import { relative } from 'node:path';
+import { quoted } from '../core/shell-words.js';
 import { formatDuration } from '../core/units.js';
 import type { Run } from '../runs/run-folder.js';
 import type { OpeningData } from '../train/open-data.js';
 import { type TrainOutcome, trainRun } from '../train/trainer.js';
 import { RunDisplay } from './display.js';
-import { describeFailure, type ExitCode, exitCode, quoted } from './failure.js';
+import { describeFailure, type ExitCode, exitCode } from './failure.js';
 import { listenForStop } from './stopping.js';
 import { editorPty, Terminal } from './terminal.js';
 

@@ -31,8 +31,3 @@ export function describeFailure(error: unknown): string {
   if (error instanceof LabError) return formatError(error);
   return `This is a defect of SFT Lab:\n${formatError(error)}`;
 }
-
-/** A word of a command line that people may copy into a shell. */
-export function quoted(word: string): string {
-  return /^[\w./=:,@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}

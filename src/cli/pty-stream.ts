@@ -1,17 +1,63 @@
 /**
- * The standard output of a trainer that an editor started. An editor that hangs reads nothing, and Node waits for a terminal
- * that takes nothing; a run must not. So what the terminal does not take at once is kept for a while, and dropped beyond that:
- * `console.log` and the event log have it.
+ * The standard output of a trainer that an editor started. An editor that hangs reads nothing, and Node waits for a terminal or a
+ * pipe that takes nothing; a run must not. So what is not taken at once is kept for a while, and dropped beyond that: `console.log`
+ * and the event log have it.
  */
 
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
-import { codeOf } from '../runs/files.js';
+import { codeOf } from '../core/errors.js';
+import { onWindows } from '../runs/system.js';
 
 const mostKept = 1 << 20;
 const retryMs = 20;
 const patienceMs = 2000;
 
-export class PtyStream {
+export interface EditorStream {
+  /** Whether the editor is behind: what is drawn anew anyway need not be drawn now. */
+  readonly behind: boolean;
+  write(text: string): void;
+}
+
+/** Undefined where standard output is neither a terminal nor, on Windows, an editor's pipe. */
+export function openEditorStream(): EditorStream | undefined {
+  if (onWindows) return new QueueStream(unblocked(process.stdout));
+  if (!process.stdout.isTTY) return undefined;
+  return PtyStream.open() ?? new QueueStream(process.stdout);
+}
+
+/** Node makes the pipes of standard output wait on Windows. */
+function unblocked(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  const handle: unknown = Reflect.get(stream, '_handle');
+  if (typeof handle === 'object' && handle !== null && 'setBlocking' in handle) {
+    if (typeof handle.setBlocking === 'function') handle.setBlocking(false);
+  }
+  return stream;
+}
+
+/** A stream that queues what is not taken; the process stays until it is, or the editor is gone. */
+class QueueStream implements EditorStream {
+  private gone = false;
+
+  constructor(private readonly stream: NodeJS.WriteStream) {
+    stream.on('error', () => {
+      this.gone = true;
+    });
+  }
+
+  get behind(): boolean {
+    return this.stream.writableLength > 0;
+  }
+
+  write(text: string): void {
+    if (!this.gone && this.stream.writableLength <= mostKept) this.stream.write(text);
+  }
+}
+
+/** Where a process finds its terminal: on Linux, on macOS. */
+const terminalNames = ['/proc/self/fd/1', '/dev/tty'];
+
+/** The terminal opened a second time, to be written to without waiting. */
+class PtyStream implements EditorStream {
   private waiting: Buffer[] = [];
   private bytes = 0;
   private takenAt = performance.now();
@@ -22,17 +68,18 @@ export class PtyStream {
     this.file = file;
   }
 
-  /** Undefined where the terminal cannot be opened a second time; its ordinary stream does then. */
+  /** Undefined where the terminal cannot be opened a second time. */
   static open(): PtyStream | undefined {
-    if (process.platform !== 'linux') return undefined;
-    try {
-      return new PtyStream(openSync('/proc/self/fd/1', constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY));
-    } catch {
-      return undefined;
+    for (const name of terminalNames) {
+      try {
+        return new PtyStream(openSync(name, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY));
+      } catch {
+        // The next one.
+      }
     }
+    return undefined;
   }
 
-  /** Whether the terminal is behind: what is drawn anew anyway need not be drawn now. */
   get behind(): boolean {
     return this.bytes > 0;
   }

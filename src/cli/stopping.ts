@@ -1,8 +1,6 @@
-/**
- * Stopping a run: the first Ctrl+C (or SIGTERM) asks it to finish its step and save, the second leaves at once. A terminal that
- * hangs up stops nothing.
- */
+/** Stopping a run: the first Ctrl+C (or SIGTERM) asks it to finish its step and save, the second leaves at once. */
 
+import { onStopRequest } from '../runs/system.js';
 import { exitCode } from './failure.js';
 
 export interface Stopping {
@@ -28,10 +26,7 @@ export function listenForStop({ onFirst, onSecond }: StopHandlers): Stopping {
     onSecond();
     process.exit(exitCode.interrupted);
   };
-  const ignore = (): void => undefined;
-  process.on('SIGINT', request);
-  process.on('SIGTERM', request);
-  process.on('SIGHUP', ignore);
+  const deafen = onStopRequest(request);
   // Started by `compare`: when that ends without a word, this run ends in order.
   const orphaned = (): void => {
     if (!controller.signal.aborted) request();
@@ -43,9 +38,7 @@ export function listenForStop({ onFirst, onSecond }: StopHandlers): Stopping {
   return {
     signal: controller.signal,
     dispose() {
-      process.off('SIGINT', request);
-      process.off('SIGTERM', request);
-      process.off('SIGHUP', ignore);
+      deafen();
       process.off('disconnect', orphaned);
     },
   };

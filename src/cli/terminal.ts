@@ -9,7 +9,7 @@ import type { RunEvent } from '../core/events.js';
 import { messagesVariable } from '../core/messages-variable.js';
 import { formatMessage } from '../core/terminal-messages.js';
 import { EventStream } from './event-stream.js';
-import { PtyStream } from './pty-stream.js';
+import { type EditorStream, openEditorStream } from './pty-stream.js';
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
 
@@ -23,13 +23,13 @@ export interface TerminalOptions {
   readonly quiet: boolean;
   /** For warnings and errors, which are never quiet. */
   readonly errors: NodeJS.WriteStream;
-  /** The terminal of an editor, which takes messages too. */
-  readonly pty?: PtyStream | undefined;
+  /** The screen of an editor, a terminal that takes messages too. */
+  readonly pty?: EditorStream | undefined;
 }
 
-/** The terminal of the editor that started this program; undefined where people or pipes did. */
-export function editorPty(): PtyStream | undefined {
-  return process.env[messagesVariable] === '1' && process.stdout.isTTY ? PtyStream.open() : undefined;
+/** The screen of the editor that started this program; undefined where people or pipes did. */
+export function editorPty(): EditorStream | undefined {
+  return process.env[messagesVariable] === '1' ? openEditorStream() : undefined;
 }
 
 export class Terminal {
@@ -47,10 +47,13 @@ export class Terminal {
     const { pty } = options;
     this.events = pty === undefined ? undefined : new EventStream((text) => pty.write(text));
     const dumb = process.env.TERM === 'dumb';
-    this.interactive = options.stream.isTTY === true && !dumb && !options.quiet;
+    const [shown, errorsShown] = [options.stream, options.errors].map(
+      ({ isTTY }) => pty !== undefined || isTTY === true,
+    );
+    this.interactive = shown === true && !dumb && !options.quiet;
     const wanted = (process.env.NO_COLOR ?? '') === '' && !dumb;
-    this.colours = wanted && options.stream.isTTY === true;
-    this.errorColours = wanted && options.errors.isTTY === true;
+    this.colours = wanted && shown === true;
+    this.errorColours = wanted && errorsShown === true;
     this.unicode = /utf-?8/i.test(process.env.LC_ALL || process.env.LC_CTYPE || process.env.LANG || '');
     // A closed pty or pipe: the run goes on, its files tell the rest.
     for (const stream of [options.stream, options.errors]) stream.on('error', () => this.leave());
@@ -59,7 +62,7 @@ export class Terminal {
   get width(): number {
     const stream: NodeJS.WriteStream & Partial<Pick<WriteStream, 'getWindowSize'>> = this.options.stream;
     // Asked anew each time: a process without a controlling terminal hears of no resize.
-    return Math.max(20, stream.getWindowSize?.()[0] ?? stream.columns ?? 100);
+    return Math.max(20, stream.getWindowSize?.()[0] ?? stream.columns ?? (this.options.pty === undefined ? 100 : 80));
   }
 
   /** Copies permanent lines to a file from now on. */

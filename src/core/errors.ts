@@ -23,6 +23,11 @@ export class LabError extends Error {
   }
 }
 
+/** The system's word for what went wrong, as `ENOENT`. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
 /** `file:line: field: message` and, on a line of its own, the advice. */
 export function formatError(error: unknown): string {
   if (!(error instanceof LabError)) {

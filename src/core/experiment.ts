@@ -88,7 +88,12 @@ export function labelOf(values: Readonly<Record<string, unknown>>): string {
 
 /** Paths make poor labels; their last part is what differs. */
 function lastPart(text: string): string {
-  return text.split('/').filter(Boolean).at(-1) ?? text;
+  return (
+    text
+      .split(/^[a-z]:[\\/]/i.test(text) ? /[\\/]/ : '/')
+      .filter(Boolean)
+      .at(-1) ?? text
+  );
 }
 
 /** A folder name from any text: letters, digits, dots, dashes; never hidden, never empty, at most 80 characters. */

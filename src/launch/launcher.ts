@@ -6,10 +6,11 @@ import { hostname } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { RunConfigInput } from '../core/config.js';
 import { checkConfig, resolveConfig } from '../core/config-parse.js';
-import { LabError } from '../core/errors.js';
+import { codeOf, LabError } from '../core/errors.js';
 import type { RunEvent } from '../core/events.js';
-import { codeOf } from '../runs/files.js';
-import { type LockContent, lockHolder } from '../runs/lock.js';
+import { isWithinReach, type LockContent, lockHolder } from '../runs/lock.js';
+import { fileName } from '../runs/run-folder.js';
+import { requestStop } from '../runs/system.js';
 import { Session, type SessionKind } from './session.js';
 
 /** A config that stands in no file; relative paths in it are meant from `folder`. */
@@ -107,9 +108,9 @@ export class Launcher {
     const holder = lockHolder(folder);
     if (holder === undefined) throw new LabError('nobody is training this run', { place: { file: folder } });
     this.tell((listener) => listener.onStopAsked?.(folder));
-    signal(holder, folder);
+    await askToStop(holder, folder);
     // The second request leaves at once.
-    if (now) signal(holder, folder);
+    if (now) await askToStop(holder, folder);
   }
 
   private continue(kind: SessionKind, folders: readonly string[], cwd: string): Launched {
@@ -137,6 +138,7 @@ export class Launcher {
   private async save({ config, folder }: UnsavedConfig): Promise<string> {
     const { compare, ...checked } = checkConfig(config);
     const name = config.experiment ?? 'experiment';
+    const stem = fileName(name);
     const resolved = resolveConfig(checked, folder, name);
     const { eval_dataset: sets, ...rest } = resolved;
     const model = resolve(folder, config.model_name_or_path);
@@ -150,7 +152,7 @@ export class Launcher {
     };
     await mkdir(directory, { recursive: true });
     for (let n = 1; ; n++) {
-      const file = join(directory, `${name}${n === 1 ? '' : `-${n}`}.sft.json`);
+      const file = join(directory, `${stem}${n === 1 ? '' : `-${n}`}.sft.json`);
       try {
         await writeFile(file, `${JSON.stringify(text, null, 2)}\n`, { flag: 'wx' });
         return file;
@@ -181,14 +183,14 @@ export class Launcher {
   }
 }
 
-function signal(holder: LockContent, folder: string): void {
-  if (holder.host !== hostname()) {
+async function askToStop(holder: LockContent, folder: string): Promise<void> {
+  if (!isWithinReach(holder)) {
     throw new LabError(`${holder.host} is training this run; it can be stopped only there`, {
       place: { file: folder },
     });
   }
   try {
-    process.kill(holder.pid, 'SIGINT');
+    await requestStop(holder.pid);
   } catch (error) {
     throw new LabError(
       codeOf(error) === 'EPERM' ? `process ${holder.pid} belongs to somebody else` : 'its process has just ended',

@@ -1,13 +1,12 @@
-/**
- * A trainer in a pseudo-terminal of this machine. The session is a viewer with a keyboard: when it goes, the trainer, which
- * ignores hang-ups, goes on.
- */
+/** A trainer on this machine. The session is a viewer with a keyboard: when it goes, the trainer goes on. */
 
-import { spawn } from 'node-pty';
 import { LabError } from '../core/errors.js';
 import type { RunEvent } from '../core/events.js';
 import { messagesVariable } from '../core/messages-variable.js';
+import { editorPath } from '../core/paths.js';
 import { MessageFilter } from '../core/terminal-messages.js';
+import { requestStop } from '../runs/system.js';
+import { startTrainer, type TrainerProcess } from './trainer-process.js';
 
 export interface Exit {
   readonly code: number;
@@ -48,7 +47,7 @@ export class Session {
   /** Folder of the first run, as soon as the trainer has made it; fails when it ended before. */
   readonly run: Promise<string>;
   readonly exited: Promise<Exit>;
-  private readonly pty: ReturnType<typeof spawn>;
+  private readonly process: TrainerProcess;
   private readonly listeners = new Set<SessionListener>();
   private readonly folders = new Set<string>();
   private kept = '';
@@ -56,20 +55,20 @@ export class Session {
   private exit_: Exit | undefined;
 
   constructor(options: SessionOptions) {
-    this.pty = spawn(options.node, [...options.args], {
-      name: 'xterm-256color',
-      cols: options.columns ?? 120,
-      rows: options.rows ?? 30,
+    this.process = startTrainer({
+      file: options.node,
+      args: options.args,
       cwd: options.cwd,
       env: trainerEnvironment(options.env),
+      columns: options.columns ?? 120,
+      rows: options.rows ?? 30,
     });
-    this.pid = this.pty.pid;
+    this.pid = this.process.pid;
     this.kind = options.kind;
     const filter = new MessageFilter();
-    this.pty.onData((piece) => this.receive(filter, piece));
+    this.process.onData((piece) => this.receive(filter, piece));
     this.exited = new Promise((resolve) => {
-      this.pty.onExit(({ exitCode, signal }) => {
-        const code = signal === undefined || signal === 0 ? exitCode : 128 + signal;
+      this.process.onExit((code) => {
         const exit = { code, lastLines: plain(this.kept).trimEnd().split('\n').slice(-12).join('\n') };
         this.exit_ = exit;
         for (const listener of this.listeners) listener.onExit?.(exit);
@@ -113,7 +112,7 @@ export class Session {
   resize(columns: number, rows: number): void {
     if (this.exit_ !== undefined || columns < 2 || rows < 1) return;
     try {
-      this.pty.resize(columns, rows);
+      this.process.resize(columns, rows);
     } catch {
       // It ended in this moment.
     }
@@ -122,11 +121,8 @@ export class Session {
   /** Ctrl+C: the first asks to finish the step and save, the second leaves at once. */
   interrupt(): void {
     if (this.exit_ !== undefined) return;
-    try {
-      process.kill(this.pid, 'SIGINT');
-    } catch {
-      // It ended in this moment.
-    }
+    // Fails where it ended in this moment.
+    requestStop(this.pid).catch(() => undefined);
   }
 
   private receive(filter: MessageFilter, piece: string): void {
@@ -139,9 +135,10 @@ export class Session {
     }
     for (const message of messages) {
       if (message.type === 'run') {
-        this.current = message.folder;
-        this.folders.add(message.folder);
-        for (const listener of this.listeners) listener.onRun?.(message.folder);
+        const folder = editorPath(message.folder);
+        this.current = folder;
+        this.folders.add(folder);
+        for (const listener of this.listeners) listener.onRun?.(folder);
       } else if (this.current !== undefined) {
         const event = message.type === 'event' ? message.event : undefined;
         for (const listener of this.listeners) listener.onEvent?.(this.current, event);

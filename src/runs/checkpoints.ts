@@ -5,12 +5,12 @@
 
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import * as z from 'zod';
-import { LabError } from '../core/errors.js';
-import { codeOf, makeFolder, readJson, syncPath, writeDurably, writeError } from './files.js';
+import { codeOf, LabError } from '../core/errors.js';
+import { isInUse, makeFolder, move, readJson, removeFolder, syncPath, writeDurably, writeError } from './files.js';
 
 const manifestSchema = z.object({
   v: z.literal(1),
@@ -85,7 +85,7 @@ export async function stageCheckpoint(
     }
     return { step, directory, bytes };
   } catch (error) {
-    await rm(directory, { recursive: true, force: true }).catch(() => undefined);
+    await removeFolder(directory).catch(() => undefined);
     throw inPlace(writeError(error, directory), directory, join(folder, checkpointName(step)));
   }
 }
@@ -95,7 +95,7 @@ export async function commitCheckpoint(folder: string, staged: StagedCheckpoint)
   const directory = join(folder, checkpointName(staged.step));
   try {
     await discard(folder, directory);
-    await rename(staged.directory, directory);
+    await move(staged.directory, directory);
     await syncPath(folder);
     return { step: staged.step, directory };
   } catch (error) {
@@ -104,7 +104,7 @@ export async function commitCheckpoint(folder: string, staged: StagedCheckpoint)
 }
 
 export async function dropStaged(staged: StagedCheckpoint): Promise<void> {
-  await rm(staged.directory, { recursive: true, force: true });
+  await removeFolder(staged.directory);
 }
 
 /** An error about a folder that was to become another is told about that one: the first is gone when it is read. */
@@ -154,19 +154,30 @@ export async function newestGoodCheckpoint(
   return { checkpoint: undefined, bad };
 }
 
-/** Deletes the oldest checkpoints above the limit. Call it once the newest has been verified. */
+/**
+ * Deletes the oldest checkpoints above the limit. Call it once the newest has been verified.
+ *
+ * @returns those that are gone: one that somebody reads stays on Windows, until the next time
+ */
 export async function pruneCheckpoints(folder: string, limit: number): Promise<Checkpoint[]> {
   const checkpoints = await listCheckpoints(folder);
-  const old = checkpoints.slice(0, Math.max(0, checkpoints.length - limit));
-  for (const { directory } of old) await discard(folder, directory);
-  return old;
+  const gone: Checkpoint[] = [];
+  for (const old of checkpoints.slice(0, Math.max(0, checkpoints.length - limit))) {
+    try {
+      await discard(folder, old.directory);
+      gone.push(old);
+    } catch (error) {
+      if (!isInUse(error)) throw error;
+    }
+  }
+  return gone;
 }
 
 /** Removes what killed processes left half-written or half-deleted. Only the holder of the run's lock may call this. */
 export async function removeLeftovers(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   for (const name of names) {
-    if (/^\.(partial|deleted)-/.test(name)) await rm(join(folder, name), { recursive: true, force: true });
+    if (/^\.(partial|deleted)-/.test(name)) await removeFolder(join(folder, name));
   }
 }
 
@@ -174,12 +185,12 @@ export async function removeLeftovers(folder: string): Promise<void> {
 async function discard(folder: string, directory: string): Promise<void> {
   const gone = join(folder, `.deleted-${randomUUID().slice(0, 8)}`);
   try {
-    await rename(directory, gone);
+    await move(directory, gone);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return;
     throw error;
   }
-  await rm(gone, { recursive: true, force: true });
+  await removeFolder(gone);
 }
 
 async function sha256(path: string): Promise<string> {

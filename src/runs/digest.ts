@@ -2,8 +2,8 @@
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import * as z from 'zod';
+import { codeOf } from '../core/errors.js';
 import { parseEvent, type RunEvent } from '../core/events.js';
-import { codeOf } from './files.js';
 
 export const evalsSchema = z.array(
   z.object({

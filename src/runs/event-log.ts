@@ -3,9 +3,10 @@
 import { closeSync, existsSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { codeOf } from '../core/errors.js';
 import { type EventBody, formatEvent, parseEvent, type RunEvent } from '../core/events.js';
-import { codeOf, writeError } from './files.js';
-import { monotonicMs } from './lock.js';
+import { writeError } from './files.js';
+import { monotonicMs } from './system.js';
 
 /** Train events reach the disk itself at most this late; all others at once. */
 const syncMs = 5_000;

@@ -4,20 +4,54 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type * as z from 'zod';
-import { LabError } from '../core/errors.js';
+import { codeOf, LabError } from '../core/errors.js';
+import { onWindows } from './system.js';
 
 /** Forces a file's data, or a folder's entries, to the disk. */
 export async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, 'r');
+  // Windows syncs only what may be written to.
+  const handle = await open(path, onWindows ? 'r+' : 'r').catch((error: unknown) => {
+    if (!isInUse(error)) throw error;
+  });
   try {
-    await handle.sync();
+    await handle?.sync();
   } catch (error) {
     // Some network file systems cannot sync a folder; the rename is all they offer.
     if (!['EINVAL', 'ENOTSUP', 'EPERM', 'EISDIR'].includes(codeOf(error) ?? '')) throw error;
   } finally {
-    await handle.close();
+    await handle?.close();
   }
+}
+
+/** Whether Windows refused, because somebody has the file (or one in the folder) open, or because it may not be written to. */
+export function isInUse(error: unknown): boolean {
+  return onWindows && ['EPERM', 'EACCES', 'EBUSY', 'ENOTEMPTY'].includes(codeOf(error) ?? '');
+}
+
+/** Virus scanners and indexers open what is new for a moment: what Windows refuses is tried again for a second or so. */
+export async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  for (let wait = 10; ; wait *= 2) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isInUse(error) || wait > 640) throw error;
+      await sleep(wait);
+    }
+  }
+}
+
+/** Renames a file, over another of that name too, or a folder. */
+export function move(from: string, to: string): Promise<void> {
+  return patiently(() => rename(from, to));
+}
+
+/** Removes a folder with all that is in it. What somebody has open stays on Windows, for the next who cleans up. */
+export async function removeFolder(path: string): Promise<void> {
+  await patiently(() => rm(path, { recursive: true, force: true })).catch((error: unknown) => {
+    if (!isInUse(error)) throw error;
+  });
 }
 
 /** Writes a file beside its place, syncs it and renames it into place: readers see the old one or the new one. */
@@ -31,7 +65,7 @@ export async function writeDurably(path: string, text: string): Promise<void> {
     } finally {
       await handle.close();
     }
-    await rename(temporary, path);
+    await move(temporary, path);
     await syncPath(dirname(path));
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
@@ -92,10 +126,6 @@ async function isThere(path: string): Promise<boolean> {
   );
 }
 
-export function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}
-
 /** What a failed write means to a person. Errors that are not of the file system come back as they are. */
 export function writeError(error: unknown, path: string): unknown {
   if (error instanceof LabError) return error;
@@ -109,6 +139,7 @@ export function writeError(error: unknown, path: string): unknown {
       cause: error,
     });
   }
+  if (code === 'EBUSY') return new LabError('another program has it open', { place, cause: error });
   if (
     code === 'EROFS' ||
     code === 'EACCES' ||

@@ -2,7 +2,7 @@
 
 import { open } from 'node:fs/promises';
 import { StringDecoder } from 'node:string_decoder';
-import { codeOf } from './files.js';
+import { codeOf } from '../core/errors.js';
 import { FileWake } from './wake.js';
 
 export interface TextPiece {

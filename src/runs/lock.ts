@@ -1,6 +1,7 @@
 /**
  * The lock of a run: one process trains it. `run.lock` says who: process id and its start time (ids are used again), machine
- * boot, and a heartbeat by the monotonic clock (wall clocks jump). A lock whose process is gone is stale and taken over.
+ * boot, and a heartbeat by the monotonic clock (wall clocks jump). A lock whose process is gone is stale and taken over. Where the
+ * system tells neither start time nor boot (macOS, Windows), the heartbeat stands for both.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -11,18 +12,18 @@ import {
   ftruncateSync,
   openSync,
   readFileSync,
-  readlinkSync,
   statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { link, rename, rm } from 'node:fs/promises';
+import { link, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, sep } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
-import { LabError } from '../core/errors.js';
-import { codeOf, writeError } from './files.js';
+import { codeOf, LabError } from '../core/errors.js';
+import { move, patiently, writeError } from './files.js';
+import { isAlive, type Machine, monotonicMs, processStart, thisMachine, unknownBoot } from './system.js';
 
 const beatMs = 5_000;
 /** A heartbeat older than this has stopped. */
@@ -80,7 +81,7 @@ export function lockHolder(runDirectory: string): LockContent | undefined {
   const content = existsSync(path) ? readLock(path) : undefined;
   if (content === undefined) return undefined;
   const verdict = judge(content);
-  if (verdict !== 'elsewhere') return verdict === 'live' ? content : undefined;
+  if (verdict !== 'unsure') return verdict === 'live' ? content : undefined;
   // Another machine's clock cannot be compared with ours; when the file was written can, roughly.
   try {
     return Date.now() - statSync(path).mtimeMs < silenceMs * 2 ? content : undefined;
@@ -91,8 +92,8 @@ export function lockHolder(runDirectory: string): LockContent | undefined {
 
 async function holds(path: string, content: LockContent): Promise<boolean> {
   const verdict = judge(content);
-  if (verdict !== 'elsewhere') return verdict === 'live';
-  // Another machine: watch whether its heart beats, by our own clock.
+  if (verdict !== 'unsure') return verdict === 'live';
+  // Another machine, or one that slept: watch whether its heart beats, by our own clock.
   for (let waited = 0; waited < silenceMs; waited += beatMs / 2) {
     await sleep(beatMs / 2);
     const now = readLock(path);
@@ -102,18 +103,33 @@ async function holds(path: string, content: LockContent): Promise<boolean> {
   return false;
 }
 
-function judge(content: LockContent): 'live' | 'stale' | 'elsewhere' {
-  const here = identity();
-  if (content.boot !== here.boot || here.boot === 'unknown') return content.host === here.host ? 'stale' : 'elsewhere';
-  if (content.pidSpace !== here.pidSpace) {
-    return monotonicMs() - content.monotonic < silenceMs ? 'live' : 'stale';
+/** `unsure`: on another machine (or another system of one, as Windows' own Linux), or alive by its process id, but silent. */
+function judge(content: LockContent): 'live' | 'stale' | 'unsure' {
+  const here = thisMachine();
+  const silence = monotonicMs() - content.monotonic;
+  if (content.boot !== here.boot) {
+    const comparable = content.host === here.host && ![content.boot, here.boot].includes(unknownBoot);
+    return comparable ? 'stale' : 'unsure';
   }
+  if (here.boot === unknownBoot) return judgeByHeart(content, here, silence);
+  if (content.pidSpace !== here.pidSpace) return silence < silenceMs ? 'live' : 'stale';
   if (!isAlive(content.pid)) return 'stale';
   const start = processStart(content.pid);
-  if (start === null || content.processStart === null) {
-    return monotonicMs() - content.monotonic < silenceMs ? 'live' : 'stale';
-  }
+  if (start === null || content.processStart === null) return silence < silenceMs ? 'live' : 'stale';
   return start === content.processStart ? 'live' : 'stale';
+}
+
+function judgeByHeart({ host, pid }: LockContent, here: Machine, silence: number): 'live' | 'stale' | 'unsure' {
+  if (host !== here.host) return 'unsure';
+  // The clock counts from the boot: a heartbeat that is still to come was in an earlier one.
+  if (silence < -1_000 || !isAlive(pid)) return 'stale';
+  return silence < silenceMs ? 'live' : 'unsure';
+}
+
+/** Whether the process id in a lock means a process that can be reached from here. */
+export function isWithinReach({ host, boot, pidSpace }: LockContent): boolean {
+  const here = thisMachine();
+  return host === here.host && boot === here.boot && pidSpace === here.pidSpace;
 }
 
 async function tryCreate(path: string): Promise<RunLock | undefined> {
@@ -122,7 +138,7 @@ async function tryCreate(path: string): Promise<RunLock | undefined> {
     token: randomUUID(),
     pid: process.pid,
     processStart: processStart(process.pid),
-    ...identity(),
+    ...thisMachine(),
     monotonic: monotonicMs(),
     beats: 0,
   };
@@ -132,7 +148,7 @@ async function tryCreate(path: string): Promise<RunLock | undefined> {
   try {
     file = openSync(temporary, 'wx+');
     writeContent(file, content);
-    await link(temporary, path);
+    await patiently(() => link(temporary, path));
   } catch (error) {
     if (file !== undefined) closeSync(file);
     if (codeOf(error) === 'EEXIST') return undefined;
@@ -147,7 +163,8 @@ function hold(path: string, file: number, content: LockContent): RunLock {
   const lost = new AbortController();
   const owned = (): boolean => {
     try {
-      return statSync(path).ino === fstatSync(file).ino;
+      // Whole: file ids of Windows have more bits than a number.
+      return statSync(path, { bigint: true }).ino === fstatSync(file, { bigint: true }).ino;
     } catch {
       return false;
     }
@@ -196,7 +213,7 @@ function writeContent(file: number, content: LockContent): void {
 async function removeStale(path: string, token: string | undefined): Promise<void> {
   const moved = `${path}.stale-${randomUUID().slice(0, 8)}`;
   try {
-    await rename(path, moved);
+    await move(path, moved);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return;
     throw writeError(error, path);
@@ -212,55 +229,6 @@ function readLock(path: string): LockContent | undefined {
   try {
     const parsed = lockSchema.safeParse(JSON.parse(readFileSync(path, 'utf8')));
     return parsed.success ? parsed.data : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-export function monotonicMs(): number {
-  return Math.round(Number(process.hrtime.bigint() / 1_000_000n));
-}
-
-function identity(): Pick<LockContent, 'boot' | 'pidSpace' | 'host'> {
-  return {
-    boot: readText('/proc/sys/kernel/random/boot_id') ?? 'unknown',
-    pidSpace: readLinkText('/proc/self/ns/pid') ?? 'unknown',
-    host: hostname(),
-  };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return codeOf(error) === 'EPERM';
-  }
-  // A zombie has ended; only its parent has not noticed yet.
-  return statFields(pid)?.[0] !== 'Z';
-}
-
-/** Field 22 of /proc/PID/stat. */
-export function processStart(pid: number): string | null {
-  return statFields(pid)?.[19] ?? null;
-}
-
-/** Fields of /proc/PID/stat after the command's name, which may hold spaces and brackets. */
-function statFields(pid: number): string[] | undefined {
-  const stat = readText(`/proc/${pid}/stat`);
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch {
-    return undefined;
-  }
-}
-
-function readLinkText(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
   } catch {
     return undefined;
   }

@@ -1,12 +1,13 @@
 /** The folder of a run: made in one piece, opened again later. */
 
-import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { ResolvedConfig } from '../core/config.js';
 import { checkConfig, resolveConfig } from '../core/config-parse.js';
 import { LabError } from '../core/errors.js';
 import { type Experiment, experimentSchema, type RunInfo, runInfoSchema } from '../core/experiment.js';
-import { codeOf, makeFolder, readJson, syncPath, writeDurably, writeError } from './files.js';
+import { makeFolder, move, readJson, removeFolder, syncPath, writeDurably, writeError } from './files.js';
+import { onWindows } from './system.js';
 
 export interface Run {
   readonly directory: string;
@@ -29,7 +30,14 @@ export interface NewRun {
 }
 
 export function experimentFolder(outputDirectory: string, experiment: string): string {
-  return join(outputDirectory, experiment);
+  return join(outputDirectory, fileName(experiment));
+}
+
+/** A name of a run or an experiment as its folder has it: Windows knows none with dots or spaces at its end, and keeps some for devices. */
+export function fileName(name: string): string {
+  if (!onWindows) return name;
+  const trimmed = name.replace(/[. ]+$/, '');
+  return /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(trimmed) ? `_${trimmed}` : trimmed;
 }
 
 /**
@@ -42,8 +50,9 @@ export async function createRun(experimentDirectory: string, run: NewRun): Promi
   try {
     partial = await mkdtemp(join(experimentDirectory, '.new-'));
     await mkdir(join(partial, 'checkpoints'));
+    const wished = fileName(run.name);
     for (let n = 1; n < 100_000; n++) {
-      const name = n === 1 ? run.name : `${run.name}-${n}`;
+      const name = n === 1 ? wished : `${wished}-${n}`;
       const directory = join(experimentDirectory, name);
       if (await exists(directory)) continue;
       const info: RunInfo = {
@@ -60,10 +69,10 @@ export async function createRun(experimentDirectory: string, run: NewRun): Promi
       };
       await writeDurably(join(partial, 'run.json'), `${JSON.stringify(info, null, 2)}\n`);
       try {
-        await rename(partial, directory);
+        await move(partial, directory);
       } catch (error) {
         // Somebody else made it in between.
-        if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(codeOf(error) ?? '')) continue;
+        if (await exists(directory)) continue;
         throw error;
       }
       await syncPath(experimentDirectory);
@@ -71,7 +80,7 @@ export async function createRun(experimentDirectory: string, run: NewRun): Promi
     }
     throw new LabError(`all names like ${run.name} are taken`, { place: { file: experimentDirectory } });
   } catch (error) {
-    if (partial !== undefined) await rm(partial, { recursive: true, force: true }).catch(() => undefined);
+    if (partial !== undefined) await removeFolder(partial).catch(() => undefined);
     throw writeError(error, experimentDirectory);
   }
 }

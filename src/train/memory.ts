@@ -3,8 +3,10 @@
  * not fit, activations are computed again instead of kept (if the config leaves that open), or the run is refused with what would fit.
  */
 
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { freemem } from 'node:os';
+import { promisify } from 'node:util';
 import type { ResolvedConfig } from '../core/config.js';
 import { LabError } from '../core/errors.js';
 import { formatBytes } from '../core/units.js';
@@ -74,12 +76,32 @@ export function describePlan({
 export async function availableMemory(device: string): Promise<number> {
   const card = device === 'cpu' ? undefined : devices().find(({ id }) => id === device);
   if (card !== undefined) return card.free ?? card.memory;
-  const system = /^MemAvailable:\s+(\d+) kB$/m.exec(await textOf('/proc/meminfo'))?.[1];
-  const limits = [system === undefined ? freemem() : Number(system) * 1024];
+  const linux = /^MemAvailable:\s+(\d+) kB$/m.exec(await textOf('/proc/meminfo'))?.[1];
+  const limits = [linux === undefined ? ((await macMemory()) ?? freemem()) : Number(linux) * 1024];
   const most = Number.parseInt(await textOf('/sys/fs/cgroup/memory.max'), 10);
   const used = Number.parseInt(await textOf('/sys/fs/cgroup/memory.current'), 10);
   if (Number.isFinite(most) && Number.isFinite(used)) limits.push(Math.max(0, most - used));
   return Math.min(...limits);
+}
+
+/**
+ * Of macOS, whose free memory is what nobody has used yet, a small part: what is inactive is taken when it is needed (as psutil counts
+ * what is available). Undefined elsewhere.
+ */
+async function macMemory(): Promise<number | undefined> {
+  const { stdout } = await promisify(execFile)('/usr/bin/vm_stat').catch(() => ({ stdout: '' }));
+  return availableOf(stdout);
+}
+
+/** @param text what `vm_stat` says */
+export function availableOf(text: string): number | undefined {
+  const [page, free, inactive] = [
+    /page size of (\d+) bytes/,
+    /^Pages free:\s+(\d+)\.$/m,
+    /^Pages inactive:\s+(\d+)\.$/m,
+  ].map((figure) => Number(figure.exec(text)?.[1]));
+  const bytes = ((free ?? 0) + (inactive ?? 0)) * (page ?? 0);
+  return bytes > 0 ? bytes : undefined;
 }
 
 async function fitting(

@@ -6,6 +6,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { BodyOf } from '../core/events.js';
+import { portablePath } from '../core/paths.js';
 import type { Model } from '../engine/types.js';
 import {
   type Checkpoint,
@@ -59,11 +60,11 @@ export class CheckpointSaver {
     this.emit({
       type: 'checkpoint',
       step: staged.step,
-      path: relative(home, this.newest.directory),
+      path: portablePath(relative(home, this.newest.directory)),
       bytes: staged.bytes,
       verified: true,
       seconds,
-      deleted: deleted.map(({ directory }) => relative(home, directory)),
+      deleted: deleted.map(({ directory }) => portablePath(relative(home, directory))),
       trainSeconds,
     });
   }

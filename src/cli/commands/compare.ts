@@ -10,6 +10,7 @@ import type { ResolvedConfig } from '../../core/config.js';
 import { checkConfig } from '../../core/config-parse.js';
 import { LabError } from '../../core/errors.js';
 import { type Experiment, type InputFile, type Variant, variantsOf } from '../../core/experiment.js';
+import { quoted } from '../../core/shell-words.js';
 import { inputsOf } from '../../runs/inputs.js';
 import {
   createRun,
@@ -22,7 +23,7 @@ import {
   writeExperiment,
 } from '../../runs/run-folder.js';
 import { type LoadedConfig, loadConfig, readyConfig } from '../config-file.js';
-import { asUsage, type ExitCode, quoted } from '../failure.js';
+import { asUsage, type ExitCode } from '../failure.js';
 import { conclude, workThrough } from '../in-turn.js';
 import type { Terminal } from '../terminal.js';
 import { version } from '../version.js';

@@ -7,10 +7,11 @@ import { stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { LabError } from '../../core/errors.js';
+import { quoted } from '../../core/shell-words.js';
 import { latestUnfinished, summarizeRun } from '../../runs/list.js';
 import { exists, openRun, type Run, runNamesInTurn } from '../../runs/run-folder.js';
 import { executeRun, type OutputOptions } from '../execute.js';
-import { asUsage, type ExitCode, exitCode, quoted } from '../failure.js';
+import { asUsage, type ExitCode, exitCode } from '../failure.js';
 import { conclude, type InTurnOutcome, trainInTurn, workThrough } from '../in-turn.js';
 import { makeTerminal } from './report.js';
 

@@ -2,7 +2,7 @@
 
 import { constants } from 'node:fs';
 import { copyFile, type FileHandle, link, open, rm } from 'node:fs/promises';
-import { LabError } from '../../core/errors.js';
+import { codeOf, LabError } from '../../core/errors.js';
 import type { RawRecord } from '../read/values.js';
 
 const bufferedBytes = 1 << 18;
@@ -91,8 +91,4 @@ function notWritten(path: string, error: unknown): LabError {
   if (codeOf(error) === 'EEXIST') return exists(path);
   const advice = error instanceof Error ? error.message : String(error);
   return new LabError('cannot be written', { place: { file: path }, advice });
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

@@ -18,7 +18,7 @@ export class Spool {
   private readonly places: Place[] = [];
   private kept = 0;
   private written = 0;
-  private fd: number | undefined;
+  private file: TemporaryFile | undefined;
   private closed = false;
 
   /** Bytes of a block. */
@@ -36,8 +36,8 @@ export class Spool {
       return;
     }
     try {
-      this.fd ??= unnamedFile();
-      for (let at = 0; at < size; ) at += writeSync(this.fd, block, at, size - at, this.written + at);
+      this.file ??= openTemporary();
+      for (let at = 0; at < size; ) at += writeSync(this.file.fd, block, at, size - at, this.written + at);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new LabError(`a temporary file cannot be written: ${why}`, {
@@ -58,7 +58,7 @@ export class Spool {
       return;
     }
     for (let at = 0; at < into.byteLength; ) {
-      const read = readSync(this.fd ?? -1, into, at, into.byteLength - at, place.offset + from + at);
+      const read = readSync(this.file?.fd ?? -1, into, at, into.byteLength - at, place.offset + from + at);
       if (read === 0) throw new Error('the temporary file became shorter');
       at += read;
     }
@@ -68,17 +68,36 @@ export class Spool {
   close(): void {
     this.closed = true;
     this.places.length = 0;
-    if (this.fd !== undefined) closeSync(this.fd);
-    this.fd = undefined;
+    if (this.file !== undefined) {
+      closeSync(this.file.fd);
+      remove(this.file.folder);
+    }
+    this.file = undefined;
   }
 }
 
-/** Its name is gone at once, so that nobody else opens it and nothing is left when the process is killed. */
-function unnamedFile(): number {
+interface TemporaryFile {
+  readonly fd: number;
+  readonly folder: string;
+}
+
+/**
+ * Its name is gone at once, so that nobody else opens it and nothing is left when the process is killed; on Windows, which does not
+ * let go of a name while the file is open, when it is closed.
+ */
+function openTemporary(): TemporaryFile {
   const folder = mkdtempSync(join(tmpdir(), 'sft-lab-spool-'));
   try {
-    return openSync(join(folder, 'blocks'), 'wx+', 0o600);
+    return { fd: openSync(join(folder, 'blocks'), 'wx+', 0o600), folder };
   } finally {
+    remove(folder);
+  }
+}
+
+function remove(folder: string): void {
+  try {
     rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // Somebody has it open, or it is ours to be closed yet.
   }
 }

@@ -3,6 +3,7 @@
 import { basename, dirname, resolve } from 'node:path';
 import * as vscode from 'vscode';
 import { experimentNameOf, variantsOf } from '../../core/experiment.js';
+import { editorPath } from '../../core/paths.js';
 import type { RunRow, RunStore } from '../runs/store.js';
 import { isConfig } from './diagnostics.js';
 
@@ -71,7 +72,9 @@ export function newestRun(runs: RunStore, file: string, text: string): RunRow | 
     .experiments()
     .flatMap((one) => one.runs)
     .filter((run) => run.kind === 'train')
-    .filter((run) => run.configFile === file || (run.experiment === experiment && inFolder(run, outputDir)))
+    .filter(
+      (run) => editorPath(run.configFile ?? '') === file || (run.experiment === experiment && inFolder(run, outputDir)),
+    )
     .sort((a, b) => (b.created ?? '').localeCompare(a.created ?? ''))[0];
 }
 
@@ -91,6 +94,6 @@ export function destinationOf(file: string, text: string): { experiment: string;
   return {
     experiment:
       typeof experiment === 'string' ? experiment : experimentNameOf(basename(file).replace(/\.sft\.json$/i, '')),
-    outputDir: resolve(dirname(file), typeof output === 'string' ? output : '.sft'),
+    outputDir: editorPath(resolve(dirname(file), typeof output === 'string' ? output : '.sft')),
   };
 }

@@ -6,6 +6,7 @@ import { totalmem } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
 import * as z from 'zod';
+import { portablePath } from '../../core/paths.js';
 import { formatCount } from '../../core/units.js';
 import { type Choice, evaluationNone, evaluationSplit } from '../../core/view/form.js';
 import { visibleText } from '../../core/view/visible.js';
@@ -26,7 +27,7 @@ export function stemOf(file: string): string {
 export function configPath(path: string, folder: string, root: string | undefined): string {
   const inside = root !== undefined && (path === root || path.startsWith(root + sep));
   if (!inside) return path;
-  return relative(folder, path).split(sep).join('/') || '.';
+  return portablePath(relative(folder, path)) || '.';
 }
 
 /** The starter, the Hugging Face cache, then the folders given. */
@@ -98,6 +99,7 @@ export async function findDevices({ node, program }: MeasurerOptions): Promise<D
   const auto: Choice = { value: 'auto', label: 'Automatic', detail: 'The first GPU, else the CPU' };
   try {
     const { stdout } = await promisify(execFile)(node, [program, 'devices', '--json'], {
+      windowsHide: true,
       env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
       timeout: 20_000,
     });

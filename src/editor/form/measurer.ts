@@ -28,6 +28,7 @@ export async function measureConfig(
     // In VS Code the editor's own program is Node when told so.
     env: { ...process.env, ELECTRON_RUN_AS_NODE: '1', NODE_OPTIONS: undefined },
     stdio: 'pipe',
+    windowsHide: true,
     signal,
     killSignal: 'SIGKILL',
   });

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { codeOf } from '../../runs/files.js';
+import { codeOf } from '../../core/errors.js';
 
 const keptMs = 24 * 60 * 60 * 1000;
 

@@ -3,12 +3,14 @@
  * folder, in the words of a config's `train_dataset`. Written by the preview, used by Fine-tune.
  */
 
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname, isAbsolute, join, relative, sep } from 'node:path';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative } from 'node:path';
 import * as z from 'zod';
 import { LabError } from '../../core/errors.js';
+import { portablePath } from '../../core/paths.js';
 import { formats, type Mapping } from '../../core/view/preview.js';
 import type { FieldMapping } from '../../data/types.js';
+import { move } from '../../runs/files.js';
 
 export interface RecordMapping {
   readonly format: Mapping['format'];
@@ -52,7 +54,7 @@ export async function writeMapping(root: string | undefined, path: string, chose
   await mkdir(dirname(target), { recursive: true });
   const aside = `${target}.${process.pid}.partial`;
   await writeFile(aside, `${JSON.stringify(sorted, null, 2)}\n`);
-  await rename(aside, target);
+  await move(aside, target);
 }
 
 async function readAll(root: string): Promise<z.infer<typeof file> | undefined> {
@@ -80,5 +82,5 @@ function fileOf(root: string): string {
 function keyOf(root: string | undefined, path: string): string | undefined {
   if (root === undefined) return undefined;
   const way = relative(root, path);
-  return way === '' || way.startsWith('..') || isAbsolute(way) ? undefined : way.split(sep).join('/');
+  return way === '' || way.startsWith('..') || isAbsolute(way) ? undefined : portablePath(way);
 }

@@ -1,9 +1,10 @@
 /** What the list of runs knew when it was last shown in this workspace: a file, so that a new window reads only what is new. */
 
 import { writeFileSync } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setImmediate as pause } from 'node:timers/promises';
+import { move } from '../../runs/files.js';
 
 /** Runs turned into text before others get their turn. */
 const runsPerTurn = 200;
@@ -43,7 +44,7 @@ export class RunCache {
     try {
       await mkdir(dirname(this.file), { recursive: true });
       await writeFile(aside, lines.join(''));
-      await rename(aside, this.file);
+      await move(aside, this.file);
     } catch {
       // The next session reads the logs instead.
     }

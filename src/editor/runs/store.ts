@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import * as vscode from 'vscode';
 import type { RunEvent } from '../../core/events.js';
+import { editorPath } from '../../core/paths.js';
 import { type EventBatch, EventFollower } from '../../runs/follow.js';
 import { openRun, type Run } from '../../runs/run-folder.js';
 import { type ExperimentRow, type IndexChange, RunIndex, type RunRow } from '../../runs/run-index.js';
@@ -175,7 +176,7 @@ async function outputFolder(config: vscode.Uri): Promise<string[]> {
     const value: unknown = JSON.parse(await readFile(config.fsPath, 'utf8'));
     if (typeof value !== 'object' || value === null) return [];
     const named = 'output_dir' in value && typeof value.output_dir === 'string' ? value.output_dir : '.sft';
-    return [resolve(dirname(config.fsPath), named)];
+    return [editorPath(resolve(dirname(config.fsPath), named))];
   } catch {
     return [];
   }

@@ -5,8 +5,8 @@ import { PassThrough } from 'node:stream';
 import { WriteStream } from 'node:tty';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { experimentName } from '../../../src/cli/config-file.js';
-import { quoted } from '../../../src/cli/failure.js';
 import { oneLine, printable, Terminal } from '../../../src/cli/terminal.js';
+import { quoted } from '../../../src/core/shell-words.js';
 import { formatBytes, formatCount, formatDuration } from '../../../src/core/units.js';
 
 let folder: string;

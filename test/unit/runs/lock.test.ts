@@ -3,7 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { acquireLock, lockHolder, processStart, waitForRelease } from '../../../src/runs/lock.js';
+import { acquireLock, lockHolder, waitForRelease } from '../../../src/runs/lock.js';
+import { processStart } from '../../../src/runs/system.js';
 
 let folder: string;
 beforeEach(() => {

@@ -1,0 +1,70 @@
+/**
+ * A trainer's process and its screen, such that it outlives the editor: in a pseudo-terminal, whose hang-up it ignores. On Windows the
+ * end of a console is the end of its processes; there it has none, and draws its screen into a pipe.
+ */
+
+import { spawn as spawnPiped } from 'node:child_process';
+import { spawn } from 'node-pty';
+import { LabError } from '../core/errors.js';
+import { onWindows } from '../runs/system.js';
+
+export interface ProcessOptions {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly columns: number;
+  readonly rows: number;
+}
+
+export interface TrainerProcess {
+  readonly pid: number;
+  /** @param listener takes text for a terminal */
+  onData(listener: (text: string) => void): void;
+  /** @param listener takes the exit code; 128 + n for signal n */
+  onExit(listener: (code: number) => void): void;
+  resize(columns: number, rows: number): void;
+}
+
+/** @throws LabError where it cannot be started */
+export function startTrainer(options: ProcessOptions): TrainerProcess {
+  return onWindows ? startPiped(options) : startInTerminal(options);
+}
+
+function startInTerminal({ file, args, cwd, env, columns, rows }: ProcessOptions): TrainerProcess {
+  const pty = spawn(file, [...args], { name: 'xterm-256color', cols: columns, rows, cwd, env });
+  return {
+    pid: pty.pid,
+    onData: (listener) => pty.onData(listener),
+    onExit: (listener) => {
+      pty.onExit(({ exitCode, signal }) => listener(signal === undefined || signal === 0 ? exitCode : 128 + signal));
+    },
+    resize: (width, height) => pty.resize(width, height),
+  };
+}
+
+function startPiped({ file, args, cwd, env }: ProcessOptions): TrainerProcess {
+  const child = spawnPiped(file, args, {
+    cwd,
+    env,
+    detached: true,
+    windowsHide: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const { pid } = child;
+  child.on('error', () => undefined);
+  if (pid === undefined) throw new LabError('cannot be started', { place: { file } });
+  return {
+    pid,
+    onData: (listener) => {
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.setEncoding('utf8').on('data', (text: string) => listener(text.replaceAll('\n', '\r\n')));
+      }
+    },
+    onExit: (listener) => {
+      child.on('close', (code) => listener(code ?? 1));
+    },
+    // It draws for a terminal of 80 columns.
+    resize: () => undefined,
+  };
+}
