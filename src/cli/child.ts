@@ -20,10 +20,11 @@ export async function runInChild(
   const script = process.argv[1];
   if (script === undefined) throw new Error('the program does not know its own file');
   // A process group of its own: Ctrl+C reaches the child through us, once, and not from the terminal as well. The channel
-  // tells it when we are gone. On Windows it would have no console then; there the channel tells it to leave Ctrl+C to us.
+  // tells it when we are gone. In a console of Windows it could not write then: there it leaves Ctrl+C to us, and ends with us.
+  const inConsole = onWindows && (process.stdout.isTTY || process.stderr.isTTY);
   const child = spawn(process.execPath, [...process.execArgv, script, ...args], {
     stdio: ['ignore', toErrorStream ? 2 : 'inherit', 'inherit', 'ipc'],
-    detached: !onWindows,
+    detached: !inConsole,
     windowsHide: true,
   });
   const interrupt = (): void => {

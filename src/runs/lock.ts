@@ -104,8 +104,10 @@ async function holds(path: string, content: LockContent): Promise<boolean> {
 }
 
 /** `unsure`: on another machine (or another system of one, as Windows' own Linux), or alive by its process id, but silent. */
-function judge(content: LockContent): 'live' | 'stale' | 'unsure' {
-  const here = thisMachine();
+export type Verdict = 'live' | 'stale' | 'unsure';
+
+/** Whether the process that wrote a lock lives. */
+export function judge(content: LockContent, here = thisMachine()): Verdict {
   const silence = monotonicMs() - content.monotonic;
   if (content.boot !== here.boot) {
     const comparable = content.host === here.host && ![content.boot, here.boot].includes(unknownBoot);
@@ -119,7 +121,7 @@ function judge(content: LockContent): 'live' | 'stale' | 'unsure' {
   return start === content.processStart ? 'live' : 'stale';
 }
 
-function judgeByHeart({ host, pid }: LockContent, here: Machine, silence: number): 'live' | 'stale' | 'unsure' {
+function judgeByHeart({ host, pid }: LockContent, here: Machine, silence: number): Verdict {
   if (host !== here.host) return 'unsure';
   // The clock counts from the boot: a heartbeat that is still to come was in an earlier one.
   if (silence < -1_000 || !isAlive(pid)) return 'stale';

@@ -15,6 +15,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   digests,
   history,
+  interrupt,
   makeWorkspace,
   run,
   start,
@@ -232,7 +233,7 @@ describe('disks', () => {
       await until('more steps', async () =>
         (await history(folder)).events.some((event) => event.type === 'status' && event.status === 'resumed'),
       );
-      resumed.child.kill('SIGINT');
+      await interrupt(resumed.child);
       expect((await resumed.ended).code).toBe(130);
     },
   );

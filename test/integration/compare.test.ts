@@ -1,7 +1,8 @@
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reportSchema } from '../../src/core/report.js';
-import { history, makeWorkspace, run, start, until, type Workspace } from './support.js';
+import { history, interrupt, makeWorkspace, run, start, until, type Workspace } from './support.js';
 
 let workspace: Workspace;
 beforeAll(async () => {
@@ -67,7 +68,7 @@ describe('sft-lab compare', () => {
     const before = statSync(model).mtimeMs;
     const { code, stdout } = await run(workspace, 'compare', 'six.sft.json');
     expect(code).toBe(0);
-    expect(stdout).toContain('Continuing .sft/six');
+    expect(stdout).toContain(`Continuing ${join('.sft', 'six')}`);
     expect(stdout.match(/finished before/g)).toHaveLength(5);
     expect(statSync(model).mtimeMs).toBe(before);
   });
@@ -140,7 +141,7 @@ describe('sft-lab compare', () => {
     const second = await run(workspace, 'compare', 'stopped.sft.json', '--no-baseline');
     expect(second.code).not.toBe(0);
     expect(second.stderr).toMatch(/process \d+ is working through this comparison/);
-    child.kill('SIGINT');
+    await interrupt(child);
     const { code, stderr } = await ended;
     expect(code).toBe(130);
     expect(existsSync(workspace.path('.sft/stopped/run.lock'))).toBe(false);
@@ -159,7 +160,7 @@ describe('sft-lab compare', () => {
       'the first run to train',
       async () => existsSync(`${first}/events.jsonl`) && (await history(first)).history.train.length > 3,
     );
-    child.kill('SIGINT');
+    await interrupt(child);
     expect((await ended).code).toBe(130);
     // The config is not needed any more, nor is it looked at.
     rmSync(workspace.path('later.sft.json'));

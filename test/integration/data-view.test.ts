@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openTrainingData } from '../../src/data/index.js';
@@ -55,7 +56,7 @@ describe('in workers', () => {
   });
 
   test('what a packed file unpacked into is removed', async () => {
-    const path = new URL('../fixtures/tables/flat.jsonl.gz', import.meta.url).pathname;
+    const path = fileURLToPath(new URL('../fixtures/tables/flat.jsonl.gz', import.meta.url));
     const unpacked = () => readdirSync(tmpdir()).filter((name) => name.startsWith('sft-lab-view-'));
     const before = unpacked();
     const view = await openDataView(path);
@@ -130,7 +131,7 @@ describe('in workers', () => {
 });
 
 describe('training', () => {
-  const tables = new URL('../fixtures/tables/', import.meta.url).pathname;
+  const tables = fileURLToPath(new URL('../fixtures/tables/', import.meta.url));
   const examples = async (name: string): Promise<unknown[]> => {
     const data = await openTrainingData(
       trainingOptions({ train: [{ path: join(tables, name), format: 'auto' }], shuffle: false }),

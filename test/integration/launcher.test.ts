@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { editorPath } from '../../src/core/paths.js';
 import { Launcher } from '../../src/launch/launcher.js';
 import { lockHolder } from '../../src/runs/lock.js';
 import { history, makeWorkspace, program, until, type Workspace } from './support.js';
@@ -24,7 +25,7 @@ describe('a launcher', () => {
     first.listen({ onStopAsked: (folder) => asked.push(folder) });
     const session = await first.start(file);
     const folder = await session.run;
-    expect(folder).toBe(workspace.path('.sft', 'once', 'run'));
+    expect(folder).toBe(editorPath(workspace.path('.sft', 'once', 'run')));
     await until('steps', async () => lockHolder(folder) !== undefined && (await steps(folder)).length > 3);
     for (const launcher of [first, second]) {
       await expect(launcher.resume(folder)).rejects.toThrow(`process ${session.pid} is training this run already`);

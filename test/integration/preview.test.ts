@@ -1,6 +1,7 @@
 /** The tokens of an open data set are the trainer's, for every template and format. */
 
 import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openTrainingData } from '../../src/data/index.js';
 import { openDataView } from '../../src/data/view/index.js';
@@ -10,7 +11,7 @@ import { fileWith, jsonl, templateText, tokenizerFolder, trainingOptions } from 
 beforeAll(buildDataWorker);
 
 describe('its tokens are those of the trainer, byte for byte', () => {
-  const folder = new URL('../fixtures/data/templates/', import.meta.url).pathname;
+  const folder = fileURLToPath(new URL('../fixtures/data/templates/', import.meta.url));
   const templates = readdirSync(folder).map((name) => name.replace('.jinja', ''));
   const tokenizerOf = (template: string) =>
     template.startsWith('llama3') ? 'llama3' : /^(llama2|mistral)/.test(template) ? 'llama2' : 'qwen';

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { digests, facts, history, makeWorkspace, run, start, until, type Workspace } from './support.js';
+import { onWindows } from '../../src/runs/system.js';
+import { digests, facts, history, interrupt, makeWorkspace, run, start, until, type Workspace } from './support.js';
 
 let workspace: Workspace;
 beforeAll(() => {
@@ -129,7 +130,7 @@ describe.each(Object.keys(methods) as (keyof typeof methods)[])('resume, %s', (m
       const args = existsSync(`${folder}/run.json`) ? ['resume', folder] : ['train', `${name}.sft.json`];
       const { child, ended } = start(workspace, args);
       await Promise.race([afterMoreEvents(bytes)(folder), ended]);
-      child.kill('SIGINT');
+      await interrupt(child);
       const { code, stdout, stderr } = await ended;
       if (code === 0) continue;
       interrupted++;
@@ -156,7 +157,7 @@ describe('resume', () => {
     await until('the run to go on', async () =>
       (await history(folderOf('latest'))).events.some((event) => event.type === 'status' && event.seq > 0),
     );
-    second.child.kill('SIGINT');
+    await interrupt(second.child);
     const { code, stdout } = await second.ended;
     expect(code).toBe(130);
     expect(stdout).toContain('.sft/latest/run');
@@ -176,8 +177,9 @@ describe('resume', () => {
     const folder = folderOf('latest');
     const { child, ended } = start(workspace, ['resume', folder]);
     await afterMoreEvents(1_000)(folder);
-    child.kill('SIGINT');
-    child.kill('SIGTERM');
+    await interrupt(child);
+    if (onWindows) await interrupt(child);
+    else child.kill('SIGTERM');
     const began = performance.now();
     const { code } = await ended;
     expect(code).toBe(130);

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { RunEvent } from '../../src/core/events.js';
 import { foldEvents, type RunHistory } from '../../src/core/history.js';
 import { readEvents } from '../../src/runs/event-log.js';
+import { requestStop } from '../../src/runs/system.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 export const program = process.env.SFT_LAB_PROGRAM ?? join(root, 'dist', 'cli.js');
@@ -187,6 +188,13 @@ export function start(
     child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   });
   return { child, ended };
+}
+
+/** As Ctrl+C in its terminal. */
+export async function interrupt({ pid }: ChildProcess): Promise<void> {
+  if (pid === undefined) throw new Error('it did not start');
+  // It may have ended by now.
+  await requestStop(pid).catch(() => undefined);
 }
 
 export function run(workspace: Workspace, ...args: string[]): Promise<Ended> {

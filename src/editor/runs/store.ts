@@ -165,7 +165,8 @@ export class RunStore implements vscode.Disposable {
   private async lookInto(outputs: readonly string[]): Promise<void> {
     const folders = (vscode.workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file');
     const known = this.context.workspaceState.get<readonly string[]>(rootsKey, []);
-    this.roots_ = [...new Set([...folders.map(({ uri }) => join(uri.fsPath, '.sft')), ...known, ...outputs])];
+    const roots = [...folders.map(({ uri }) => join(uri.fsPath, '.sft')), ...known, ...outputs];
+    this.roots_ = [...new Set(roots.map(editorPath))];
     await this.index.setRoots(this.roots_);
   }
 }
@@ -176,7 +177,7 @@ async function outputFolder(config: vscode.Uri): Promise<string[]> {
     const value: unknown = JSON.parse(await readFile(config.fsPath, 'utf8'));
     if (typeof value !== 'object' || value === null) return [];
     const named = 'output_dir' in value && typeof value.output_dir === 'string' ? value.output_dir : '.sft';
-    return [editorPath(resolve(dirname(config.fsPath), named))];
+    return [resolve(dirname(config.fsPath), named)];
   } catch {
     return [];
   }

@@ -8,6 +8,7 @@ import { experimentName } from '../../../src/cli/config-file.js';
 import { oneLine, printable, Terminal } from '../../../src/cli/terminal.js';
 import { quoted } from '../../../src/core/shell-words.js';
 import { formatBytes, formatCount, formatDuration } from '../../../src/core/units.js';
+import { onWindows } from '../../../src/runs/system.js';
 
 let folder: string;
 beforeEach(() => {
@@ -119,7 +120,9 @@ describe('figures', () => {
   });
 
   it('commands to copy are quoted for the shell', () => {
-    expect(['.sft/a/run', 'a b', "it's"].map(quoted)).toEqual(['.sft/a/run', "'a b'", "'it'\\''s'"]);
+    const words = [join('.sft', 'a', 'run'), 'a b', "it's"];
+    const expected = onWindows ? ['.sft\\a\\run', '"a b"', '"it\'s"'] : ['.sft/a/run', "'a b'", "'it'\\''s'"];
+    expect(words.map(quoted)).toEqual(expected);
   });
 
   it('experiments are named after their config', () => {

@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { configJsonSchema, configKeys, describeConfig } from '../../../src/core/config.js';
 import { checkConfig, parseConfig, resolveConfig } from '../../../src/core/config-parse.js';
@@ -144,15 +145,15 @@ describe('resolveConfig', () => {
       '/configs',
       'demo',
     );
-    expect(config.train_dataset).toEqual([{ path: '/configs/train.jsonl', format: 'auto' }]);
+    expect(config.train_dataset).toEqual([{ path: resolve('/configs/train.jsonl'), format: 'auto' }]);
     expect(config.eval_dataset).toEqual({
       eval: [
-        { path: '/configs/a', format: 'auto' },
+        { path: resolve('/configs/a'), format: 'auto' },
         { path: '/b', format: 'auto' },
       ],
     });
     expect(config).toMatchObject({
-      output_dir: '/configs/.sft',
+      output_dir: resolve('/configs/.sft'),
       experiment: 'demo',
       eval_strategy: 'steps',
       save_strategy: 'epoch',
@@ -166,7 +167,7 @@ describe('resolveConfig', () => {
       'x',
     );
     expect(Object.keys(config.eval_dataset)).toEqual(['one', 'two']);
-    expect(config.eval_dataset.two?.[0]).toEqual({ path: '/c/b', format: 'alpaca' });
+    expect(config.eval_dataset.two?.[0]).toEqual({ path: resolve('/c/b'), format: 'alpaca' });
   });
 
   it('evaluates never without a set', () => {

@@ -2,6 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
@@ -9,7 +10,7 @@ import { ByteBpe } from '../../../src/data/text/bpe.js';
 import { ModelTokenizer } from '../../../src/data/text/tokenizer.js';
 import { temporaryFolder } from './support.js';
 
-const folder = new URL('../../fixtures/bpe/', import.meta.url).pathname;
+const folder = fileURLToPath(new URL('../../fixtures/bpe/', import.meta.url));
 const read = (name: string): unknown =>
   JSON.parse(gunzipSync(readFileSync(join(folder, `${name}.json.gz`))).toString());
 

@@ -1,10 +1,11 @@
+import { fileURLToPath } from 'node:url';
 /** The first damaged files of `npm run fuzz`, which goes on to ten thousand. */
 
 import { expect, test } from 'vitest';
 import { fuzzCase } from '../../fuzz/readers.js';
 import { temporaryFolder } from './support.js';
 
-const tables = new URL('../../fixtures/tables/', import.meta.url).pathname;
+const tables = fileURLToPath(new URL('../../fixtures/tables/', import.meta.url));
 
 test('damaged files give records or are refused, and nothing else', { timeout: 60_000 }, async () => {
   const folder = temporaryFolder();

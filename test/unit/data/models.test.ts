@@ -40,7 +40,8 @@ function download(name: string, revision: string, architecture?: string): string
   const snapshot = join(repository, 'snapshots', revision);
   writeModel(join(repository, 'blobs'), architecture);
   mkdirSync(join(repository, 'snapshots'), { recursive: true });
-  symlinkSync(join(repository, 'blobs'), snapshot);
+  // On Windows a junction: links want a right that few have.
+  symlinkSync(join(repository, 'blobs'), snapshot, 'junction');
   mkdirSync(join(repository, 'refs'), { recursive: true });
   writeFileSync(join(repository, 'refs', 'main'), revision);
   return snapshot;

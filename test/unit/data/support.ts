@@ -3,6 +3,7 @@
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
 import { z } from 'zod';
 import type { Example } from '../../../src/core/data.js';
@@ -10,7 +11,7 @@ import { RecordProblem, toExample } from '../../../src/data/read/formats.js';
 import { ExampleTokenizer } from '../../../src/data/text/examples.js';
 import type { TrainingDataOptions } from '../../../src/data/types.js';
 
-const fixtures = new URL('../../fixtures/', import.meta.url).pathname;
+const fixtures = fileURLToPath(new URL('../../fixtures/', import.meta.url));
 const folders: string[] = [];
 
 afterAll(() => {

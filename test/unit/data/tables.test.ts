@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -13,7 +14,7 @@ import type { Table } from '../../../src/data/read/table.js';
 import { toJsonValue } from '../../../src/data/read/values.js';
 import { fileWith, temporaryFolder } from './support.js';
 
-const folder = new URL('../../fixtures/tables/', import.meta.url).pathname;
+const folder = fileURLToPath(new URL('../../fixtures/tables/', import.meta.url));
 const rows = z.array(z.record(z.string(), z.unknown()));
 const expected = z
   .object({ flat: rows, nested: rows, datasets: rows })

@@ -1,5 +1,6 @@
 import { readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type RawRecord, readRecords } from '../../../src/data/read/records.js';
@@ -10,7 +11,7 @@ import { openRows } from '../../../src/data/view/rows.js';
 import { scanSegment } from '../../../src/data/view/segment.js';
 import { fileWith } from './support.js';
 
-const tables = new URL('../../fixtures/tables/', import.meta.url).pathname;
+const tables = fileURLToPath(new URL('../../fixtures/tables/', import.meta.url));
 
 function scan(text: string): { good: boolean; scanner: JsonScanner } {
   const bytes = Buffer.from(text);

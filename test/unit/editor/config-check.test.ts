@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { portablePath } from '../../../src/core/paths.js';
 import { checkConfigText } from '../../../src/editor/config/check.js';
 
 let folder: string;
@@ -25,7 +26,7 @@ it('files that are not there are marked where they stand', async () => {
     eval_dataset: { easy: 'train.jsonl', hard: ['none.jsonl'] },
     chat_template_path: 'x.jinja',
   });
-  const names = findings.map(({ line, key, message }) => [line, key, message.replace(folder, '')]);
+  const names = findings.map(({ line, key, message }) => [line, key, portablePath(message.replace(folder, ''))]);
   expect(names).toEqual([
     [6, 'path', 'no file at /gone.jsonl'],
     [12, 'hard', 'no file at /none.jsonl'],

@@ -1,3 +1,4 @@
+import { sep } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { configPath, dataSetFile, sisterOf, stemOf } from '../../../src/editor/form/choices.js';
 
@@ -22,7 +23,11 @@ describe('a path in a config', () => {
     ['/w2/model', '/w', '/w', '/w2/model'],
     ['/w/model', '/w', undefined, '/w/model'],
   ])('%s from %s in %s is %s', (path, folder, root, expected) => {
-    expect(configPath(path, folder, root)).toBe(expected);
+    const here = (name: string) => name.replaceAll('/', sep);
+    const absolute = expected.startsWith('/');
+    expect(configPath(here(path), here(folder), root === undefined ? root : here(root))).toBe(
+      absolute ? here(expected) : expected,
+    );
   });
 });
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkConfig, resolveConfig } from '../../../src/core/config-parse.js';
 import { LabError } from '../../../src/core/errors.js';
+import { portablePath } from '../../../src/core/paths.js';
 import { EventLog } from '../../../src/runs/event-log.js';
 import { checkInputs, fingerprint, inputsOf } from '../../../src/runs/inputs.js';
 import { writeLabel } from '../../../src/runs/label.js';
@@ -120,7 +121,7 @@ describe('inputs', () => {
     }
     const config = { ...newRun('a').config, chat_template_path: join(folder, 'chat') };
     const inputs = await inputsOf(config, join(folder, 'm'));
-    expect(inputs.map(({ path }) => path.slice(folder.length + 1))).toEqual([
+    expect(inputs.map(({ path }) => portablePath(path.slice(folder.length + 1)))).toEqual([
       't',
       'chat',
       'm/config.json',
