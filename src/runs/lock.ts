@@ -125,6 +125,8 @@ function judgeByHeart({ host, pid }: LockContent, here: Machine, silence: number
   if (host !== here.host) return 'unsure';
   // The clock counts from the boot: a heartbeat that is still to come was in an earlier one.
   if (silence < -1_000 || !isAlive(pid)) return 'stale';
+  // Its id is ours by now.
+  if (pid === process.pid && silence > process.uptime() * 1000) return 'stale';
   return silence < silenceMs ? 'live' : 'unsure';
 }
 

@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { onWindows } from '../../src/runs/system.js';
 import { digests, facts, history, interrupt, makeWorkspace, run, start, until, type Workspace } from './support.js';
@@ -160,7 +161,7 @@ describe('resume', () => {
     await interrupt(second.child);
     const { code, stdout } = await second.ended;
     expect(code).toBe(130);
-    expect(stdout).toContain('.sft/latest/run');
+    expect(stdout).toContain(join('.sft', 'latest', 'run'));
   });
 
   it('refuses a second process on the same run', async () => {

@@ -80,8 +80,9 @@ describe('the run lock', () => {
     const verdict = (changes: object) => judge({ ...holder, ...untold, processStart: null, ...changes }, here);
     expect(verdict({})).toBe('live');
     expect(verdict({ pid: 999_999_999 })).toBe('stale');
-    // It slept, or another process got its id.
-    expect(verdict({ monotonic: monotonicMs() - 60_000 })).toBe('unsure');
+    // It slept, or another process got its id; we, for instance.
+    expect(verdict({ pid: process.ppid, monotonic: monotonicMs() - 60_000 })).toBe('unsure');
+    expect(verdict({ monotonic: monotonicMs() - process.uptime() * 1000 - 60_000 })).toBe('stale');
     // An earlier boot, whose clock had come further.
     expect(verdict({ monotonic: monotonicMs() + 60_000 })).toBe('stale');
     expect(verdict({ host: 'elsewhere' })).toBe('unsure');
