@@ -1,10 +1,12 @@
 /**
- * The standard output of a trainer that an editor started. An editor that hangs reads nothing, and Node waits for a terminal or a
- * pipe that takes nothing; a run must not. So what is not taken at once is kept for a while, and dropped beyond that: `console.log`
- * and the event log have it.
+ * The screen of a trainer that an editor started: its terminal, or a named pipe of Windows. An editor that hangs reads nothing, and
+ * Node waits for a terminal that takes nothing; a run must not. So what is not taken at once is kept for a while, and dropped beyond
+ * that: `console.log` and the event log have it.
  */
 
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { connect } from 'node:net';
+import type { Writable } from 'node:stream';
 import { codeOf } from '../core/errors.js';
 import { onWindows } from '../runs/system.js';
 
@@ -18,27 +20,21 @@ export interface EditorStream {
   write(text: string): void;
 }
 
-/** Undefined where standard output is neither a terminal nor, on Windows, an editor's pipe. */
-export function openEditorStream(): EditorStream | undefined {
-  if (onWindows) return new QueueStream(unblocked(process.stdout));
-  if (!process.stdout.isTTY) return undefined;
-  return PtyStream.open() ?? new QueueStream(process.stdout);
-}
+const pipes = String.raw`\\.\pipe`;
 
-/** Node makes the pipes of standard output wait on Windows. */
-function unblocked(stream: NodeJS.WriteStream): NodeJS.WriteStream {
-  const handle: unknown = Reflect.get(stream, '_handle');
-  if (typeof handle === 'object' && handle !== null && 'setBlocking' in handle) {
-    if (typeof handle.setBlocking === 'function') handle.setBlocking(false);
-  }
-  return stream;
+/** @param screen what the editor said of it (`messagesVariable`) */
+export function openEditorStream(screen: string): EditorStream | undefined {
+  // Standard output would not do: Node makes pipes wait there.
+  if (onWindows) return screen.startsWith(pipes) ? new QueueStream(connect(screen).unref()) : undefined;
+  if (screen !== '1' || !process.stdout.isTTY) return undefined;
+  return PtyStream.open() ?? new QueueStream(process.stdout);
 }
 
 /** A stream that queues what is not taken; the process stays until it is, or the editor is gone. */
 class QueueStream implements EditorStream {
   private gone = false;
 
-  constructor(private readonly stream: NodeJS.WriteStream) {
+  constructor(private readonly stream: Writable) {
     stream.on('error', () => {
       this.gone = true;
     });

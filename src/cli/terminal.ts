@@ -29,7 +29,8 @@ export interface TerminalOptions {
 
 /** The screen of the editor that started this program; undefined where people or pipes did. */
 export function editorPty(): EditorStream | undefined {
-  return process.env[messagesVariable] === '1' ? openEditorStream() : undefined;
+  const screen = process.env[messagesVariable];
+  return screen === undefined ? undefined : openEditorStream(screen);
 }
 
 export class Terminal {

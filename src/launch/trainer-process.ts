@@ -1,11 +1,15 @@
 /**
  * A trainer's process and its screen, such that it outlives the editor: in a pseudo-terminal, whose hang-up it ignores. On Windows the
- * end of a console is the end of its processes; there it has none, and draws its screen into a pipe.
+ * end of a console is the end of its processes; there it has none, and draws its screen into a named pipe.
  */
 
 import { spawn as spawnPiped } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:net';
+import type { Readable } from 'node:stream';
 import { spawn } from 'node-pty';
 import { LabError } from '../core/errors.js';
+import { messagesVariable } from '../core/messages-variable.js';
 import { onWindows } from '../runs/system.js';
 
 export interface ProcessOptions {
@@ -44,27 +48,40 @@ function startInTerminal({ file, args, cwd, env, columns, rows }: ProcessOptions
 }
 
 function startPiped({ file, args, cwd, env }: ProcessOptions): TrainerProcess {
+  const screen = String.raw`\\.\pipe\sft-lab-screen-${randomUUID()}`;
+  const listeners: ((text: string) => void)[] = [];
+  const take = (stream: Readable): void => {
+    stream.setEncoding('utf8');
+    stream.on('data', (text: string) => {
+      for (const listener of listeners) listener(text.replaceAll('\n', '\r\n'));
+    });
+    stream.on('error', () => undefined);
+  };
+  const server = createServer(take).listen(screen);
   const child = spawnPiped(file, args, {
     cwd,
-    env,
+    env: { ...env, [messagesVariable]: screen },
     detached: true,
     windowsHide: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const { pid } = child;
   child.on('error', () => undefined);
-  if (pid === undefined) throw new LabError('cannot be started', { place: { file } });
+  const { pid } = child;
+  if (pid === undefined) {
+    server.close();
+    throw new LabError('cannot be started', { place: { file } });
+  }
+  // What does not go to the screen: the words of a crash.
+  take(child.stdout);
+  take(child.stderr);
   return {
     pid,
-    onData: (listener) => {
-      for (const stream of [child.stdout, child.stderr]) {
-        stream.setEncoding('utf8').on('data', (text: string) => listener(text.replaceAll('\n', '\r\n')));
-      }
-    },
+    onData: (listener) => listeners.push(listener),
     onExit: (listener) => {
-      child.on('close', (code) => listener(code ?? 1));
+      // When all that it drew has been read.
+      child.on('close', (code) => server.close(() => listener(code ?? 1)));
     },
-    // It draws for a terminal of 80 columns.
+    // It draws for 80 columns.
     resize: () => undefined,
   };
 }

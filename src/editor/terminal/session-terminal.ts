@@ -60,8 +60,9 @@ export class SessionTerminal implements vscode.Pseudoterminal {
 
   /** A trainer that ends in order says so itself; one that was killed cannot. */
   private ended(code: number): void {
-    if (code > 128 && code !== 130) {
-      this.write.fire(`\r\n\u001b[31mIts process was ended from outside (signal ${code - 128}).\u001b[0m\r\n`);
-    }
+    if (code <= 128 || code === 130) return;
+    // Windows has no signals, and codes of 32 bits for crashes.
+    const how = code < 256 ? `was ended from outside (signal ${code - 128})` : `crashed (code 0x${code.toString(16)})`;
+    this.write.fire(`\r\n\u001b[31mIts process ${how}.\u001b[0m\r\n`);
   }
 }
