@@ -34,8 +34,8 @@ export function experimentFolder(outputDirectory: string, experiment: string): s
 }
 
 /** A name of a run or an experiment as its folder has it: Windows knows none with dots or spaces at its end, and keeps some for devices. */
-export function fileName(name: string): string {
-  if (!onWindows) return name;
+export function fileName(name: string, windows = onWindows): string {
+  if (!windows) return name;
   const trimmed = name.replace(/[. ]+$/, '');
   return /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(trimmed) ? `_${trimmed}` : trimmed;
 }

@@ -95,12 +95,9 @@ async function macMemory(): Promise<number | undefined> {
 
 /** @param text what `vm_stat` says */
 export function availableOf(text: string): number | undefined {
-  const [page, free, inactive] = [
-    /page size of (\d+) bytes/,
-    /^Pages free:\s+(\d+)\.$/m,
-    /^Pages inactive:\s+(\d+)\.$/m,
-  ].map((figure) => Number(figure.exec(text)?.[1]));
-  const bytes = ((free ?? 0) + (inactive ?? 0)) * (page ?? 0);
+  const page = Number(/page size of (\d+) bytes/.exec(text)?.[1] ?? 0);
+  const pages = [...text.matchAll(/^Pages (?:free|inactive|speculative):\s+(\d+)\.$/gm)];
+  const bytes = pages.reduce((sum, [, count]) => sum + Number(count) * page, 0);
   return bytes > 0 ? bytes : undefined;
 }
 

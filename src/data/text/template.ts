@@ -36,10 +36,15 @@ export class ChatTemplate {
   private readonly calls = pythonCalls(new Date());
   private readonly shapes: ShapeRenderer;
 
+  readonly source: string;
+
   constructor(
-    readonly source: string,
+    text: string,
     private readonly variables: Readonly<Record<string, string>>,
   ) {
+    // As Jinja reads it: a file may have been saved with line ends of Windows.
+    const source = text.replace(/\r\n?/g, '\n');
+    this.source = source;
     this.marksGeneration = source.search(generationTag) >= 0;
     // The tags vanish as block tags do under Hugging Face's settings (leading blanks and one line end go with them), and a mark that is
     // printed takes their place. The rendering is the one without marks; it is not made from the template without tags, because there

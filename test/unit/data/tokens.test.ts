@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Message } from '../../../src/core/data.js';
 import { ExampleTokenizer } from '../../../src/data/text/examples.js';
 import { replaceCalls, strftime, stripCharacters } from '../../../src/data/text/python-calls.js';
 import { ChatTemplate } from '../../../src/data/text/template.js';
@@ -406,6 +407,16 @@ describe('Python in templates', () => {
     );
     const rendered = new ChatTemplate("{{ strftime_now('%Y') }}", {}).render([], { prompt: false });
     expect(rendered).toBe(String(new Date().getFullYear()));
+  });
+
+  it('knows one kind of line end, as Jinja does', () => {
+    const text = "{% for message in messages %}\n{{ message['content'] }}\n\n{% endfor %}.\n";
+    const messages: Message[] = [{ role: 'user', content: 'a\r\nb' }];
+    const rendered = new ChatTemplate(text, {}).render(messages, { prompt: false });
+    expect(rendered).toContain('a\r\nb\n');
+    for (const end of ['\r\n', '\r']) {
+      expect(new ChatTemplate(text.replaceAll('\n', end), {}).render(messages, { prompt: false })).toBe(rendered);
+    }
   });
 
   it('leaves other calls alone', () => {

@@ -11,7 +11,7 @@ import { writeLabel } from '../../../src/runs/label.js';
 import { latestUnfinished, summarizeRun } from '../../../src/runs/list.js';
 import { acquireLock } from '../../../src/runs/lock.js';
 import { refreshReport, reportExperiment, writeReport } from '../../../src/runs/report.js';
-import { createRun, type NewRun, openRun, runNames, writeExperiment } from '../../../src/runs/run-folder.js';
+import { createRun, fileName, type NewRun, openRun, runNames, writeExperiment } from '../../../src/runs/run-folder.js';
 
 let folder: string;
 beforeEach(() => {
@@ -55,6 +55,20 @@ describe('run folders', () => {
     expect((await createRun(experiment(), newRun('a'))).info.name).toBe('a-2');
     expect((await createRun(experiment(), newRun('b'))).info.name).toBe('b-2');
     expect(readFileSync(join(experiment(), 'b'), 'utf8')).toBe('a file');
+  });
+
+  it('have names that the system can have', () => {
+    const names = ['con', 'CON.txt', 'lpt1', 'run.', 'run . ', 'console', 'v1.2 a'];
+    expect(names.map((name) => fileName(name, true))).toEqual([
+      '_con',
+      '_CON.txt',
+      '_lpt1',
+      'run',
+      'run',
+      'console',
+      'v1.2 a',
+    ]);
+    expect(names.map((name) => fileName(name, false))).toEqual(names);
   });
 
   it('are refused where a folder cannot be', async () => {
