@@ -58,6 +58,8 @@ function startPiped({ file, args, cwd, env }: ProcessOptions): TrainerProcess {
     stream.on('error', () => undefined);
   };
   const server = createServer(take).listen(screen);
+  // Without its screen a run is still to be followed.
+  server.on('error', () => undefined);
   const child = spawnPiped(file, args, {
     cwd,
     env: { ...env, [messagesVariable]: screen },

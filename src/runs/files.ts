@@ -32,12 +32,12 @@ export function isInUse(error: unknown): boolean {
 
 /** Virus scanners and indexers open what is new for a moment: what Windows refuses is tried again for a second or so. */
 export async function patiently<T>(work: () => Promise<T>): Promise<T> {
-  for (let wait = 10; ; wait *= 2) {
+  for (let tries = 1; ; tries++) {
     try {
       return await work();
     } catch (error) {
-      if (!isInUse(error) || wait > 640) throw error;
-      await sleep(wait);
+      if (!isInUse(error) || tries === 50) throw error;
+      await sleep(25);
     }
   }
 }
