@@ -2,7 +2,7 @@
  * In what systems differ that matters to runs: how a process is known, and how it is asked to end.
  *
  * POSIX has signals. Windows has none between processes (`process.kill` ends the other at once, whatever the signal), so each process
- * that can be asked to stop listens at a named pipe, and who opens it has asked.
+ * that can be asked to stop listens at a named pipe, and who writes to it has asked: its owner may, others may only open it.
  */
 
 import { readFileSync, readlinkSync } from 'node:fs';
@@ -95,7 +95,7 @@ export async function requestStop(pid: number): Promise<void> {
   }
   for (const end = monotonicMs() + patienceMs; ; await sleep(50)) {
     try {
-      await openPipe(pid);
+      await writeStop(pid);
       return;
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw error;
@@ -139,21 +139,21 @@ function pipeOf(pid: number): string {
   return String.raw`\\.\pipe\sft-lab-stop-${pid}`;
 }
 
-function openPipe(pid: number): Promise<void> {
+function writeStop(pid: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const socket = connect(pipeOf(pid), () => {
-      socket.destroy();
-      resolve();
-    });
+    const socket = connect(pipeOf(pid));
     socket.on('error', reject);
+    socket.end('stop', resolve);
   });
 }
 
 function listenAtPipe(request: () => void): () => void {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
-    socket.destroy();
-    request();
+    socket.once('data', () => {
+      socket.destroy();
+      request();
+    });
   });
   // Without a pipe it can still be stopped in its console.
   server.on('error', () => undefined);
