@@ -73,11 +73,14 @@ function stagedManifest() {
   return `${JSON.stringify(manifest, null, 2)}\n`;
 }
 
-/** node-pty with the native part of this platform alone. It is compiled already, so that it depends on nothing. */
+/**
+ * node-pty with the native part of this platform alone; it is compiled already, so that it depends on nothing. On Windows no trainer has
+ * a terminal (src/launch/trainer-process.ts).
+ */
 function copyPty(copy, folder) {
   const pty = join('node_modules', 'node-pty');
   for (const part of ['LICENSE', 'lib']) copy(join(pty, part), (file) => !/\.(map|test\.js)$/.test(file));
-  copy(join(pty, 'prebuilds', `${process.platform}-${process.arch}`), (file) => !file.endsWith('.pdb'));
+  if (process.platform !== 'win32') copy(join(pty, 'prebuilds', `${process.platform}-${process.arch}`));
   const { name, version, license, main } = JSON.parse(readFileSync(join(root, pty, 'package.json'), 'utf8'));
   const manifest = { name, version, license, main };
   writeFileSync(join(folder, pty, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
