@@ -1,7 +1,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -11,6 +10,7 @@
 
 #include "io/error.h"
 #include "io/safetensors.h"
+#include "test/fixtures.h"
 
 namespace sftlab {
 
@@ -19,11 +19,7 @@ namespace fs = std::filesystem;
 /// A folder of its own for each test, and what is put into it.
 class FolderTest : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("sft-lab-io-" + std::to_string(getpid()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
+  void SetUp() override { folder_ = test::temporary("io"); }
   void TearDown() override {
     std::error_code ignored;
     fs::permissions(folder_, fs::perms::owner_all, ignored);

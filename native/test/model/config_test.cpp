@@ -1,7 +1,6 @@
 // Broken and hostile model folders: each is refused with the key or tensor named, none crashes.
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -22,9 +21,7 @@ using nlohmann::json;
 class ModelFolder : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("sft-lab-config-" + std::to_string(getpid()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
+    folder_ = test::temporary("config");
     config_ = json::parse(R"({"architectures": ["LlamaForCausalLM"], "hidden_size": 16, "intermediate_size": 24,
       "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 32, "max_position_embeddings": 64})");
   }
@@ -241,7 +238,7 @@ TEST_F(ModelFolder, AdapterConfigs) {
 /// nor time is spent on sizes that the weights do not have.
 TEST(HostileConfigs, OpenOrAreRefused) {
   const fs::path root = test::fixtures() / "reference";
-  const fs::path folder = fs::temp_directory_path() / ("sft-lab-hostile-" + std::to_string(getpid()));
+  const fs::path folder = test::temporary("hostile");
   json deep = 1;
   for (int i = 0; i < 50; ++i) deep = json::array({deep});
   const std::vector<json> values = {nullptr, true, false, 0, 1, -1, 2, 3, 1e-300, 1e300, -0.5, 65536, 16777216, INT64_MIN, INT64_MAX, UINT64_MAX,

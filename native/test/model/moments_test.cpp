@@ -51,7 +51,6 @@ TEST_F(Moments, InBf16TrainAsWellInHalfTheMemory) {
 
 TEST_F(Moments, TakenUpAgainGoOnBitForBit) {
   const fs::path saved = temporary("moments");
-  fs::create_directories(saved);
   const auto whole = Model::open(options(DType::bf16), makeBackend(2));
   train(*whole, 0, 2);
   whole->save(saved);

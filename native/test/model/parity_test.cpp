@@ -114,7 +114,6 @@ TEST_P(Parity, SplittingABatchChangesOnlyRounding) {
 
 TEST_P(Parity, SavedModelOpensTheSame) {
   const fs::path saved = temporary("saved");
-  fs::create_directories(saved);
   open(false, false)->save(saved);
   fs::copy_file(folder_ / "config.json", saved / "config.json");
   OpenOptions options;
@@ -126,7 +125,6 @@ TEST_P(Parity, SavedModelOpensTheSame) {
 
 TEST_P(Parity, SavedAdapterIsPeftsAgain) {
   const fs::path saved = temporary("adapter");
-  fs::create_directories(saved);
   open(true, true)->save(saved);
   {
     const TensorFiles ours = TensorFiles::openFolder(saved, "adapter_model"), theirs = TensorFiles::openFolder(folder_ / "adapter", "adapter_model");

@@ -4,7 +4,6 @@
 // they are of.
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -58,13 +57,6 @@ inline double cosine(const std::vector<float>& a, const std::vector<float>& b) {
     squaresB += static_cast<double>(b[i]) * b[i];
   }
   return product / std::sqrt(squaresA * squaresB);
-}
-
-/// A folder of this process's own under the system's temporary one.
-inline fs::path temporary(const std::string& name) {
-  const fs::path folder = fs::temp_directory_path() / ("sft-lab-" + name + "-" + std::to_string(getpid()));
-  fs::remove_all(folder);
-  return folder;
 }
 
 /// A stored batch, with the storage behind it.
