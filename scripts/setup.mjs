@@ -35,7 +35,7 @@ const log = join(build, 'setup.log');
 const debianPackages = ['g++', 'make', 'cmake', 'libdnnl-dev', 'nlohmann-json3-dev', 'libgtest-dev'];
 
 /** What installs the same elsewhere, where people do it themselves. */
-const installed = {
+const elsewhere = {
   darwin: ':\n\n  brew install cmake libomp onednn nlohmann-json googletest',
   win32: [
     ', and a shell of MSYS2 that finds them:\n\n  pacman -S --needed',
@@ -164,7 +164,7 @@ function buildEngine() {
     rmSync(join(build, 'native'), { recursive: true, force: true });
   }
   madeWith.set(tools);
-  const advice = `A C++20 compiler, make, CMake 3.22, oneDNN, nlohmann-json and GoogleTest are needed${installed[process.platform] ?? '.'}`;
+  const advice = `A C++20 compiler, make, CMake 3.22, oneDNN, nlohmann-json and GoogleTest are needed${elsewhere[process.platform] ?? '.'}`;
   run('configuring the engine', ...configuring('build/native', withAddon), { advice });
   run('building the engine', ...building('build/native'));
   made.set(hash);

@@ -92,8 +92,9 @@ try {
   mkdirSync(place, { recursive: true });
   const folder = folderToOpen();
   await stageExtension();
-  const inVsCode = vsCode('--new-window', '--wait', `--extensionDevelopmentPath=${stage}`, folder);
-  if (inVsCode !== undefined && !process.argv.includes('--browser')) follow(...inVsCode);
+  const args = ['--new-window', '--wait', `--extensionDevelopmentPath=${stage}`, folder];
+  const inVsCode = process.argv.includes('--browser') ? undefined : vsCode(...args);
+  if (inVsCode !== undefined) follow(...inVsCode);
   else await inBrowser(folder);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

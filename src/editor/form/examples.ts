@@ -3,6 +3,7 @@
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { codeOf } from '../../core/errors.js';
 import { starterName } from '../../data/models.js';
 
 const dataSets = ['tickets.train.jsonl', 'tickets.eval.jsonl', 'arithmetic.train.jsonl', 'arithmetic.eval.jsonl'];
@@ -19,7 +20,7 @@ export async function addExamples(context: vscode.ExtensionContext): Promise<voi
   const to = folder.uri.fsPath;
   let kept = 0;
   const unlessThere = (error: unknown): void => {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    if (codeOf(error) !== 'EEXIST') throw error;
     kept++;
   };
   // 1: COPYFILE_EXCL.
