@@ -4,6 +4,8 @@
 //
 // This is the exact form, for f32 and for head sizes that tensor cores do not take; attention_tiles.cu has the other one.
 
+#include <algorithm>
+
 #include "cuda/attention.h"
 
 namespace sftlab::cuda {
@@ -193,7 +195,7 @@ void CudaBackend::attention(const Tensor& out, const Tensor& lse, const Tensor& 
   requireF32(lse);
   requireSame(out, q, k, v);
   const Places places = placesOf(shape, sequences, queries);
-  if (tilesTake(q, k, v, shape)) return attentionTiles(stream_, out, lse, q, k, v, places, most(sequences, queries));
+  if (tilesTake(shape, q, k, v, out)) return attentionTiles(stream_, out, lse, q, k, v, places, most(sequences, queries));
   withNumbers(q.dtype, [&]<typename T>() {
     launch(stream_, gridOf(q.rows * shape.heads), 32 * kWarps, 0, forwardRows<T>, view<T>(out), view<float>(lse), view<T>(q),
            view<T>(k), view<T>(v), places);
@@ -206,19 +208,25 @@ void CudaBackend::attentionBackward(const Tensor& dq, const Tensor& dk, const Te
   requireF32(lse);
   requireSame(q, dq, dk, dv, dout, out, k, v);
   const Places places = placesOf(shape, sequences, queries);
-  const View<float> delta{scratch<float>(static_cast<size_t>(q.rows * shape.heads)), q.rows, shape.heads, shape.heads};
+  const size_t deltas = static_cast<size_t>(q.rows * shape.heads);
+  if (tilesTake(shape, q, k, v, dq, dk, dv, dout, out)) {
+    // As many key heads at once as the scratch has room for, one at least.
+    const size_t room = scratchSize_ / sizeof(float), each = partsOfKeys(k, shape, 1);
+    const auto atOnce = static_cast<int32_t>(std::clamp<size_t>(deltas < room ? (room - deltas) / each : 0, 1, static_cast<size_t>(shape.kvHeads)));
+    float* const parts = scratch<float>(deltas + static_cast<size_t>(atOnce) * each);
+    const View<float> delta{parts + static_cast<size_t>(atOnce) * each, q.rows, shape.heads, shape.heads};
+    return attentionTilesBackward(stream_, dq, dk, dv, dout, out, lse, q, k, v, places, most(sequences, queries), sequences.longest, delta, parts,
+                                  atOnce);
+  }
+  const View<float> delta{scratch<float>(deltas), q.rows, shape.heads, shape.heads};
   withNumbers(q.dtype, [&]<typename T>() {
     launch(stream_, gridFor(q.rows * shape.heads), kThreads, 0, eachElement<Delta<T>>, q.rows, static_cast<int64_t>(shape.heads),
            Delta<T>{delta, view<T>(dout), view<T>(out), shape.headSize});
-    if (tilesTake(q, k, v, shape)) return;
     launch(stream_, gridOf(q.rows * shape.heads), 32 * kWarps, 0, backwardQueries<T>, view<T>(dq), view<T>(dout), view<float>(lse), delta,
            view<T>(q), view<T>(k), view<T>(v), places);
     launch(stream_, gridOf(k.rows * shape.kvHeads), 32 * kWarps, 0, backwardKeys<T>, view<T>(dk), view<T>(dv), view<T>(dout),
            view<float>(lse), delta, view<T>(q), view<T>(k), view<T>(v), places);
   });
-  if (tilesTake(q, k, v, shape)) {
-    attentionTilesBackward(stream_, dq, dk, dv, dout, lse, delta, q, k, v, places, most(sequences, queries), sequences.longest);
-  }
 }
 
 void CudaBackend::cacheStore(const KeyValueCache& cache, const Tensor& k, const Tensor& v, const int32_t* slots,

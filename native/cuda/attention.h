@@ -59,16 +59,20 @@ struct Delta {
   DEVICE void operator()(int64_t row, int64_t head) const { delta(row, head) = dot(dout.row(row) + head * size, out.row(row) + head * size, size); }
 };
 
-/// Whether tensor cores take these: bf16, heads of whole fragments, rows that 16 bytes at a time can be read from.
-inline bool tilesTake(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionShape& shape) {
-  const auto aligned = [](const Tensor& x) { return x.stride % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0; };
-  return q.dtype == DType::bf16 && shape.headSize % 16 == 0 && aligned(q) && aligned(k) && aligned(v);
+/// Whether tensor cores take these: bf16, heads of a size there are tiles for, rows that 16 bytes at a time can be read from.
+template <typename... Tensors>
+bool tilesTake(const AttentionShape& shape, const Tensors&... tensors) {
+  const auto takes = [](const Tensor& x) { return x.dtype == DType::bf16 && x.stride % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0; };
+  const int32_t size = shape.headSize;
+  return (size == 16 || size == 32 || size == 64 || size == 80 || size == 96 || size == 128) && (takes(tensors) && ...);
 }
 
-void attentionTiles(Stream stream, const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
+void attentionTiles(const Caller& stream, const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
                     const Places& places, int32_t mostQueries);
-void attentionTilesBackward(Stream stream, const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& dout, const Tensor& lse,
-                            const View<float>& delta, const Tensor& q, const Tensor& k, const Tensor& v, const Places& places,
-                            int32_t mostQueries, int32_t longest);
+/// delta is made on the way. `parts` has room for `partsOfKeys` of `atOnce` key heads: what each of their query heads adds to dk and dv.
+void attentionTilesBackward(const Caller& stream, const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& dout, const Tensor& out,
+                            const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v, const Places& places, int32_t mostQueries,
+                            int32_t longest, const View<float>& delta, float* parts, int32_t atOnce);
+size_t partsOfKeys(const Tensor& k, const AttentionShape& shape, int32_t kvHeads);
 
 }  // namespace sftlab::cuda

@@ -117,6 +117,7 @@ class CudaBackend final : public Backend {
   Stream stream_;
   std::unique_ptr<Staging> staging_;
   Products products_;
+  size_t cardBytes_;
   std::map<void*, size_t> blocks_;
   size_t currentBytes_ = 0, peakBytes_ = 0, scratchSize_ = 0;
   void* scratch_ = nullptr;

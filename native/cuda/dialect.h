@@ -17,6 +17,7 @@
 #define KERNEL __global__
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")  ///< before a loop whose counter picks registers
+#define BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)  ///< after KERNEL: threads of a block, and blocks that a processor shall hold
 #else
 #include <cmath>
 #include <functional>
@@ -28,6 +29,7 @@
 #define KERNEL
 #define DEVICE inline
 #define UNROLL
+#define BOUNDS(threads, blocks)
 #endif
 
 namespace sftlab::cuda {
@@ -63,10 +65,17 @@ template <typename T>
 DEVICE T shuffle(T value, unsigned lane) {
   return __shfl_sync(0xFFFFFFFFu, value, lane);
 }
-/// The block's shared memory, as large as `launch` was told.
+/// 2 to the power of x, to 2 units in the last place; -inf gives 0.
+DEVICE float power2(float x) {
+#ifdef __CUDA_ARCH__
+  asm("ex2.approx.ftz.f32 %0, %0;" : "+f"(x));
+#endif
+  return x;
+}
+/// The block's shared memory, as large as `launch` was told, at a multiple of 1,024 bytes.
 template <typename T>
 DEVICE T* sharedMemory() {
-  extern __shared__ __align__(16) unsigned char sftlabShared[];
+  extern __shared__ __align__(1024) unsigned char sftlabShared[];
   return reinterpret_cast<T*>(sftlabShared);
 }
 
@@ -90,6 +99,14 @@ struct Caller {
 inline bool waitsForEach() {
   static const bool waits = std::getenv("SFT_LAB_CUDA_SYNC") != nullptr;
   return waits;
+}
+
+/// Bytes of shared memory that a block may have at most.
+inline size_t mostShared() {
+  int device = 0, bytes = 0;
+  check(cudaGetDevice(&device));
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  return static_cast<size_t>(bytes);
 }
 
 template <typename... Parameters, typename... Arguments>
@@ -125,6 +142,7 @@ inline Self self() {
   namespace e = emulator;
   return {e::thread.x, e::threads, e::block.x, e::block.y, e::block.z, e::grid.x};
 }
+inline float power2(float x) { return std::exp2(x); }
 inline void syncBlock() { emulator::blockBarrier(); }
 inline void syncWarp() { emulator::warpBarrier(); }
 template <typename T>
@@ -144,6 +162,8 @@ template <typename T>
 T* sharedMemory() {
   return static_cast<T*>(emulator::sharedMemory());
 }
+
+inline size_t mostShared() { return size_t{99} << 10; }  // the least among cards with tensor cores for bf16
 
 template <typename... Parameters, typename... Arguments>
 void launch(const Stream& stream, Grid grid, unsigned threads, size_t shared, void (*kernel)(Parameters...), Arguments... arguments) {

@@ -8,6 +8,10 @@
 
 #include "cuda/number.h"
 
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#define SFT_LAB_WARPGROUPS  ///< four warps multiply together out of shared memory (cuda/warpgroup.h)
+#endif
+
 namespace sftlab::cuda {
 
 struct FragmentA {
@@ -22,8 +26,15 @@ struct FragmentC {
 
 /// Two numbers side by side, the first in the low half.
 DEVICE uint32_t pairOf(Bf16 first, Bf16 second) { return first.bits | static_cast<uint32_t>(second.bits) << 16; }
-DEVICE uint32_t pairOf(float first, float second) { return pairOf(toBf16(first), toBf16(second)); }
-DEVICE uint32_t pairAt(const Bf16* data) { return *reinterpret_cast<const uint32_t*>(data); }
+DEVICE uint32_t pairOf(float first, float second) {
+#ifdef __CUDA_ARCH__
+  uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  return pair;
+#else
+  return pairOf(toBf16(first), toBf16(second));
+#endif
+}
 
 /// c += a b
 DEVICE void multiplyAdd(FragmentC& c, const FragmentA& a, const FragmentB& b) {
@@ -52,45 +63,104 @@ DEVICE void multiplyAdd(FragmentC& c, const FragmentA& a, const FragmentB& b) {
 #endif
 }
 
-/// A tile of bf16 numbers in shared memory: rows of `size` numbers, a few apart so that a warp's lanes read different banks.
-template <int size>
+/// Starts a copy of 16 bytes into shared memory, of zeros where nothing is there; `awaitCopies` waits for all that this thread started.
+DEVICE void copyAsync(Bf16* to, const Bf16* from, bool there) {
+#ifdef __CUDA_ARCH__
+  const auto place = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(place), "l"(from), "r"(there ? 16 : 0) : "memory");
+#else
+  for (int i = 0; i < 8; ++i) to[i] = there ? from[i] : Bf16{0};
+#endif
+}
+/// The same of one number.
+DEVICE void copyAsync(float* to, const float* from, bool there) {
+#ifdef __CUDA_ARCH__
+  const auto place = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(place), "l"(from), "r"(there ? 4 : 0) : "memory");
+#else
+  *to = there ? *from : 0.0f;
+#endif
+}
+/// What was copied can be read by the block's threads, tensor cores among them, after its next barrier.
+DEVICE void awaitCopies() {
+#ifdef __CUDA_ARCH__
+  asm volatile("cp.async.wait_all;" ::: "memory");
+#ifdef SFT_LAB_WARPGROUPS
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+#endif
+}
+
+/// `rows` rows of `size` bf16 numbers in shared memory, in panels of 64 columns. A row of a panel is 128 bytes; its eight pieces of 16 stand
+/// in each row in another order, so that what a warp reads at once lies in different banks. It is the layout that products of warpgroups
+/// read (PTX ISA, wgmma, 128-byte swizzling), which is why panels have to begin at multiples of 1,024 bytes.
+template <int size, int rows>
 struct Tile {
-  static constexpr int stride = size + 8;
+  static constexpr int panel = rows * 64, numbers = (size + 63) / 64 * panel;
   Bf16* data;
 
-  DEVICE const Bf16* at(int row, int col) const { return data + row * stride + col; }
+  DEVICE Bf16* at(int row, int col) const {
+    return data + col / 64 * panel + row * 64 + (((col / 8) ^ row) % 8) * 8 + col % 8;
+  }
   /// Rows [first, first + 16), columns [col, col + 16) as A.
   DEVICE FragmentA left(int first, int col) const {
-    const int g = static_cast<int>(self().lane()) / 4, t = static_cast<int>(self().lane()) % 4;
-    return {{pairAt(at(first + g, col + 2 * t)), pairAt(at(first + g + 8, col + 2 * t)), pairAt(at(first + g, col + 2 * t + 8)),
-             pairAt(at(first + g + 8, col + 2 * t + 8))}};
+    FragmentA a;
+    read<false>(a.r, first + halfOf(8), col + halfOf(16));
+    return a;
   }
-  /// As B, turned: its columns are rows [first, first + 8), its rows columns [col, col + 16).
-  DEVICE FragmentB turned(int first, int col) const {
-    const int g = static_cast<int>(self().lane()) / 4, t = static_cast<int>(self().lane()) % 4;
-    return {{pairAt(at(first + g, col + 2 * t)), pairAt(at(first + g, col + 2 * t + 8))}};
+  /// As B, turned, of two products: their columns are rows [first, first + 8) and the eight after these, their rows columns [col, col + 16).
+  DEVICE void turned(FragmentB (&b)[2], int first, int col) const {
+    uint32_t r[4];
+    read<false>(r, first + halfOf(16), col + halfOf(8));
+    UNROLL for (int i = 0; i < 4; ++i) b[i / 2].r[i % 2] = r[i];
   }
-  /// As B: rows [first, first + 16), columns [col, col + 8).
-  DEVICE FragmentB right(int first, int col) const {
-    const int g = static_cast<int>(self().lane()) / 4, row = first + 2 * (static_cast<int>(self().lane()) % 4);
-    return {{pairOf(*at(row, col + g), *at(row + 1, col + g)), pairOf(*at(row + 8, col + g), *at(row + 9, col + g))}};
+  /// As B of two products: rows [first, first + 16), columns [col, col + 8) and the eight after these.
+  DEVICE void right(FragmentB (&b)[2], int first, int col) const {
+    uint32_t r[4];
+    read<true>(r, first + halfOf(8), col + halfOf(16));
+    UNROLL for (int i = 0; i < 4; ++i) b[i / 2].r[i % 2] = r[i];
   }
-  /// Fills rows [0, rows) from memory, 8 numbers a thread at a time; rows from `count` on become zeros.
-  DEVICE void load(const Bf16* from, int64_t fromStride, int rows, int count) const {
+  /// Starts to fill it from memory; rows from `count` on become zeros. `awaitCopies` waits.
+  DEVICE void fill(const Bf16* from, int64_t stride, int count) const {
     const Self me = self();
     constexpr int pieces = size / 8;
     for (int i = static_cast<int>(me.thread); i < rows * pieces; i += static_cast<int>(me.threads)) {
       const int row = i / pieces, col = i % pieces * 8;
-      uint64_t two[2] = {0, 0};
-      if (row < count) {
-        const auto* const source = reinterpret_cast<const uint64_t*>(from + row * fromStride + col);
-        two[0] = source[0];
-        two[1] = source[1];
-      }
-      auto* const to = reinterpret_cast<uint64_t*>(data + row * stride + col);
-      to[0] = two[0];
-      to[1] = two[1];
+      copyAsync(at(row, col), from + (row < count ? row : 0) * stride + col, row < count);
     }
+  }
+
+ private:
+  /// 8 for lanes whose number has this bit: which of four squares of 8 x 8 a lane points at.
+  DEVICE static int halfOf(unsigned bit) { return self().lane() & bit ? 8 : 0; }
+  /// Four squares of 8 x 8 (PTX ISA, ldmatrix): lane 8 i + j points at row j of square i. Each lane gets of each square two neighbours of a row,
+  /// or `trans`posed, of a column.
+  template <bool trans>
+  DEVICE void read(uint32_t (&r)[4], int rowOf, int colOf) const {
+    const Bf16* const mine = at(rowOf + static_cast<int>(self().lane() % 8), colOf);
+#ifdef __CUDA_ARCH__
+    const auto place = static_cast<uint32_t>(__cvta_generic_to_shared(mine));
+    if constexpr (trans) {
+      asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                   : "r"(place)
+                   : "memory");
+    } else {
+      asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                   : "r"(place)
+                   : "memory");
+    }
+#elif !defined(__CUDACC__)
+    uint64_t all[32];
+    emulator::exchangeAll(reinterpret_cast<uint64_t>(mine), all);
+    const unsigned g = self().lane() / 4, t = self().lane() % 4;
+    for (unsigned square = 0; square < 4; ++square) {
+      const auto row = [&](unsigned index) { return reinterpret_cast<const Bf16*>(all[square * 8 + index]); };
+      r[square] = trans ? pairOf(row(2 * t)[g], row(2 * t + 1)[g]) : pairOf(row(g)[2 * t], row(g)[2 * t + 1]);
+    }
+    syncWarp();
+#endif
   }
 };
 

@@ -46,6 +46,17 @@ void* takeMemory(size_t bytes) {
   return data;
 }
 
+/// Of the whole card.
+size_t cardBytes() {
+#ifdef __CUDACC__
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total));
+  return total;
+#else
+  return size_t{1} << 35;
+#endif
+}
+
 void freeMemory(void* data) {
 #ifdef __CUDACC__
   cudaFree(data);
@@ -57,7 +68,7 @@ void freeMemory(void* data) {
 }  // namespace
 
 #ifdef __CUDACC__
-constexpr size_t kScratch = size_t{64} << 20, kStaging = size_t{8} << 20;
+constexpr size_t kScratch = size_t{128} << 20, kStaging = size_t{8} << 20;
 #else
 constexpr size_t kScratch = size_t{1} << 16;
 #endif
@@ -86,7 +97,8 @@ bool wantsRecordings() {
 }  // namespace
 
 CudaBackend::CudaBackend(int device)
-    : device_(device), records_(wantsRecordings()), stream_(makeStream(device)), staging_(std::make_unique<Staging>()), products_(stream_) {
+    : device_(device), records_(wantsRecordings()), stream_(makeStream(device)), staging_(std::make_unique<Staging>()), products_(stream_),
+      cardBytes_(cardBytes()) {
   scratchBytes(kScratch);
 }
 
@@ -132,8 +144,9 @@ void* CudaBackend::scratchBytes(size_t bytes) {
 size_t CudaBackend::ownBytes() const { return scratchSize_ + Products::kWorkspace; }
 
 int64_t CudaBackend::headRows(int64_t vocabulary) const {
-  // Each chunk reads the vocabulary's weights three times and their gradient twice: a GPU has to have many rows for that.
-  return std::clamp<int64_t>((int64_t{1} << 28) / vocabulary, 512, 4096) / 128 * 128;
+  // Each chunk reads the vocabulary's weights three times and their gradient twice: a GPU has to have many rows for that, as far as a
+  // 32nd of its memory holds their logits.
+  return std::clamp<int64_t>(static_cast<int64_t>(cardBytes_ / 32 / sizeof(float)) / vocabulary, 512, 8192) / 128 * 128;
 }
 
 void CudaBackend::upload(void* device, const void* host, size_t bytes) {

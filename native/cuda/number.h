@@ -26,13 +26,15 @@ DEVICE float get(Bf16 x) {
 /// Rounds to the nearest, ties to even; NaN stays NaN.
 DEVICE Bf16 toBf16(float value) {
 #ifdef __CUDA_ARCH__
-  const uint32_t bits = __float_as_uint(value);
+  Bf16 rounded;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(rounded.bits) : "f"(value));
+  return rounded;
 #else
   uint32_t bits;
   __builtin_memcpy(&bits, &value, sizeof bits);
-#endif
   if (value != value) return {static_cast<uint16_t>(bits >> 16 | 0x40u)};
   return {static_cast<uint16_t>((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16)};
+#endif
 }
 
 DEVICE void put(float& to, float value) { to = value; }

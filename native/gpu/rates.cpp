@@ -2,7 +2,7 @@
 // how fast the other operations of a training step are.
 //
 //   sft_lab_gpu_rates square [--device cuda:0] [--size 8192]
-//   sft_lab_gpu_rates products --model FOLDER [--tokens 16384] [--head 1792]
+//   sft_lab_gpu_rates products --model FOLDER [--tokens 16384] [--head ROWS]
 //   sft_lab_gpu_rates operations --model FOLDER [--tokens 16384] [--length 2048]
 //
 // Prints one JSON object. All by the engine's own backend, so what is measured is what a step calls. Operands are random: zeros would be
@@ -83,6 +83,7 @@ json square(Bench& bench, int64_t size) {
 
 /// The three products of each linear layer: forward, gradient of the input, gradient of the weight (added to, in f32).
 json products(Bench& bench, const ModelConfig& c, int64_t tokens, int64_t headRows) {
+  if (headRows == 0) headRows = std::min(tokens, bench.backend->headRows(c.vocabularySize));
   struct Layer {
     const char* name;
     int64_t rows, in, out, times;
@@ -214,7 +215,7 @@ int run(int argc, char** argv) {
   if (what == "square") {
     result = square(bench, whole("size", 8192));
   } else if (what == "products") {
-    result = products(bench, readModelConfig(flags["model"]), whole("tokens", 16'384), whole("head", 1792));
+    result = products(bench, readModelConfig(flags["model"]), whole("tokens", 16'384), whole("head", 0));
   } else if (what == "operations") {
     result = operations(bench, readModelConfig(flags["model"]), whole("tokens", 16'384), whole("length", 2048));
   } else {

@@ -1,0 +1,171 @@
+#pragma once
+
+// Attention on tensor cores, after FlashAttention-2 and 3 (Dao 2023; Shah et al. 2024): a block of two groups of four warps works on 128
+// queries of one head of one sequence (or 128 keys, for the gradients of keys and values), tile by tile of 64 partners, each group on 64
+// rows of its own. The next tile is copied while one is worked on. Scores and probabilities never leave registers.
+
+#include "cuda/attention.h"
+#include "cuda/tile_products.h"
+
+namespace sftlab::cuda {
+
+constexpr int kGroups = 2;  ///< of warps in a block, unless their memory is more than a card has
+constexpr float kLog2e = 1.44269504f;
+
+/// A block's shared memory: its own tiles, then two stages of two tiles of 64 partners, then two stages of two numbers a partner.
+template <int size, int groups>
+struct Memory {
+  using Own = Tile<size, groups * kRows>;
+  using Partners = Tile<size, kRows>;
+  int owned;
+  Bf16* const base = sharedMemory<Bf16>();
+
+  static constexpr size_t bytes(int owned) {
+    return (static_cast<size_t>(owned) * Own::numbers + 4 * Partners::numbers) * sizeof(Bf16) + 4 * kRows * sizeof(float);
+  }
+  DEVICE Own own(int which) const { return {base + which * Own::numbers}; }
+  DEVICE Partners partners(int stage, int which) const { return {base + owned * Own::numbers + (2 * stage + which) * Partners::numbers}; }
+  DEVICE float* numbers(int stage, int which) const {
+    return reinterpret_cast<float*>(base + owned * Own::numbers + 4 * Partners::numbers) + (2 * stage + which) * kRows;
+  }
+};
+
+/// Where a block stands: rows from `first` on, of one sequence and head. `count` of them are there, 0 or less: none.
+struct Block {
+  int32_t sequence, head, first, count;
+};
+template <int groups>
+DEVICE Block blockOf(const int32_t* offsets, int32_t tile) {
+  constexpr int32_t rows = groups * kRows;
+  const Self me = self();
+  const auto sequence = static_cast<int32_t>(me.blockY);
+  const int32_t first = tile * rows, length = offsets[sequence + 1] - offsets[sequence];
+  return {sequence, static_cast<int32_t>(me.blockX), first, length - first < rows ? length - first : rows};
+}
+
+/// This lane's two rows of its block's, and its first column of each eight.
+struct Lane {
+  int rows[2], col;
+};
+DEVICE Lane laneOf() {
+  const Self me = self();
+  const int row = static_cast<int>(me.warp()) * 16 + static_cast<int>(me.lane()) / 4;
+  return {{row, row + 8}, static_cast<int>(me.lane()) % 4 * 2};
+}
+
+/// What the lanes of one row have found together.
+DEVICE float rowMax(float x) {
+  x = fmaxf(x, shuffleXor(x, 1u));
+  return fmaxf(x, shuffleXor(x, 2u));
+}
+DEVICE float rowSum(float x) {
+  x += shuffleXor(x, 1u);
+  return x + shuffleXor(x, 2u);
+}
+
+struct alignas(8) Two {
+  float first, second;
+};
+DEVICE void putTwo(float* at, float first, float second) { *reinterpret_cast<Two*>(at) = {first, second}; }
+DEVICE void putTwo(Bf16* at, float first, float second) { *reinterpret_cast<uint32_t*>(at) = pairOf(first, second); }
+
+/// Stores this warp's rows, as many as are there.
+template <int size, typename T>
+DEVICE void store(T* to, int64_t stride, const FragmentC (&sums)[size / 8], int count, const float (&scale)[2]) {
+  const Lane lane = laneOf();
+  UNROLL for (int half = 0; half < 2; ++half) {
+    const int row = lane.rows[half];
+    if (row >= count) continue;
+    UNROLL for (int n = 0; n < size / 8; ++n) {
+      putTwo(to + row * stride + n * 8 + lane.col, sums[n].r[2 * half] * scale[half], sums[n].r[2 * half + 1] * scale[half]);
+    }
+  }
+}
+
+/// The queries of one group of warps, beside keys: those it sees stand in [from, end).
+struct QueryRows {
+  int32_t place[2];              ///< of this lane's two; -1: none
+  int32_t from, end;             ///< keys that any of the group's rows sees; none where it has no rows
+  int32_t wholeFrom, wholeEnd;   ///< keys that all of them see
+};
+DEVICE QueryRows queryRows(const Places& places, const Block& block, int64_t firstRow, int32_t length) {
+  const Lane lane = laneOf();
+  QueryRows rows{};
+  UNROLL for (int half = 0; half < 2; ++half) {
+    rows.place[half] = lane.rows[half] < block.count ? places.place(firstRow + lane.rows[half], block.sequence) : -1;
+  }
+  const int first = groupOfWarps() * kRows, last = (block.count < first + kRows ? block.count : first + kRows) - 1;
+  if (last < first) return rows;
+  // Queries stand in rising order: the first sees the earliest keys, the last the latest.
+  const int32_t low = places.place(firstRow + first, block.sequence), high = places.place(firstRow + last, block.sequence);
+  rows.from = places.firstKey(low);
+  rows.end = places.endKey(high, length);
+  rows.wholeFrom = places.firstKey(high);
+  rows.wholeEnd = places.endKey(low, length);
+  return rows;
+}
+
+/// Scores of keys from `first` on that a query does not see become -inf.
+DEVICE void mask(FragmentC (&scores)[kColumns], const Places& places, const QueryRows& rows, int32_t first, int32_t length) {
+  if (first >= rows.wholeFrom && first + kRows <= rows.wholeEnd) return;
+  const Lane lane = laneOf();
+  UNROLL for (int half = 0; half < 2; ++half) {
+    const int32_t place = rows.place[half], low = places.firstKey(place), high = place < 0 ? 0 : places.endKey(place, length);
+    UNROLL for (int n = 0; n < kColumns; ++n) {
+      UNROLL for (int i = 0; i < 2; ++i) {
+        const int32_t key = first + n * 8 + lane.col + i;
+        if (key < low || key >= high) scores[n].r[2 * half + i] = -INFINITY;
+      }
+    }
+  }
+}
+
+/// Keys and values of one head, copied tile by tile: what `forwardTiles` and `backwardQueryTiles` walk over.
+template <int size, int groups>
+struct KeyTiles {
+  const Memory<size, groups>& memory;
+  View<Bf16> k, v;
+  int64_t start;
+  int32_t length, column;
+  DEVICE void fill(int32_t first, int stage) const {
+    const int32_t count = length - first < kRows ? length - first : kRows;
+    memory.partners(stage, 0).fill(k.row(start + first) + column, k.stride, count);
+    memory.partners(stage, 1).fill(v.row(start + first) + column, v.stride, count);
+  }
+};
+
+/// Calls body(first, stage) for tiles of 64 from `from` on, while the next one is copied. All threads of the block come along.
+template <typename Fill, typename Body>
+DEVICE void walk(int32_t from, int32_t end, const Fill& fill, const Body& body) {
+  if (from < end) fill(from, 0);
+  int stage = 0;
+  for (int32_t first = from; first < end; first += kRows, stage ^= 1) {
+    awaitCopies();
+    syncBlock();  // what was copied is there, and nobody reads the other stage any more
+    if (first + kRows < end) fill(first + kRows, stage ^ 1);
+    body(first, stage);
+  }
+}
+
+/// Calls body<size>() for a head size that there are tiles for.
+template <typename Body>
+void withSize(int32_t size, const Body& body) {
+  switch (size) {
+    case 16: return body.template operator()<16>();
+    case 32: return body.template operator()<32>();
+    case 64: return body.template operator()<64>();
+    case 80: return body.template operator()<80>();
+    case 96: return body.template operator()<96>();
+    case 128: return body.template operator()<128>();
+    default: throw std::logic_error("no tiles of this head size");
+  }
+}
+
+/// Heads that use the same keys are neighbours in time.
+inline Grid gridOf(int32_t heads, const Places& places, int32_t tiles) {
+  return {static_cast<unsigned>(heads), static_cast<unsigned>(places.sequences), static_cast<unsigned>(tiles)};
+}
+inline int32_t tilesOf(int32_t rows, int groups) { return static_cast<int32_t>(blocksFor(rows, groups * kRows)); }
+constexpr unsigned threadsOf(int groups) { return static_cast<unsigned>(groups) * 128; }
+
+}  // namespace sftlab::cuda
