@@ -1,24 +1,31 @@
 """Peers of the GPU bench: Hugging Face Trainer (with PEFT), on the records, weights and steps that we are given.
 
-    python3 peers.py train '{"model": FOLDER, "records": FILE, "device": "cuda", "lora": 0, "batch": 8, "accumulation": 1, "steps": 8,
-                             "warmup": 3, "settings": "padded" | "best" | "compiled"}'
-    python3 peers.py generate '{"model": FOLDER, "records": FILE, "device": "cuda", "count": 64, "new": 128}'
     python3 peers.py versions
+    python3 peers.py JOBS
+
+JOBS has a line for each job, done one after the other in this process, so that PyTorch is started once:
+
+    {"stage": "train", "model": "0.5b", "kind": "full", "side": "padded" | "best" | "compiled", "limit": SECONDS,
+     "job": {"model": FOLDER, "records": FILE, "device": "cuda", "lora": 0, "batch": 8, "accumulation": 1, "steps": 8, "warmup": 3}}
+    {"stage": "generate", ..., "job": {"model": FOLDER, "records": FILE, "device": "cuda", "count": 64, "new": 128}}
 
 padded: as people run it, batches padded to their longest record. best: records flattened into one sequence, whose positions keep them apart
 (no padding), FlashAttention where it is installed, Liger's kernels where they are. compiled: the same with torch.compile, where records are of
-one length. Prints one JSON object, the last line of standard output.
+one length. Prints for each job a line of run.sh's results, which is the line without limit and job, and with a result.
 """
 
+import contextlib
+import gc
 import importlib.metadata
 import importlib.util
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
 
-started = float(os.environ.get("SFT_LAB_STARTED", time.time()))
+started = float(os.environ.get("SFT_LAB_STARTED", time.time()))  # of this process; the first step of its first job is measured from here
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", HF_HUB_DISABLE_TELEMETRY="1")
 
 
@@ -71,14 +78,14 @@ def flattened(examples):
     return {"input_ids": torch.tensor([ids]), "labels": torch.tensor([labels]), "position_ids": torch.tensor([positions])}
 
 
-def train(job):
+def train(job, settings):
     import torch
     from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
     cuda = job["device"] != "cpu"
     records = [example(record) for record in read(job)]
     same = len({len(one["input_ids"]) for one in records}) == 1
-    settings, lora = job["settings"], job.get("lora", 0)
+    lora = job.get("lora", 0)
     if settings == "compiled" and not same:
         return {"skipped": "records of many lengths would be compiled for each"}
     flash = settings != "padded" and cuda and installed("flash_attn")
@@ -151,7 +158,7 @@ def train(job):
         "step_seconds": seconds,
         "tokens_per_second": tokens / seconds,
         "peak_bytes": torch.cuda.max_memory_allocated() if cuda else 0,
-        "start_to_first_step": marks[0] - started,
+        "first_step": marks[0],
         "losses": losses,
         "flash_attention": flash,
         "liger": liger,
@@ -184,16 +191,38 @@ def generate(job):
     return {"seconds": time.perf_counter() - start}
 
 
+def run(line):
+    import torch
+
+    def late(*_):
+        raise TimeoutError(f"took longer than {line['limit']} s")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(int(line["limit"]))
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return train(line["job"], line["side"]) if line["stage"] == "train" else generate(line["job"])
+    except Exception as error:  # the bench goes on without this one, and says why
+        return {"failed": f"{type(error).__name__}: {error}"[:300]}
+    finally:
+        signal.alarm(0)
+        gc.collect()
+        torch._dynamo.reset()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
 def main():
-    what = sys.argv[1]
-    if what == "versions":
-        return versions()
-    job = json.loads(sys.argv[2])
-    return train(job) if what == "train" else generate(job)
+    if sys.argv[1] == "versions":
+        return print(json.dumps(versions()), flush=True)
+    with open(sys.argv[1], encoding="utf-8") as file:
+        jobs = [json.loads(line) for line in file]
+    for index, line in enumerate(jobs):
+        result = run(line)
+        first = result.pop("first_step", None)
+        if index == 0 and first is not None:
+            result["start_to_first_step"] = first - started
+        print(json.dumps({name: line[name] for name in ("stage", "model", "kind", "side")} | {"result": result}), flush=True)
 
 
-try:
-    print(json.dumps(main()), flush=True)
-except Exception as error:  # the bench goes on without this peer, and says why
-    print(json.dumps({"failed": f"{type(error).__name__}: {error}"[:300]}), flush=True)
-    sys.exit(1)
+main()

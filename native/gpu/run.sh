@@ -227,27 +227,35 @@ stage_generate() {
     [ "$(grep -o '"answers":.*,"cpu"' "$work/answers")" = "$(grep -o '"answers":.*,"cpu"' "$work/recorded")" ] || say "generate $model: answers with and without graphs differ"
   done
 }
-peer() { # MODEL KIND SETTINGS LIMIT
+job() { # STAGE MODEL KIND SIDE LIMIT JOB: a line for peers.py
+  printf '{"stage":"%s","model":"%s","kind":"%s","side":"%s","limit":%d,"job":{"model":"%s","device":"%s",%s}}\n' "$1" "$2" "$3" "$4" "$5" "$work/$2" "${device%%:*}" "$6"
+}
+peer() { # MODEL KIND SIDE LIMIT
   kind_of "$2"
-  SFT_LAB_STARTED=$(date +%s.%N) record train "$1" "$2" "$3" "$4" "$python" "$root/native/gpu/peers.py" train \
-    "{\"model\":\"$work/$1\",\"records\":\"$work/$1.$data\",\"device\":\"${device%%:*}\",\"lora\":$rank,\"batch\":$micro,\"accumulation\":$accumulation,\"steps\":$steps,\"warmup\":$warmup,\"settings\":\"$3\"}"
+  job train "$1" "$2" "$3" "$4" \
+    "\"records\":\"$work/$1.$data\",\"lora\":$rank,\"batch\":$micro,\"accumulation\":$accumulation,\"steps\":$steps,\"warmup\":$warmup"
+}
+jobs_of() { # MODEL: what says most first
+  local kind
+  for kind in $(kinds "$1"); do
+    [ "$kind" != full-bf16-moments ] || continue  # theirs are fp32, and do not fit
+    peer "$1" "$kind" padded 60
+    if [[ $kind == completion* ]]; then peer "$1" "$kind" best 60; fi
+  done
+  job generate "$1" batch padded 60 "\"records\":\"$work/$1.prompts\",\"count\":$prompts,\"new\":$new"
+  for kind in full lora; do
+    if [[ " $(kinds "$1") " == *" $kind "* ]]; then peer "$1" "$kind" compiled 90; fi
+  done
 }
 stage_peers() {
-  local model kind
+  local model
   "$python" -c 'import torch, transformers' 2>>"$log" || { say "peers: $python has no torch and transformers"; return; }
   record versions - - peers 60 "$python" "$root/native/gpu/peers.py" versions
   for model in $models; do
     inputs "$model" || { fail "the weights and records of $model; see log.txt"; continue; }
-    for kind in $(kinds "$model"); do
-      [ "$kind" != full-bf16-moments ] || continue  # theirs are fp32, and do not fit
-      peer "$model" "$kind" padded 100
-      if [[ $kind == completion* ]]; then peer "$model" "$kind" best 100; fi
-    done
-    record generate "$model" batch padded 90 "$python" "$root/native/gpu/peers.py" generate \
-      "{\"model\":\"$work/$model\",\"records\":\"$work/$model.prompts\",\"device\":\"${device%%:*}\",\"count\":$prompts,\"new\":$new}"
-    for kind in full lora; do
-      if [[ " $(kinds "$model") " == *" $kind "* ]]; then peer "$model" "$kind" compiled 150; fi
-    done
+    jobs_of "$model" >"$work/$model.jobs"
+    SFT_LAB_STARTED=$(date +%s.%N) limited 400 "$python" "$root/native/gpu/peers.py" "$work/$model.jobs" 2>>"$log" | tee -a "$results" |
+      while read -r line; do say "peers: ${line:0:200}"; done
   done
 }
 stage_table() {
