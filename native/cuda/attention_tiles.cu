@@ -6,28 +6,31 @@ namespace sftlab::cuda {
 
 namespace {
 
-template <int size>
-KERNEL BOUNDS(threadsOf(kGroups), size <= 64 ? 2 : 1) void forwardTiles(View<Bf16> out, View<float> lse, View<Bf16> q, View<Bf16> k, View<Bf16> v,
+template <int size, int groups>
+KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void forwardTiles(View<Bf16> out, View<float> lse, View<Bf16> q, View<Bf16> k, View<Bf16> v,
                                                                         Places places, int32_t tiles) {
-  const Block block = blockOf<kGroups>(places.queryOffsets, tiles - 1 - static_cast<int32_t>(self().blockZ));  // the dearest first
+  if constexpr (!usesGroups(groups)) return;
+  const Block block = blockOf<groups>(places.queryOffsets, tiles - 1 - static_cast<int32_t>(self().blockZ));  // the dearest first
   if (block.count <= 0) return;
-  const Memory<size, kGroups> memory{1};
+  const Memory<size, groups> memory{1};
   const int32_t start = places.offsets[block.sequence], length = places.offsets[block.sequence + 1] - start;
   const int64_t firstRow = places.queryOffsets[block.sequence] + block.first;
-  const KeyTiles<size, kGroups> keys{memory, k, v, start, length, block.head / (places.shape.heads / places.shape.kvHeads) * size};
+  const KeyTiles<size, groups> keys{memory, k, v, start, length, block.head / (places.shape.heads / places.shape.kvHeads) * size};
   const Lane lane = laneOf();
   memory.own(0).fill(q.row(firstRow) + block.head * size, q.stride, block.count);
-  const QueryRows rows = queryRows(places, block, firstRow, length);
-  const int32_t from = places.firstKey(places.place(firstRow, block.sequence)) / kRows * kRows;
-  const int32_t end = places.endKey(places.place(firstRow + block.count - 1, block.sequence), length);
+  const QueryPlaces place(places, block.sequence);
+  const QueryRows rows = queryRows(places, block, place, length);
+  const int32_t from = places.firstKey(place(block.first)) / kRows * kRows, end = places.endKey(place(block.first + block.count - 1), length);
   const float scale = places.shape.scale * kLog2e;
 
   FragmentC sums[size / 8];
   float best[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
-  walk(from, end, [&](int32_t first, int stage) { keys.fill(first, stage); }, [&](int32_t first, int stage) {
-    if (first >= rows.end || first + kRows <= rows.from) return;
+  const auto fill = [&](int32_t first, int stage) { keys.fill(first, stage); };
+  walk(from, end, fill, [&](int32_t first, int stage, const auto& next) {
+    if (!rows.see(first)) return next();
     FragmentC scores[kColumns];
     multiplyRows(scores, memory.own(0), memory.partners(stage, 0));
+    next();
     awaitProducts<0>();
     mask(scores, places, rows, first, length);
     UNROLL for (int half = 0; half < 2; ++half) {
@@ -67,10 +70,12 @@ KERNEL BOUNDS(threadsOf(kGroups), size <= 64 ? 2 : 1) void forwardTiles(View<Bf1
 
 void attentionTiles(const Caller& stream, const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
                     const Places& places, int32_t mostQueries) {
-  const int32_t tiles = tilesOf(mostQueries, kGroups);
   withSize(places.shape.headSize, [&]<int size>() {
-    launch(stream, gridOf(places.shape.heads, places, tiles), threadsOf(kGroups), Memory<size, kGroups>::bytes(1), forwardTiles<size>,
-           view<Bf16>(out), view<float>(lse), view<Bf16>(q), view<Bf16>(k), view<Bf16>(v), places, tiles);
+    withGroups<size, 1, 64 < size>([&]<int groups>() {
+      const int32_t tiles = tilesOf(mostQueries, groups);
+      launch(stream, gridOf(places.shape.heads, places, tiles), threadsOf(groups), Memory<size, groups>::bytes(1), forwardTiles<size, groups>,
+             view<Bf16>(out), view<float>(lse), view<Bf16>(q), view<Bf16>(k), view<Bf16>(v), places, tiles);
+    });
   });
 }
 

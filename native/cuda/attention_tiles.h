@@ -1,15 +1,14 @@
 #pragma once
 
-// Attention on tensor cores, after FlashAttention-2 and 3 (Dao 2023; Shah et al. 2024): a block of two groups of four warps works on 128
-// queries of one head of one sequence (or 128 keys, for the gradients of keys and values), tile by tile of 64 partners, each group on 64
-// rows of its own. The next tile is copied while one is worked on. Scores and probabilities never leave registers.
+// Attention on tensor cores, after FlashAttention-2 and 3 (Dao 2023; Shah et al. 2024): a block of a few groups of four warps works on
+// neighbouring queries of one head of one sequence (or keys, for the gradients of keys and values), tile by tile of 64 partners, each group on
+// 64 rows of its own. The next tile is copied while one is worked on. Scores and probabilities never leave registers.
 
 #include "cuda/attention.h"
 #include "cuda/tile_products.h"
 
 namespace sftlab::cuda {
 
-constexpr int kGroups = 2;  ///< of warps in a block, unless their memory is more than a card has
 constexpr float kLog2e = 1.44269504f;
 
 /// A block's shared memory: its own tiles, then two stages of two tiles of 64 partners, then two stages of two numbers a partner.
@@ -82,22 +81,28 @@ DEVICE void store(T* to, int64_t stride, const FragmentC (&sums)[size / 8], int 
   }
 }
 
+/// The places of one sequence's queries, rising.
+struct QueryPlaces {
+  const int32_t* positions;
+  DEVICE QueryPlaces(const Places& places, int32_t sequence) : positions(places.positions ? places.positions + places.queryOffsets[sequence] : nullptr) {}
+  DEVICE int32_t operator()(int32_t row) const { return positions ? positions[row] : row; }
+};
+
 /// The queries of one group of warps, beside keys: those it sees stand in [from, end).
 struct QueryRows {
-  int32_t place[2];              ///< of this lane's two; -1: none
-  int32_t from, end;             ///< keys that any of the group's rows sees; none where it has no rows
-  int32_t wholeFrom, wholeEnd;   ///< keys that all of them see
+  int32_t place[2];             ///< of this lane's two; -1: none
+  int32_t from, end;            ///< keys that any of the group's rows sees; none where it has no rows
+  int32_t wholeFrom, wholeEnd;  ///< keys that all of them see
+  DEVICE bool see(int32_t firstKey) const { return firstKey < end && firstKey + kRows > from; }
 };
-DEVICE QueryRows queryRows(const Places& places, const Block& block, int64_t firstRow, int32_t length) {
+DEVICE QueryRows queryRows(const Places& places, const Block& block, const QueryPlaces& place, int32_t length) {
   const Lane lane = laneOf();
   QueryRows rows{};
-  UNROLL for (int half = 0; half < 2; ++half) {
-    rows.place[half] = lane.rows[half] < block.count ? places.place(firstRow + lane.rows[half], block.sequence) : -1;
-  }
+  UNROLL for (int half = 0; half < 2; ++half) rows.place[half] = lane.rows[half] < block.count ? place(block.first + lane.rows[half]) : -1;
   const int first = groupOfWarps() * kRows, last = (block.count < first + kRows ? block.count : first + kRows) - 1;
   if (last < first) return rows;
-  // Queries stand in rising order: the first sees the earliest keys, the last the latest.
-  const int32_t low = places.place(firstRow + first, block.sequence), high = places.place(firstRow + last, block.sequence);
+  // The first of them sees the earliest keys, the last the latest.
+  const int32_t low = place(block.first + first), high = place(block.first + last);
   rows.from = places.firstKey(low);
   rows.end = places.endKey(high, length);
   rows.wholeFrom = places.firstKey(high);
@@ -134,7 +139,8 @@ struct KeyTiles {
   }
 };
 
-/// Calls body(first, stage) for tiles of 64 from `from` on, while the next one is copied. All threads of the block come along.
+/// Calls body(first, stage, next) for tiles of 64 from `from` on. The body calls next(), which copies the following tile, once it has something
+/// under way that hides this. All threads of the block come along.
 template <typename Fill, typename Body>
 DEVICE void walk(int32_t from, int32_t end, const Fill& fill, const Body& body) {
   if (from < end) fill(from, 0);
@@ -142,8 +148,9 @@ DEVICE void walk(int32_t from, int32_t end, const Fill& fill, const Body& body) 
   for (int32_t first = from; first < end; first += kRows, stage ^= 1) {
     awaitCopies();
     syncBlock();  // what was copied is there, and nobody reads the other stage any more
-    if (first + kRows < end) fill(first + kRows, stage ^ 1);
-    body(first, stage);
+    body(first, stage, [&] {
+      if (first + kRows < end) fill(first + kRows, stage ^ 1);
+    });
   }
 }
 
@@ -167,5 +174,26 @@ inline Grid gridOf(int32_t heads, const Places& places, int32_t tiles) {
 }
 inline int32_t tilesOf(int32_t rows, int groups) { return static_cast<int32_t>(blocksFor(rows, groups * kRows)); }
 constexpr unsigned threadsOf(int groups) { return static_cast<unsigned>(groups) * 128; }
+
+/// Whether a kernel of so many groups is of any use here: three have the registers for it only where operands stay in shared memory.
+DEVICE constexpr bool usesGroups(int groups) {
+#ifdef SFT_LAB_WARPGROUPS
+  return groups > 0;
+#else
+  return groups < 3;
+#endif
+}
+/// Calls body<groups>(): three on Hopper where `three` is set, which hide more of each other's waiting, else two; one where their memory is more than a
+/// card has.
+template <int size, int owned, bool three, typename Body>
+void withGroups(const Body& body) {
+  if constexpr (three) {
+    if (multipliesInGroups()) return body.template operator()<3>();
+  }
+  if constexpr (Memory<size, 2>::bytes(owned) > size_t{99} << 10) {
+    if (Memory<size, 2>::bytes(owned) > mostShared()) return body.template operator()<1>();
+  }
+  body.template operator()<2>();
+}
 
 }  // namespace sftlab::cuda

@@ -13,6 +13,7 @@ namespace {
 template <int size, int groups>
 KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void backwardQueryTiles(View<Bf16> dq, View<Bf16> dout, View<float> lse, View<float> delta, View<Bf16> q,
                                                                            View<Bf16> k, View<Bf16> v, Places places, int32_t tiles) {
+  if constexpr (!usesGroups(groups)) return;
   const Block block = blockOf<groups>(places.queryOffsets, tiles - 1 - static_cast<int32_t>(self().blockZ));
   if (block.count <= 0) return;
   const Memory<size, groups> memory{2};
@@ -22,22 +23,24 @@ KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void backwardQueryTiles(Vie
   const Lane lane = laneOf();
   memory.own(0).fill(q.row(firstRow) + block.head * size, q.stride, block.count);
   memory.own(1).fill(dout.row(firstRow) + block.head * size, dout.stride, block.count);
-  const QueryRows rows = queryRows(places, block, firstRow, length);
+  const QueryPlaces place(places, block.sequence);
+  const QueryRows rows = queryRows(places, block, place, length);
   float logSum[2], mean[2];
   UNROLL for (int half = 0; half < 2; ++half) {
     const bool there = lane.rows[half] < block.count;
     logSum[half] = there ? lse(firstRow + lane.rows[half], block.head) * kLog2e : 0.0f;
     mean[half] = there ? delta(firstRow + lane.rows[half], block.head) : 0.0f;
   }
-  const int32_t from = places.firstKey(places.place(firstRow, block.sequence)) / kRows * kRows;
-  const int32_t end = places.endKey(places.place(firstRow + block.count - 1, block.sequence), length);
+  const int32_t from = places.firstKey(place(block.first)) / kRows * kRows, end = places.endKey(place(block.first + block.count - 1), length);
   const float scale = places.shape.scale * kLog2e;
   FragmentC sums[size / 8];
-  walk(from, end, [&](int32_t first, int stage) { keys.fill(first, stage); }, [&](int32_t first, int stage) {
-    if (first >= rows.end || first + kRows <= rows.from) return;
+  const auto fill = [&](int32_t first, int stage) { keys.fill(first, stage); };
+  walk(from, end, fill, [&](int32_t first, int stage, const auto& next) {
+    if (!rows.see(first)) return next();
     FragmentC scores[kColumns], dp[kColumns];
     multiplyRows(scores, memory.own(0), memory.partners(stage, 0));
     multiplyRows(dp, memory.own(1), memory.partners(stage, 1));
+    next();
     awaitProducts<1>();
     mask(scores, places, rows, first, length);
     UNROLL for (int n = 0; n < kColumns; ++n) {
@@ -58,6 +61,7 @@ KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void backwardQueryTiles(Vie
 template <int size, int groups>
 KERNEL BOUNDS(threadsOf(groups), 1) void backwardKeyTiles(View<float> dk, View<float> dv, int32_t firstHead, View<Bf16> dout, View<float> lse,
                                                           View<float> delta, View<Bf16> q, View<Bf16> k, View<Bf16> v, Places places) {
+  if constexpr (!usesGroups(groups)) return;
   const Block block = blockOf<groups>(places.offsets, static_cast<int32_t>(self().blockZ));  // the first keys are seen by the most queries
   if (block.count <= 0) return;
   const Memory<size, groups> memory{2};
@@ -65,7 +69,7 @@ KERNEL BOUNDS(threadsOf(groups), 1) void backwardKeyTiles(View<float> dk, View<f
   const int32_t head = firstHead + block.head, kvHead = head / (places.shape.heads / places.shape.kvHeads);
   const int64_t firstRow = places.queryOffsets[block.sequence];
   const auto rows = static_cast<int32_t>(places.queryOffsets[block.sequence + 1] - firstRow);
-  const auto place = [&](int32_t row) { return places.place(firstRow + row, block.sequence); };
+  const QueryPlaces place(places, block.sequence);
   const auto lastOf = [&](int32_t first) { return (rows < first + kRows ? rows : first + kRows) - 1; };
   const Lane lane = laneOf();
   memory.own(0).fill(k.row(start + block.first) + kvHead * size, k.stride, block.count);
@@ -89,13 +93,14 @@ KERNEL BOUNDS(threadsOf(groups), 1) void backwardKeyTiles(View<float> dk, View<f
     const int64_t at = (firstRow + first + (row < count ? row : 0)) * (which == 0 ? lse.stride : delta.stride) + head;
     copyAsync(memory.numbers(stage, which) + row, (which == 0 ? lse.data : delta.data) + at, row < count);
   };
-  walk(from, end, fill, [&](int32_t first, int stage) {
+  walk(from, end, fill, [&](int32_t first, int stage, const auto& next) {
     const int32_t low = place(first), high = place(lastOf(first));
-    if (ownFirst >= block.first + block.count || places.firstKey(low) > ownLast || places.endKey(high, length) <= ownFirst) return;
+    if (ownFirst >= block.first + block.count || places.firstKey(low) > ownLast || places.endKey(high, length) <= ownFirst) return next();
     // Turned: rows are keys, columns are queries. Those that are not there are zeros, and add nothing.
     FragmentC scores[kColumns], dp[kColumns];
     multiplyRows(scores, memory.own(0), memory.partners(stage, 0));
     multiplyRows(dp, memory.own(1), memory.partners(stage, 1));
+    next();
     awaitProducts<1>();
     if (places.firstKey(high) > ownFirst || places.endKey(low, length) <= ownLast) {
       UNROLL for (int n = 0; n < kColumns; ++n) {
@@ -173,30 +178,27 @@ void attentionTilesBackward(const Caller& stream, const Tensor& dq, const Tensor
   const AttentionShape& shape = places.shape;
   const int32_t group = shape.heads / shape.kvHeads, size = shape.headSize;
   launch(stream, {blocksFor(q.rows * shape.heads * 8, kThreads)}, kThreads, 0, deltas, delta, view<Bf16>(dout), view<Bf16>(out), size);
-  const auto start = [&]<int headSize, int groups>() {
-    constexpr size_t shared = Memory<headSize, groups>::bytes(2);
-    const int32_t queryTiles = tilesOf(mostQueries, groups);
-    launch(stream, gridOf(shape.heads, places, queryTiles), threadsOf(groups), shared, backwardQueryTiles<headSize, groups>, view<Bf16>(dq),
-           view<Bf16>(dout), view<float>(lse), delta, view<Bf16>(q), view<Bf16>(k), view<Bf16>(v), places, queryTiles);
+  withSize(size, [&]<int headSize>() {
+    withGroups<headSize, 2, 64 < headSize>([&]<int groups>() {
+      const int32_t tiles = tilesOf(mostQueries, groups);
+      launch(stream, gridOf(shape.heads, places, tiles), threadsOf(groups), Memory<headSize, groups>::bytes(2), backwardQueryTiles<headSize, groups>,
+             view<Bf16>(dq), view<Bf16>(dout), view<float>(lse), delta, view<Bf16>(q), view<Bf16>(k), view<Bf16>(v), places, tiles);
+    });
     for (int32_t first = 0; first < shape.kvHeads; first += atOnce) {
       const int32_t kvHeads = std::min(atOnce, shape.kvHeads - first), heads = kvHeads * group;
       const int64_t width = int64_t{heads} * size;
       const Tensor keyParts{parts, k.rows, width, width, DType::f32}, valueParts{parts + k.rows * width, k.rows, width, width, DType::f32};
-      launch(stream, gridOf(heads, places, tilesOf(longest, groups)), threadsOf(groups), shared, backwardKeyTiles<headSize, groups>,
-             view<float>(keyParts), view<float>(valueParts), first * group, view<Bf16>(dout), view<float>(lse), delta, view<Bf16>(q), view<Bf16>(k),
-             view<Bf16>(v), places);
+      withGroups<headSize, 2, headSize <= 64>([&]<int groups>() {
+        launch(stream, gridOf(heads, places, tilesOf(longest, groups)), threadsOf(groups), Memory<headSize, groups>::bytes(2),
+               backwardKeyTiles<headSize, groups>, view<float>(keyParts), view<float>(valueParts), first * group, view<Bf16>(dout), view<float>(lse),
+               delta, view<Bf16>(q), view<Bf16>(k), view<Bf16>(v), places);
+      });
       for (const auto& [to, from] : {std::pair(dk, keyParts), std::pair(dv, valueParts)}) {
         const Tensor columns = to.columns(int64_t{first} * size, int64_t{kvHeads} * size);
         launch(stream, gridFor(columns.size() / 4), kThreads, 0, eachFour<SumHeads>, columns.rows, columns.cols,
                SumHeads{view<Bf16>(columns), view<float>(from), size, group});
       }
     }
-  };
-  withSize(size, [&]<int headSize>() {
-    if constexpr (headSize > 64) {
-      if (Memory<headSize, kGroups>::bytes(2) > mostShared()) return start.template operator()<headSize, 1>();
-    }
-    start.template operator()<headSize, kGroups>();
   });
 }
 

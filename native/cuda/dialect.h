@@ -101,13 +101,16 @@ inline bool waitsForEach() {
   return waits;
 }
 
-/// Bytes of shared memory that a block may have at most.
-inline size_t mostShared() {
-  int device = 0, bytes = 0;
+inline int attribute(cudaDeviceAttr which) {
+  int device = 0, value = 0;
   check(cudaGetDevice(&device));
-  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-  return static_cast<size_t>(bytes);
+  check(cudaDeviceGetAttribute(&value, which, device));
+  return value;
 }
+/// Bytes of shared memory that a block may have at most.
+inline size_t mostShared() { return static_cast<size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)); }
+/// Whether kernels compiled for Hopper alone run, whose warps multiply in groups.
+inline bool multipliesInGroups() { return attribute(cudaDevAttrComputeCapabilityMajor) == 9 && !std::getenv("SFT_LAB_TWO"); }
 
 template <typename... Parameters, typename... Arguments>
 void launch(const Caller& caller, Grid grid, unsigned threads, size_t shared, void (*kernel)(Parameters...), Arguments... arguments) {
@@ -163,6 +166,7 @@ T* sharedMemory() {
   return static_cast<T*>(emulator::sharedMemory());
 }
 
+inline bool multipliesInGroups() { return false; }
 inline size_t mostShared() { return size_t{99} << 10; }  // the least among cards with tensor cores for bf16
 
 template <typename... Parameters, typename... Arguments>
