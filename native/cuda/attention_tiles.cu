@@ -37,12 +37,12 @@ KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void forwardTiles(View<Bf16
       float most = best[half];
       UNROLL for (int n = 0; n < kColumns; ++n) most = fmaxf(most, fmaxf(scores[n].r[2 * half], scores[n].r[2 * half + 1]));
       most = rowMax(most);
-      const float base = most == -INFINITY ? 0.0f : most * scale, keep = power2(best[half] * scale - base);
+      const float base = most == -INFINITY ? 0.0f : most * scale, keep = fastExp2(best[half] * scale - base);
       float sum = 0;
       UNROLL for (int n = 0; n < kColumns; ++n) {
         UNROLL for (int i = 0; i < 2; ++i) {
           float& score = scores[n].r[2 * half + i];
-          score = power2(score * scale - base);
+          score = fastExp2(score * scale - base);
           sum += score;
         }
       }

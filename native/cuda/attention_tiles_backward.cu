@@ -44,7 +44,7 @@ KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void backwardQueryTiles(Vie
     awaitProducts<1>();
     mask(scores, places, rows, first, length);
     UNROLL for (int n = 0; n < kColumns; ++n) {
-      UNROLL for (int i = 0; i < 4; ++i) scores[n].r[i] = power2(scores[n].r[i] * scale - logSum[i / 2]);
+      UNROLL for (int i = 0; i < 4; ++i) scores[n].r[i] = fastExp2(scores[n].r[i] * scale - logSum[i / 2]);
     }
     awaitProducts<0>();
     UNROLL for (int n = 0; n < kColumns; ++n) {
@@ -118,7 +118,7 @@ KERNEL BOUNDS(threadsOf(groups), 1) void backwardKeyTiles(View<float> dk, View<f
     const float* const logSums = memory.numbers(stage, 0) + lane.col;
     const float* const means = memory.numbers(stage, 1) + lane.col;
     UNROLL for (int n = 0; n < kColumns; ++n) {
-      UNROLL for (int i = 0; i < 4; ++i) scores[n].r[i] = power2(scores[n].r[i] * scale - logSums[n * 8 + i % 2] * kLog2e);
+      UNROLL for (int i = 0; i < 4; ++i) scores[n].r[i] = fastExp2(scores[n].r[i] * scale - logSums[n * 8 + i % 2] * kLog2e);
     }
     awaitProducts<0>();
     addProduct<size>(valueSums, scores, memory.partners(stage, 1));

@@ -99,8 +99,8 @@ class CudaBackend final : public Backend {
     return static_cast<T*>(scratchBytes(count * sizeof(T)));
   }
   void* scratchBytes(size_t bytes);
-  /// out (1, cols) += column sums of what `body(row, col)` gives for `rows` rows.
-  template <typename Body>
+  /// out (1, cols) += column sums of the numbers that `body(numbers, row, col)` gives, `width` at a time, for `rows` rows.
+  template <int width, typename Body>
   void columnSums(const Tensor& out, int64_t rows, Body body);
 
   void multiply(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb,
@@ -152,21 +152,21 @@ KERNEL void eachFour(int64_t rows, int64_t cols, Body body) {
   }
 }
 
-/// Four neighbours in one access.
-template <typename T>
-struct alignas(4 * sizeof(T)) Four4 {
-  T numbers[4];
+/// Neighbours in one access: four, or one where rows are not made of fours.
+template <typename T, int width>
+struct alignas(width * sizeof(T)) Group {
+  T numbers[width];
 };
-template <typename T>
-DEVICE void load(float (&to)[4], const T* from) {
-  const Four4<T> four = *reinterpret_cast<const Four4<T>*>(from);
-  UNROLL for (int i = 0; i < 4; ++i) to[i] = get(four.numbers[i]);
+template <typename T, int width>
+DEVICE void load(float (&to)[width], const T* from) {
+  const auto group = *reinterpret_cast<const Group<T, width>*>(from);
+  UNROLL for (int i = 0; i < width; ++i) to[i] = get(group.numbers[i]);
 }
-template <typename T>
-DEVICE void store(T* to, const float (&from)[4]) {
-  Four4<T> four;
-  UNROLL for (int i = 0; i < 4; ++i) put(four.numbers[i], from[i]);
-  *reinterpret_cast<Four4<T>*>(to) = four;
+template <typename T, int width>
+DEVICE void store(T* to, const float (&from)[width]) {
+  Group<T, width> group;
+  UNROLL for (int i = 0; i < width; ++i) put(group.numbers[i], from[i]);
+  *reinterpret_cast<Group<T, width>*>(to) = group;
 }
 /// Whether rows of all of them are made of whole fours at even places.
 template <typename... Tensors>
@@ -197,20 +197,31 @@ void launchEach(const Caller& stream, int64_t rows, int64_t cols, Body body, con
 // Sums of columns in two steps, in an order that depends on the shape alone: blocks of rows first, then their sums.
 constexpr int64_t kSumRows = 64;
 
-template <typename Body>
-KERNEL void sumBlocks(float* partial, int64_t rows, int64_t cols, Body body) {
+/// A block's lanes take neighbouring groups of columns, its warps every eighth row: body(numbers, row, col). All rows are asked for before
+/// any is added.
+template <int width, typename Body>
+KERNEL AT_MOST(kThreads) void sumBlocks(float* partial, int64_t rows, int64_t cols, Body body) {
   const Self me = self();
-  const int64_t col = me.index(), first = me.blockY * kSumRows;
-  if (col >= cols) return;
-  const int64_t end = first + kSumRows < rows ? first + kSumRows : rows;
-  float sum = 0;
-  for (int64_t row = first; row < end; ++row) sum += body(row, col);
-  partial[me.blockY * cols + col] = sum;
+  float* const sums = sharedMemory<float>();  // (warps, 32 * width)
+  const int64_t begin = static_cast<int64_t>(me.blockX) * 32 * width, col = begin + me.lane() * width;
+  constexpr int warps = kThreads / 32, each = kSumRows / warps;
+  float numbers[each][width] = {}, sum[width] = {};
+  UNROLL for (int i = 0; i < each; ++i) {
+    const int64_t row = me.blockY * kSumRows + i * warps + me.warp();
+    if (row < rows && col < cols) body(numbers[i], row, col);
+  }
+  UNROLL for (int i = 0; i < each * width; ++i) sum[i % width] += numbers[i / width][i % width];
+  store(sums + me.thread * width, sum);
+  syncBlock();
+  if (me.thread >= 32 * width || begin + me.thread >= cols) return;
+  float total = 0;
+  UNROLL for (unsigned warp = 0; warp < warps; ++warp) total += sums[warp * 32 * width + me.thread];
+  partial[me.blockY * cols + begin + me.thread] = total;
 }
 
-/// Blocks of 32 columns, each of whose threads adds every eighth part of one.
+/// Blocks of 32 columns: each warp adds every 32nd part, or as many as there are warps, and the first warp adds what they have.
 template <typename = void>
-KERNEL void addSums(float* out, const float* partial, int64_t parts, int64_t cols) {
+KERNEL AT_MOST(1024) void addSums(float* out, const float* partial, int64_t parts, int64_t cols) {
   const Self me = self();
   float* const sums = sharedMemory<float>();
   const int64_t col = static_cast<int64_t>(me.blockX) * 32 + me.lane();
@@ -226,15 +237,21 @@ KERNEL void addSums(float* out, const float* partial, int64_t parts, int64_t col
   out[col] += total;
 }
 
-template <typename Body>
+/// out (1, cols) += the sum of so many rows of `partial`.
+inline void addPartial(const Caller& stream, const Tensor& out, const float* partial, int64_t parts) {
+  if (parts == 0) return;
+  const unsigned threads = 32 * static_cast<unsigned>(parts < 32 ? parts : 32);
+  launch(stream, {blocksFor(out.cols, 32)}, threads, threads * sizeof(float), addSums<>, out.f32(), partial, parts, out.cols);
+}
+
+template <int width, typename Body>
 void CudaBackend::columnSums(const Tensor& out, int64_t rows, Body body) {
-  if (rows == 0) return;
   const int64_t parts = (rows + kSumRows - 1) / kSumRows;
   if (parts > 65'535) throw std::logic_error("too many rows to sum");
   float* const partial = scratch<float>(static_cast<size_t>(parts * out.cols));
-  const unsigned across = blocksFor(out.cols, kThreads);
-  launch(stream_, {across, static_cast<unsigned>(parts)}, kThreads, 0, sumBlocks<Body>, partial, rows, out.cols, body);
-  launch(stream_, {blocksFor(out.cols, 32)}, kThreads, kThreads * sizeof(float), addSums<>, out.f32(), partial, parts, out.cols);
+  launch(stream_, {blocksFor(out.cols, 32 * width), static_cast<unsigned>(parts)}, kThreads, kThreads * width * sizeof(float),
+         sumBlocks<width, Body>, partial, rows, out.cols, body);
+  addPartial(stream_, out, partial, parts);
 }
 
 }  // namespace sftlab::cuda

@@ -18,6 +18,7 @@
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")  ///< before a loop whose counter picks registers
 #define BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)  ///< after KERNEL: threads of a block, and blocks that a processor shall hold
+#define AT_MOST(threads) __launch_bounds__(threads)  ///< after KERNEL: as many registers as let a block be so large
 #else
 #include <cmath>
 #include <functional>
@@ -30,6 +31,7 @@
 #define DEVICE inline
 #define UNROLL
 #define BOUNDS(threads, blocks)
+#define AT_MOST(threads)
 #endif
 
 namespace sftlab::cuda {
@@ -65,18 +67,24 @@ template <typename T>
 DEVICE T shuffle(T value, unsigned lane) {
   return __shfl_sync(0xFFFFFFFFu, value, lane);
 }
-/// 2 to the power of x, to 2 units in the last place; -inf gives 0.
-DEVICE float power2(float x) {
-#ifdef __CUDA_ARCH__
-  asm("ex2.approx.ftz.f32 %0, %0;" : "+f"(x));
-#endif
-  return x;
-}
 /// The block's shared memory, as large as `launch` was told, at a multiple of 1,024 bytes.
 template <typename T>
 DEVICE T* sharedMemory() {
   extern __shared__ __align__(1024) unsigned char sftlabShared[];
   return reinterpret_cast<T*>(sftlabShared);
+}
+
+/// 2^x by one instruction, within 2^-22 of it (PTX ISA, ex2.approx).
+DEVICE float fastExp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+/// What is read for the last time: others stay in the cache instead.
+DEVICE void loadLast(float (&to)[1], const float* from) { to[0] = __ldcs(from); }
+DEVICE void loadLast(float (&to)[4], const float* from) {
+  const float4 four = __ldcs(reinterpret_cast<const float4*>(from));
+  to[0] = four.x, to[1] = four.y, to[2] = four.z, to[3] = four.w;
 }
 
 /// A call that failed, with the operation that made it. What fails on the card itself is told by a later call, and by all after it: the
@@ -88,6 +96,16 @@ inline void check(cudaError_t error, const std::source_location& from = std::sou
   throw Error("the GPU failed in " + operation.substr(operation.rfind(' ') + 1) + ": " + cudaGetErrorString(error), {}, "device",
               "The last checkpoint is whole: go on from there. nvidia-smi says whether the card is still there, dmesg what befell it.");
 }
+
+/// What the card is like.
+inline int attribute(cudaDeviceAttr which) {
+  int device = 0, value = 0;
+  check(cudaGetDevice(&device));
+  check(cudaDeviceGetAttribute(&value, which, device));
+  return value;
+}
+/// Bytes of shared memory that a block can have on this card.
+inline size_t mostShared() { return static_cast<size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)); }
 
 /// A stream, and who starts a kernel on it: taken where an operation says `stream_`.
 struct Caller {
@@ -101,14 +119,6 @@ inline bool waitsForEach() {
   return waits;
 }
 
-inline int attribute(cudaDeviceAttr which) {
-  int device = 0, value = 0;
-  check(cudaGetDevice(&device));
-  check(cudaDeviceGetAttribute(&value, which, device));
-  return value;
-}
-/// Bytes of shared memory that a block may have at most.
-inline size_t mostShared() { return static_cast<size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)); }
 /// Whether kernels compiled for Hopper alone run, whose warps multiply in groups.
 inline bool multipliesInGroups() { return attribute(cudaDevAttrComputeCapabilityMajor) == 9 && !std::getenv("SFT_LAB_TWO"); }
 
@@ -145,7 +155,6 @@ inline Self self() {
   namespace e = emulator;
   return {e::thread.x, e::threads, e::block.x, e::block.y, e::block.z, e::grid.x};
 }
-inline float power2(float x) { return std::exp2(x); }
 inline void syncBlock() { emulator::blockBarrier(); }
 inline void syncWarp() { emulator::warpBarrier(); }
 template <typename T>
@@ -165,9 +174,14 @@ template <typename T>
 T* sharedMemory() {
   return static_cast<T*>(emulator::sharedMemory());
 }
+inline float fastExp2(float x) { return exp2f(x); }
+template <int width>
+void loadLast(float (&to)[width], const float* from) {
+  std::memcpy(to, from, sizeof to);
+}
+inline size_t mostShared() { return 8 << 10; }  // less than any card's, so that small tests go beyond it
 
 inline bool multipliesInGroups() { return false; }
-inline size_t mostShared() { return size_t{99} << 10; }  // the least among cards with tensor cores for bf16
 
 template <typename... Parameters, typename... Arguments>
 void launch(const Stream& stream, Grid grid, unsigned threads, size_t shared, void (*kernel)(Parameters...), Arguments... arguments) {

@@ -36,9 +36,12 @@ struct AddBias {
 };
 
 template <typename T>
-struct Element {
+struct Elements {
   View<T> x;
-  DEVICE float operator()(int64_t row, int64_t col) const { return get(x(row, col)); }
+  template <int width>
+  DEVICE void operator()(float (&to)[width], int64_t row, int64_t col) const {
+    load(to, &x(row, col));
+  }
 };
 
 template <typename T>
@@ -101,7 +104,10 @@ void CudaBackend::addBias(const Tensor& x, const Tensor& bias) {
 
 void CudaBackend::addBiasBackward(const Tensor& dbias, const Tensor& dout) {
   requireF32(dbias);
-  withNumbers(dout.dtype, [&]<typename T>() { columnSums(dbias, dout.rows, Element<T>{view<T>(dout)}); });
+  withNumbers(dout.dtype, [&]<typename T>() {
+    const Elements<T> body{view<T>(dout)};
+    inFours(dout) ? columnSums<4>(dbias, dout.rows, body) : columnSums<1>(dbias, dout.rows, body);
+  });
 }
 
 void CudaBackend::swiglu(const Tensor& out, const Tensor& gate, const Tensor& up) {

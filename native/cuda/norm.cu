@@ -1,11 +1,91 @@
-// RMSNorm, rotary positions, and both in one pass over queries or keys (QK-norm). A norm's row is one warp's work; see cpu/rms_norm.cpp for
-// the formulas.
+// RMSNorm, rotary positions, and both in one pass over queries or keys (QK-norm); see cpu/rms_norm.cpp for the formulas.
+//
+// A norm's row is a block's work, whose threads hold it between its sum and its result: it is read once, four numbers at a time. Where rows
+// are not made of fours, or are too long for that, a row is a warp's work, and read twice.
+
+#include <algorithm>
 
 #include "cuda/cuda_backend_impl.h"
 
 namespace sftlab::cuda {
 
 namespace {
+
+constexpr int kHeld = 4;           ///< fours of a row that a thread holds
+constexpr int kNormThreads = 512;  ///< of a block at most
+
+/// Whether rows are held, and by how many threads.
+template <typename... Tensors>
+unsigned holders(const Tensor& x, const Tensors&... others) {
+  const int64_t threads = (x.cols + 128 * kHeld - 1) / (128 * kHeld) * 32;
+  return inFours(x, others...) && threads <= kNormThreads ? static_cast<unsigned>(threads) : 0;
+}
+
+/// The column of the i-th four that this thread holds.
+DEVICE int64_t columnOf(const Self& me, int i) { return (static_cast<int64_t>(i) * me.threads + me.thread) * 4; }
+
+template <typename T>
+DEVICE void loadRow(float (&to)[kHeld][4], const T* row, int64_t cols) {
+  const Self me = self();
+  UNROLL for (int i = 0; i < kHeld; ++i) {
+    UNROLL for (int k = 0; k < 4; ++k) to[i][k] = 0;
+    if (columnOf(me, i) < cols) load(to[i], row + columnOf(me, i));
+  }
+}
+template <typename T>
+DEVICE void storeRow(T* row, const float (&from)[kHeld][4], int64_t cols) {
+  const Self me = self();
+  UNROLL for (int i = 0; i < kHeld; ++i) {
+    if (columnOf(me, i) < cols) store(row + columnOf(me, i), from[i]);
+  }
+}
+
+template <typename In, typename Out>
+KERNEL AT_MOST(kNormThreads) void normHeld(View<Out> out, float* rstd, int64_t rstdStride, View<In> x, const float* weight, float epsilon) {
+  const Self me = self();
+  for (int64_t row = me.blockX; row < x.rows; row += me.blocksX) {
+    float v[kHeld][4], w[kHeld][4], sum = 0;
+    loadRow(v, x.row(row), x.cols);
+    loadRow(w, weight, x.cols);
+    UNROLL for (int i = 0; i < 4 * kHeld; ++i) sum += v[i / 4][i % 4] * v[i / 4][i % 4];
+    const float r = 1.0f / sqrtf(blockSum(sum, sharedMemory<float>()) / static_cast<float>(x.cols) + epsilon);
+    if (me.thread == 0) rstd[row * rstdStride] = r;
+    UNROLL for (int i = 0; i < 4 * kHeld; ++i) v[i / 4][i % 4] *= r * w[i / 4][i % 4];
+    storeRow(out.row(row), v, x.cols);
+  }
+}
+
+/// A block takes `each` rows; partial (blocks, cols), if any, is its part of the weight's gradient.
+template <typename T>
+KERNEL AT_MOST(kNormThreads) void normHeldBackward(View<T> dx, float* partial, View<T> dout, View<T> x, const float* rstd, int64_t rstdStride,
+                                                   const float* weight, int64_t each) {
+  const Self me = self();
+  const int64_t first = me.blockX * each, end = first + each < x.rows ? first + each : x.rows;
+  float sums[kHeld][4] = {};
+  for (int64_t row = first; row < end; ++row) {
+    float d[kHeld][4], v[kHeld][4], to[kHeld][4], w[kHeld][4], dot = 0;
+    loadRow(d, dout.row(row), x.cols);
+    loadRow(v, x.row(row), x.cols);
+    loadRow(to, dx.row(row), x.cols);
+    loadRow(w, weight, x.cols);
+    const float r = rstd[row * rstdStride];
+    UNROLL for (int i = 0; i < 4 * kHeld; ++i) {
+      float& g = d[i / 4][i % 4];
+      const float number = v[i / 4][i % 4];
+      sums[i / 4][i % 4] += g * number * r;
+      g *= w[i / 4][i % 4];
+      dot += g * number;
+    }
+    const float scale = blockSum(dot, sharedMemory<float>()) * r * r / static_cast<float>(x.cols);
+    UNROLL for (int i = 0; i < 4 * kHeld; ++i) to[i / 4][i % 4] += r * (d[i / 4][i % 4] - v[i / 4][i % 4] * scale);
+    storeRow(dx.row(row), to, x.cols);
+  }
+  if (partial) storeRow(partial + me.blockX * x.cols, sums, x.cols);
+}
+
+/// Rows that a block takes, by their number alone, as the sums are cut by them: some 512 blocks, so that what they sum is little beside
+/// what they read.
+int64_t rowsEach(int64_t rows) { return std::clamp<int64_t>(rows / 512, 4, 64); }
 
 template <typename In, typename Out>
 KERNEL void normRows(View<Out> out, float* rstd, int64_t rstdStride, View<In> x, const float* weight, float epsilon) {
@@ -45,7 +125,9 @@ struct WeightTerm {
   View<T> dout, x;
   const float* rstd;
   int64_t rstdStride;
-  DEVICE float operator()(int64_t row, int64_t col) const { return get(dout(row, col)) * get(x(row, col)) * rstd[row * rstdStride]; }
+  DEVICE void operator()(float (&to)[1], int64_t row, int64_t col) const {
+    to[0] = get(dout(row, col)) * get(x(row, col)) * rstd[row * rstdStride];
+  }
 };
 
 template <typename T>
@@ -56,16 +138,26 @@ struct Rotate {
   int32_t headSize;
   float sign;
   /// col counts pairs: half as many as there are columns.
-  DEVICE void operator()(int64_t row, int64_t col) const {
-    const int32_t half = headSize / 2;
-    const int64_t i = col % half;
-    T* const a = x.row(row) + col / half * headSize + i;
-    T* const b = a + half;
-    const float* const cosine = table.row(positions[row]) + i;
-    const float p = get(*a), q = get(*b), c = cosine[0], s = sign * cosine[half];
-    put(*a, p * c - q * s);
-    put(*b, q * c + p * s);
+  template <int width>
+  DEVICE void turn(int64_t row, int64_t col) const {
+    const auto half = static_cast<uint32_t>(headSize) / 2, head = static_cast<uint32_t>(col) / half, i = static_cast<uint32_t>(col) - head * half;
+    T* const a = x.row(row) + head * static_cast<uint32_t>(headSize) + i;
+    const float* const angles = table.row(positions[row]) + i;
+    float p[width], q[width], c[width], s[width];
+    load(p, a);
+    load(q, a + half);
+    load(c, angles);
+    load(s, angles + half);
+    UNROLL for (int k = 0; k < width; ++k) {
+      const float before = p[k], sine = sign * s[k];
+      p[k] = before * c[k] - q[k] * sine;
+      q[k] = q[k] * c[k] + before * sine;
+    }
+    store(a, p);
+    store(a + half, q);
   }
+  DEVICE void operator()(int64_t row, int64_t col) const { turn<1>(row, col); }
+  DEVICE void four(int64_t row, int64_t col) const { turn<4>(row, col); }
 };
 
 /// The heads of queries or keys, each normed and turned: what `normRope` works on.
@@ -154,10 +246,12 @@ Grid gridOfWarps(int64_t rows) { return gridFor(rows * 32); }
 
 void CudaBackend::rmsNorm(const Tensor& out, const Tensor& rstd, const Tensor& x, const Tensor& weight, float epsilon) {
   requireF32(rstd, weight);
+  const unsigned threads = holders(x, out, weight);
   withNumbers(x.dtype, [&]<typename In>() {
     withNumbers(out.dtype, [&]<typename Out>() {
-      launch(stream_, gridOfWarps(x.rows), kThreads, 0, normRows<In, Out>, view<Out>(out), rstd.f32(), rstd.stride, view<In>(x),
-             static_cast<const float*>(weight.f32()), epsilon);
+      const Grid grid = threads ? Grid{static_cast<unsigned>(std::min<int64_t>(x.rows, 2048))} : gridOfWarps(x.rows);
+      launch(stream_, grid, threads ? threads : kThreads, kNormThreads / 32 * sizeof(float), threads ? normHeld<In, Out> : normRows<In, Out>,
+             view<Out>(out), rstd.f32(), rstd.stride, view<In>(x), static_cast<const float*>(weight.f32()), epsilon);
     });
   });
 }
@@ -166,18 +260,27 @@ void CudaBackend::rmsNormBackward(const Tensor& dx, const Tensor& dweight, const
                                   const Tensor& weight) {
   requireF32(dweight, rstd, weight);
   requireSame(dx, dout, x);
+  const float *const scales = rstd.f32(), *const weights = weight.f32();
+  const unsigned threads = holders(x, dx, dout, weight);
   withNumbers(x.dtype, [&]<typename T>() {
-    if (dweight) columnSums(dweight, x.rows, WeightTerm<T>{view<T>(dout), view<T>(x), rstd.f32(), rstd.stride});
-    launch(stream_, gridOfWarps(x.rows), kThreads, 0, normRowsBackward<T>, view<T>(dx), view<T>(dout), view<T>(x),
-           static_cast<const float*>(rstd.f32()), rstd.stride, static_cast<const float*>(weight.f32()));
+    if (threads) {
+      const int64_t each = rowsEach(x.rows), blocks = (x.rows + each - 1) / each;
+      float* const partial = dweight ? scratch<float>(static_cast<size_t>(blocks * x.cols)) : nullptr;
+      launch(stream_, {static_cast<unsigned>(blocks)}, threads, kNormThreads / 32 * sizeof(float), normHeldBackward<T>, view<T>(dx), partial,
+             view<T>(dout), view<T>(x), scales, rstd.stride, weights, each);
+      if (dweight) addPartial(stream_, dweight, partial, blocks);
+      return;
+    }
+    if (dweight) columnSums<1>(dweight, x.rows, WeightTerm<T>{view<T>(dout), view<T>(x), scales, rstd.stride});
+    launch(stream_, gridOfWarps(x.rows), kThreads, 0, normRowsBackward<T>, view<T>(dx), view<T>(dout), view<T>(x), scales, rstd.stride, weights);
   });
 }
 
 void CudaBackend::rope(const Tensor& x, const Tensor& table, const int32_t* positions, int32_t headSize, bool inverse) {
   requireF32(table);
   withNumbers(x.dtype, [&]<typename T>() {
-    launch(stream_, gridFor(x.size() / 2), kThreads, 0, eachElement<Rotate<T>>, x.rows, x.cols / 2,
-           Rotate<T>{view<T>(x), view<float>(table), positions, headSize, inverse ? -1.0f : 1.0f});
+    const Rotate<T> body{view<T>(x), view<float>(table), positions, headSize, inverse ? -1.0f : 1.0f};
+    launchEach(stream_, x.rows, x.cols / 2, body, x.columns(0, headSize / 2), table.columns(0, headSize / 2));
   });
 }
 
@@ -202,10 +305,7 @@ void CudaBackend::normRopeBackward(const Tensor& dx, const Tensor& dweight, cons
     launch(stream_, {blocks}, kThreads, partial ? kThreads / 32 * weight.bytes() : 0, turnNormedBackward<T>, view<T>(dx), partial, view<T>(dout),
            view<T>(x), static_cast<const float*>(rstd.f32()), heads);
   });
-  if (partial && blocks > 0) {
-    launch(stream_, {blocksFor(weight.cols, 32)}, kThreads, kThreads * sizeof(float), addSums<>, dweight.f32(), partial,
-           static_cast<int64_t>(blocks), weight.cols);
-  }
+  if (partial) addPartial(stream_, dweight, partial, blocks);
 }
 
 }  // namespace sftlab::cuda
