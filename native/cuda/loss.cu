@@ -1,4 +1,11 @@
 // Cross-entropy, entropy and token accuracy, a block a row of logits; see cpu/cross_entropy.cpp for the formulas.
+//
+// A row of a large vocabulary (608 KB of 151,936 logits) is walked twice: for its sums, then for its gradient. The first walk goes from the
+// end to the beginning and keeps the end in shared memory, as much as fits; the second goes forward. So it begins with what was read last,
+// which the L2 cache still has, and ends with what was kept: little is read from memory twice. The gradient may lie in the memory of the
+// logits, in smaller numbers, and would not let the second walk go the other way.
+
+#include <algorithm>
 
 #include "cuda/cuda_backend_impl.h"
 
@@ -6,134 +13,133 @@ namespace sftlab::cuda {
 
 namespace {
 
+constexpr int kLossThreads = 1024;
+constexpr int kEach = 4;  ///< accesses that a thread has under way
+constexpr float kLog2e = 1.44269504f;
+constexpr float kLowest = -3e38f, kFarBelow = -1e30f;
+
 /// What a row is found to be so far: its largest logit and the lowest place of it, and the sums of e^(x - best) and of
 /// e^(x - best) (x - best). One walk over the row is enough: where a larger logit is met, the sums are scaled down to it.
 struct RowSums {
-  float best = -INFINITY, sum = 0, weighted = 0;
+  float best = kLowest, sum = 0, weighted = 0;
   int32_t place = INT32_MAX;
 
   DEVICE void scaleTo(float larger) {
-    if (best == -INFINITY) {  // nothing was added yet, and infinity times nothing would be NaN
-      best = larger;
-      return;
-    }
-    const float down = best - larger, factor = expf(down);
+    const float down = fmaxf(best - larger, kFarBelow), factor = fastExp2(down * kLog2e);
     weighted = factor * (weighted + sum * down);
     sum *= factor;
     best = larger;
   }
-  /// Numbers at places col, col + 1, ...; later than all before them.
-  template <int count>
-  DEVICE void add(const float (&x)[count], int64_t col) {
-    float most = x[0];
-    int32_t at = 0;
-    UNROLL for (int i = 1; i < count; ++i) {
-      if (x[i] > most) {
-        most = x[i];
-        at = i;
+  /// Groups of numbers from place `first` on, `apart` from each other; before all that was added.
+  template <int width>
+  DEVICE void add(const float (&x)[kEach][width], int32_t first, int32_t apart) {
+    float most = x[0][0];
+    UNROLL for (int i = 0; i < kEach * width; ++i) most = fmaxf(most, x[i / width][i % width]);
+    if (most >= best) {
+      scaleTo(most);
+      UNROLL for (int i = kEach * width - 1; i >= 0; --i) {
+        if (x[i / width][i % width] == most) place = first + i / width * apart + i % width;
       }
     }
-    if (most > best) {
-      scaleTo(most);
-      place = static_cast<int32_t>(col) + at;
-    }
-    UNROLL for (int i = 0; i < count; ++i) {
-      const float shifted = x[i] - best, e = expf(shifted);
-      sum += x[i] == -INFINITY ? 0.0f : e;  // also where all so far are
-      weighted += e > 0.0f ? e * shifted : 0.0f;  // 0 * -infinity is 0 here
+    UNROLL for (int i = 0; i < kEach * width; ++i) {
+      const float shifted = x[i / width][i % width] - best, e = fastExp2(shifted * kLog2e);
+      sum += e;
+      weighted += e * fmaxf(shifted, kFarBelow);  // 0 * -infinity is 0 here
     }
   }
   DEVICE void join(RowSums other) {
-    const float larger = best > other.best ? best : other.best;
-    if (larger == -INFINITY) return;
     if (other.best > best || (other.best == best && other.place < place)) place = other.place;
+    const float larger = fmaxf(best, other.best);
     scaleTo(larger);
     other.scaleTo(larger);
     sum += other.sum;
     weighted += other.weighted;
   }
+  /// Lane 0 has all lanes'.
+  DEVICE void joinWarp() {
+    for (unsigned mask = 16; mask > 0; mask /= 2) {
+      RowSums other;
+      other.best = shuffleXor(best, mask);
+      other.sum = shuffleXor(sum, mask);
+      other.weighted = shuffleXor(weighted, mask);
+      other.place = shuffleXor(place, mask);
+      join(other);
+    }
+  }
+  /// The whole block's, the same bits in all threads. `shared` has room for one a warp.
+  DEVICE void joinBlock(RowSums* shared) {
+    const Self me = self();
+    joinWarp();
+    if (me.lane() == 0) shared[me.warp()] = *this;
+    syncBlock();
+    *this = me.lane() < me.warps() ? shared[me.lane()] : RowSums{};
+    joinWarp();
+    best = shuffle(best, 0);
+    sum = shuffle(sum, 0);
+  }
 };
 
-/// The whole row's, the same bits in all threads. `shared` has room for one a warp.
-DEVICE RowSums sumRow(const float* x, int64_t cols, bool fours, RowSums* shared) {
+/// Of each row the last `kept` logits, whole groups, are kept in shared memory.
+template <typename T, int width>
+KERNEL AT_MOST(kLossThreads) void lossRows(View<float> logits, const int32_t* targets, const float* weights, float* loss, float* entropy,
+                                           uint8_t* correct, View<T> gradient, int32_t kept) {
   const Self me = self();
-  RowSums sums;
-  if (fours) {
-    for (int64_t c = static_cast<int64_t>(me.thread) * 4; c < cols; c += static_cast<int64_t>(me.threads) * 4) {
-      float four[4];
-      load(four, x + c);
-      sums.add(four, c);
-    }
-  } else {
-    for (int64_t c = me.thread; c < cols; c += me.threads) {
-      const float one[1] = {x[c]};
-      sums.add(one, c);
-    }
-  }
-  for (unsigned mask = 16; mask > 0; mask /= 2) {
-    RowSums other;
-    other.best = shuffleXor(sums.best, mask);
-    other.sum = shuffleXor(sums.sum, mask);
-    other.weighted = shuffleXor(sums.weighted, mask);
-    other.place = shuffleXor(sums.place, mask);
-    sums.join(other);
-  }
-  if (me.lane() == 0) shared[me.warp()] = sums;
-  syncBlock();
-  RowSums all = shared[0];
-  for (unsigned warp = 1; warp < me.warps(); ++warp) all.join(shared[warp]);
-  return all;
-}
-
-constexpr int kEach = 8;  ///< numbers that a thread holds between reading and writing a stretch
-
-template <typename T>
-KERNEL void lossRows(View<float> logits, const int32_t* targets, const float* weights, float* loss, float* entropy, uint8_t* correct,
-                     View<T> gradient, bool fours) {
-  const Self me = self();
-  const int64_t row = me.blockX, cols = logits.cols;
-  const int32_t target = targets[row];
+  const int64_t row = me.blockX;
+  const auto cols = static_cast<int32_t>(logits.cols), apart = static_cast<int32_t>(me.threads) * width, stretch = apart * kEach;
+  const int32_t mine = static_cast<int32_t>(me.thread) * width, end = cols - kept;
   const float* const x = logits.row(row);
-  const RowSums sums = sumRow(x, cols, fours, sharedMemory<RowSums>());
-  const float own = x[target], logSum = logf(sums.sum);
+  RowSums* const parts = sharedMemory<RowSums>();
+  float* const keep = reinterpret_cast<float*>(parts + kLossThreads / 32);
+
+  RowSums sums;
+  for (int32_t first = (cols - 1) / stretch * stretch; first >= 0; first -= stretch) {
+    float held[kEach][width];
+    UNROLL for (int i = 0; i < kEach; ++i) {
+      const int32_t c = first + i * apart + mine;
+      UNROLL for (int k = 0; k < width; ++k) held[i][k] = -INFINITY;
+      if (c < end) load(held[i], x + c);
+      if (c >= end && c < cols) loadLast(held[i], x + c);
+    }
+    UNROLL for (int i = 0; i < kEach; ++i) {
+      const int32_t c = first + i * apart + mine;
+      if (c >= end && c < cols) store(keep + (c - end), held[i]);
+    }
+    sums.add(held, first + mine, apart);
+  }
+  sums.joinBlock(parts);
+  const int32_t target = targets[row];
   if (me.thread == 0) {
-    loss[row] = logSum - (own - sums.best);
+    const float logSum = logf(sums.sum);
+    loss[row] = logSum - (x[target] - sums.best);
     entropy[row] = logSum - sums.weighted / sums.sum;
     correct[row] = sums.place == target;  // the lowest id wins ties
   }
   if (!gradient.data) return;
-  // The gradient may lie in the memory of the logits, in smaller numbers: a stretch is read by all before any of it is written. What is
-  // written lies before all that is still to be read.
-  const float scale = weights[row] / sums.sum, weight = weights[row];
+
+  // Of stretch n the gradient takes, where it lies in the logits' memory, the place of stretch n / 2 or more: all have to have read so far
+  // before any thread writes. So they wait for each other at stretch 0, 2, 6, 14, ...: what was read there is enough for twice as many.
+  const float weight = weights[row], scale = weight / sums.sum;
   T* const to = gradient.row(row);
-  const auto value = [&](float logit, int64_t col) { return expf(logit - sums.best) * scale - (col == target ? weight : 0.0f); };
-  if (fours) {
-    for (int64_t first = 0; first < cols; first += static_cast<int64_t>(me.threads) * kEach) {
-      float held[kEach / 4][4] = {};
-      UNROLL for (int i = 0; i < kEach / 4; ++i) {
-        const int64_t c = first + (static_cast<int64_t>(i) * me.threads + me.thread) * 4;
-        if (c >= cols) continue;
-        load(held[i], x + c);
-        UNROLL for (int k = 0; k < 4; ++k) held[i][k] = value(held[i][k], c + k);
+  for (int32_t first = 0, n = 0, wait = 0; first < cols; first += stretch, ++n) {
+    float held[kEach][width] = {};
+    UNROLL for (int i = 0; i < kEach; ++i) {
+      const int32_t c = first + i * apart + mine;
+      if (c < end) loadLast(held[i], x + c);
+      if (c >= end && c < cols) load(held[i], keep + (c - end));
+    }
+    UNROLL for (int i = 0; i < kEach; ++i) {
+      const int32_t c = first + i * apart + mine;
+      UNROLL for (int k = 0; k < width; ++k) {
+        held[i][k] = fastExp2((held[i][k] - sums.best) * kLog2e) * scale - (c + k == target ? weight : 0.0f);
       }
+    }
+    if (n == wait) {
       syncBlock();
-      UNROLL for (int i = 0; i < kEach / 4; ++i) {
-        const int64_t c = first + (static_cast<int64_t>(i) * me.threads + me.thread) * 4;
-        if (c < cols) store(to + c, held[i]);
-      }
+      wait = 2 * wait + 2;
     }
-    return;
-  }
-  for (int64_t first = 0; first < cols; first += static_cast<int64_t>(me.threads) * kEach) {
-    float held[kEach] = {};
     UNROLL for (int i = 0; i < kEach; ++i) {
-      const int64_t c = first + static_cast<int64_t>(i) * me.threads + me.thread;
-      if (c < cols) held[i] = value(x[c], c);
-    }
-    syncBlock();
-    UNROLL for (int i = 0; i < kEach; ++i) {
-      const int64_t c = first + static_cast<int64_t>(i) * me.threads + me.thread;
-      if (c < cols) put(to[c], held[i]);
+      const int32_t c = first + i * apart + mine;
+      if (c < cols) store(to + c, held[i]);
     }
   }
 }
@@ -143,10 +149,20 @@ KERNEL void lossRows(View<float> logits, const int32_t* targets, const float* we
 void CudaBackend::crossEntropy(const Tensor& logits, const int32_t* targets, const float* weights, float* loss, float* entropy,
                                uint8_t* correct, const Tensor& gradient) {
   requireF32(logits);
-  const bool fours = inFours(logits) && (!gradient || inFours(gradient));
+  if (logits.size() == 0) return;
+  const auto start = [&]<typename T, int width>() {
+    const int64_t groups = std::min<int64_t>((logits.cols / width + 31) / 32 * 32, kLossThreads);
+    const size_t sums = kLossThreads / 32 * sizeof(RowSums), room = (mostShared() - sums) / sizeof(float);
+    const int64_t kept = gradient ? std::min(logits.cols, static_cast<int64_t>(room / width * width)) : 0;
+    launch(stream_, {static_cast<unsigned>(logits.rows)}, static_cast<unsigned>(groups), sums + static_cast<size_t>(kept) * sizeof(float),
+           lossRows<T, width>, view<float>(logits), targets, weights, loss, entropy, correct, view<T>(gradient), static_cast<int32_t>(kept));
+  };
   withNumbers(gradient.dtype, [&]<typename T>() {
-    launch(stream_, {static_cast<unsigned>(logits.rows)}, threadsFor(logits.cols), kThreads / 32 * sizeof(RowSums), lossRows<T>, view<float>(logits),
-           targets, weights, loss, entropy, correct, view<T>(gradient), fours);
+    if (inFours(logits) && (!gradient || inFours(gradient))) {
+      start.template operator()<T, 4>();
+    } else {
+      start.template operator()<T, 1>();
+    }
   });
 }
 
