@@ -1,5 +1,5 @@
-// AdamW and the global norm over all tensors in one launch each: a block works on one piece of one tensor. See cpu/adamw.cpp for the
-// formulas. The sum of squares is kept in double, piece by piece, and added in order.
+// AdamW and the global norm over all tensors in one launch each: a block works on one piece of one tensor, four numbers a thread at a time.
+// See cpu/adamw.cpp for the formulas. The sum of squares is kept in double, piece by piece, and added in order.
 
 #include <algorithm>
 #include <cmath>
@@ -11,17 +11,43 @@ namespace sftlab::cuda {
 
 namespace {
 
-constexpr int64_t kPiece = 16'384;
+constexpr int64_t kPiece = 8192;
 
-/// A run of numbers of one tensor, which begins at its element `at`.
-struct Piece {
+/// One tensor's numbers. Pieces of all tensors count on from one to the next.
+struct Run {
   float *value, *gradient;
-  void *first, *second;  ///< where the tensor's moments begin
+  void *first, *second;
   Bf16* rounded;
-  int64_t at;
-  int32_t count, tensor;
-  bool decays;
+  int64_t size;
+  int32_t start;  ///< its first piece
+  bool decays, fours;
 };
+
+struct Runs {
+  const Run* list;
+  int32_t count;
+};
+
+/// The numbers [begin, end) of a run that a block works on, of which [begin, fours) are read four at a time.
+struct Piece {
+  Run run;
+  int64_t begin, fours, end;
+  int32_t place;  ///< of the run
+};
+
+/// The block's piece. Its run is the last of those that begin there or before.
+DEVICE Piece pieceOf(const Runs& runs, int32_t* shared) {
+  const Self me = self();
+  const auto number = static_cast<int32_t>(me.blockX);
+  int32_t begun = 0;
+  for (auto t = static_cast<int32_t>(me.thread); t < runs.count; t += static_cast<int32_t>(me.threads)) begun += runs.list[t].start <= number;
+  const int32_t place = blockSum(begun, shared) - 1;
+  Piece piece{runs.list[place], 0, 0, 0, place};
+  piece.begin = (number - piece.run.start) * kPiece;
+  piece.end = piece.begin + kPiece < piece.run.size ? piece.begin + kPiece : piece.run.size;
+  piece.fours = piece.run.fours ? piece.end / 4 * 4 : piece.begin;
+  return piece;
+}
 
 struct Step {
   float stepSize, root, decayed, take1, take2, keep2, epsilon, scale;
@@ -40,95 +66,141 @@ DEVICE void putMoment(Bf16& to, float value, uint32_t random) {
   to = {static_cast<uint16_t>((bits + (random & 0xFFFFu)) >> 16)};
 }
 
-/// The numbers of a piece's elements; none where nothing is rounded at random.
-template <typename Moment>
-DEVICE uint32_t randomOf(const Step& step, const Piece& piece, int64_t element) {
-  if constexpr (sizeof(Moment) == 4) return 0;
-  const RandomStream stream{step.rounding.seed, step.rounding.stream + static_cast<uint64_t>(piece.tensor)};
-  return philox(stream, static_cast<uint64_t>(element / 4)).numbers[element % 4];
-}
-
-template <typename Moment>
-KERNEL void adamPieces(const Piece* pieces, Step step) {
-  const Self me = self();
-  const Piece piece = pieces[me.blockX];
-  Moment* const first = static_cast<Moment*>(piece.first) + piece.at;
-  Moment* const second = static_cast<Moment*>(piece.second) + piece.at;
-  const float keep = piece.decays ? step.decayed : 1.0f;
-  for (int32_t i = static_cast<int32_t>(me.thread); i < piece.count; i += static_cast<int32_t>(me.threads)) {
-    const float gradient = piece.gradient[i] * step.scale;
-    const float m = get(first[i]) + step.take1 * (gradient - get(first[i]));
-    const float v = step.keep2 * get(second[i]) + step.take2 * gradient * gradient;
-    const uint32_t random = randomOf<Moment>(step, piece, piece.at + i);
-    putMoment(first[i], m, random);
-    putMoment(second[i], v, random >> 16);
-    const float value = piece.value[i] * keep - step.stepSize * m / (sqrtf(v) * step.root + step.epsilon);
-    piece.value[i] = value;
-    if (piece.rounded) put(piece.rounded[i], value);
+/// Of the numbers from `at` on; none where nothing is rounded at random.
+template <typename Moment, int width>
+DEVICE void drawRandom(uint32_t (&to)[width], const Step& step, int32_t tensor, int64_t at) {
+  if constexpr (sizeof(Moment) == 4) return;
+  const RandomStream stream{step.rounding.seed, step.rounding.stream + static_cast<uint64_t>(tensor)};
+  const Four four = philox(stream, static_cast<uint64_t>(at / 4));
+  UNROLL for (int i = 0; i < width; ++i) {
+    UNROLL for (int k = 0; k < 4; ++k) {
+      if (at % 4 + i == k) to[i] = four.numbers[k];
+    }
   }
 }
 
-KERNEL void squarePieces(double* sums, const Piece* pieces) {
-  const Self me = self();
-  const Piece piece = pieces[me.blockX];
-  double sum = 0;
-  for (int32_t i = static_cast<int32_t>(me.thread); i < piece.count; i += static_cast<int32_t>(me.threads)) {
-    sum += static_cast<double>(piece.gradient[i]) * piece.gradient[i];
+template <typename Moment, int width>
+DEVICE void storeMoments(Moment* to, const float (&moments)[width], const uint32_t (&random)[width], int shift) {
+  Group<Moment, width> group;
+  UNROLL for (int i = 0; i < width; ++i) putMoment(group.numbers[i], moments[i], random[i] >> shift);
+  *reinterpret_cast<Group<Moment, width>*>(to) = group;
+}
+
+template <typename Moment, int width>
+DEVICE void update(const Piece& piece, const Step& step, int64_t at) {
+  const Run& run = piece.run;
+  Moment *const first = static_cast<Moment*>(run.first) + at, *const second = static_cast<Moment*>(run.second) + at;
+  const float keep = run.decays ? step.decayed : 1.0f;
+  float value[width], gradient[width], m[width], v[width];
+  load(value, run.value + at);
+  load(gradient, run.gradient + at);
+  load(m, first);
+  load(v, second);
+  uint32_t random[width] = {};
+  drawRandom<Moment>(random, step, piece.place, at);
+  UNROLL for (int i = 0; i < width; ++i) {
+    const float g = gradient[i] * step.scale;
+    m[i] += step.take1 * (g - m[i]);
+    v[i] = step.keep2 * v[i] + step.take2 * g * g;
+    value[i] = value[i] * keep - step.stepSize * m[i] / (sqrtf(v[i]) * step.root + step.epsilon);
   }
-  sum = blockSum(sum, sharedMemory<double>());
+  store(run.value + at, value);
+  storeMoments(first, m, random, 0);
+  storeMoments(second, v, random, 16);
+  if (run.rounded) store(run.rounded + at, value);
+}
+
+template <typename Moment>
+KERNEL AT_MOST(kThreads) void adamPieces(Runs runs, Step step) {
+  const Self me = self();
+  const Piece piece = pieceOf(runs, sharedMemory<int32_t>());
+  for (int64_t i = piece.begin + 4 * me.thread; i < piece.fours; i += 4 * me.threads) update<Moment, 4>(piece, step, i);
+  for (int64_t i = piece.fours + me.thread; i < piece.end; i += me.threads) update<Moment, 1>(piece, step, i);
+}
+
+/// All fours of a piece are asked for at once, and added to four sums: one alone would wait for each addition.
+KERNEL AT_MOST(kThreads) void squarePieces(double* sums, Runs runs) {
+  const Self me = self();
+  const Piece piece = pieceOf(runs, sharedMemory<int32_t>());
+  constexpr int each = kPiece / (4 * kThreads);
+  float numbers[each][4] = {};
+  UNROLL for (int i = 0; i < each; ++i) {
+    const int64_t at = piece.begin + 4 * (i * kThreads + me.thread);
+    if (at < piece.fours) load(numbers[i], piece.run.gradient + at);
+  }
+  double own[4] = {0, 0, 0, 0};
+  const auto add = [&](double& sum, float number) { sum += static_cast<double>(number) * number; };
+  UNROLL for (int i = 0; i < 4 * each; ++i) add(own[i % 4], numbers[i / 4][i % 4]);
+  for (int64_t i = piece.fours + me.thread; i < piece.end; i += me.threads) add(own[0], piece.run.gradient[i]);
+  const double sum = blockSum((own[0] + own[1]) + (own[2] + own[3]), sharedMemory<double>());
   if (me.thread == 0) sums[me.blockX] = sum;
 }
 
-/// Cuts a tensor into pieces.
-void cut(std::vector<Piece>& pieces, const AdamParameter& p, int32_t tensor) {
-  for (int64_t at = 0; at < p.gradient.size(); at += kPiece) {
-    const auto count = static_cast<int32_t>(std::min(kPiece, p.gradient.size() - at));
-    auto* const rounded = static_cast<Bf16*>(p.rounded.data);
-    pieces.push_back({p.value ? p.value.f32() + at : nullptr, p.gradient.f32() + at, p.first.data, p.second.data, rounded ? rounded + at : nullptr,
-                      at, count, tensor, p.decay});
-  }
+/// One block.
+KERNEL AT_MOST(1024) void addSquares(double* out, const double* sums, int32_t count) {
+  const Self me = self();
+  double sum = 0;
+  for (auto i = static_cast<int32_t>(me.thread); i < count; i += static_cast<int32_t>(me.threads)) sum += sums[i];
+  sum = blockSum(sum, sharedMemory<double>());
+  if (me.thread == 0) *out = sum;
 }
+
+/// The tensors as the host lists them.
+struct Listed {
+  std::vector<Run> list;
+  int32_t pieces = 0;
+
+  void add(const AdamParameter& p) {
+    const auto even = [](const Tensor& x) { return reinterpret_cast<uintptr_t>(x.data) % (4 * sizeOf(x.dtype)) == 0; };
+    const bool fours = even(p.value) && even(p.gradient) && even(p.first) && even(p.second) && even(p.rounded);
+    list.push_back({p.value.f32(), p.gradient.f32(), p.first.data, p.second.data, static_cast<Bf16*>(p.rounded.data), p.gradient.size(), pieces,
+                    p.decay, fours});
+    pieces += static_cast<int32_t>((p.gradient.size() + kPiece - 1) / kPiece);
+  }
+  size_t bytes() const { return list.size() * sizeof(Run); }
+  Runs put(Backend& backend, void* memory) const {
+    backend.upload(memory, list.data(), bytes());
+    return {static_cast<const Run*>(memory), static_cast<int32_t>(list.size())};
+  }
+};
 
 }  // namespace
 
 double CudaBackend::squaredNorm(const std::vector<Tensor>& gradients) {
-  std::vector<Piece> pieces;
+  Listed listed;
   for (const Tensor& gradient : gradients) {
     requireF32(gradient);
-    cut(pieces, {.value = {}, .gradient = gradient, .first = {}, .second = {}}, 0);
+    listed.add({.value = {}, .gradient = gradient, .first = {}, .second = {}});
   }
-  if (pieces.empty()) return 0;
-  const size_t listBytes = pieces.size() * sizeof(Piece);
-  auto* const list = static_cast<Piece*>(scratchBytes(listBytes + pieces.size() * sizeof(double)));
-  auto* const sums = reinterpret_cast<double*>(list + pieces.size());
-  upload(list, pieces.data(), listBytes);
-  launch(stream_, {static_cast<unsigned>(pieces.size())}, kThreads, kThreads / 32 * sizeof(double), squarePieces, sums,
-         static_cast<const Piece*>(list));
-  std::vector<double> host(pieces.size());
-  download(host.data(), sums, host.size() * sizeof(double));
-  double total = 0;
-  for (double sum : host) total += sum;
-  return total;
+  if (listed.pieces == 0) return 0;
+  const auto pieces = static_cast<unsigned>(listed.pieces);
+  auto* const total = static_cast<double*>(scratchBytes((1 + pieces) * sizeof(double) + listed.bytes()));
+  double* const sums = total + 1;
+  launch(stream_, {pieces}, kThreads, kThreads / 32 * sizeof(double), squarePieces, sums, listed.put(*this, sums + pieces));
+  launch(stream_, {1}, 32 * std::min(32u, blocksFor(pieces, 32)), 32 * sizeof(double), addSquares, total, static_cast<const double*>(sums),
+         listed.pieces);
+  double result = 0;
+  download(&result, total, sizeof result);
+  return result;
 }
 
 void CudaBackend::adamw(const std::vector<AdamParameter>& parameters, const AdamOptions& options) {
-  std::vector<Piece> pieces;
+  Listed listed;
   for (const AdamParameter& p : parameters) {
     requireF32(p.value, p.gradient);
     requireSame(parameters.front().first, p.first, p.second);
-    cut(pieces, p, static_cast<int32_t>(&p - parameters.data()));
+    listed.add(p);
   }
-  if (pieces.empty()) return;
+  if (listed.pieces == 0) return;
   const double correction1 = 1 - std::pow(options.beta1, static_cast<double>(options.step));
   const double correction2 = 1 - std::pow(options.beta2, static_cast<double>(options.step));
   const Step step{static_cast<float>(options.learningRate / correction1), static_cast<float>(1 / std::sqrt(correction2)),
                   static_cast<float>(1 - options.learningRate * options.weightDecay), static_cast<float>(1 - options.beta1),
                   static_cast<float>(1 - options.beta2), static_cast<float>(options.beta2), static_cast<float>(options.epsilon),
                   static_cast<float>(options.gradientScale), options.rounding};
-  auto* const list = scratch<Piece>(pieces.size());
-  upload(list, pieces.data(), pieces.size() * sizeof(Piece));
+  const Runs runs = listed.put(*this, scratchBytes(listed.bytes()));
   withNumbers(parameters.front().first.dtype, [&]<typename Moment>() {
-    launch(stream_, {static_cast<unsigned>(pieces.size())}, kThreads, 0, adamPieces<Moment>, static_cast<const Piece*>(list), step);
+    launch(stream_, {static_cast<unsigned>(listed.pieces)}, kThreads, kThreads / 32 * sizeof(int32_t), adamPieces<Moment>, runs, step);
   });
 }
 

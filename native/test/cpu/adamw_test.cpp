@@ -102,7 +102,7 @@ TEST_F(AdamW, SmallChangesOfMomentsInBf16AddUp) {
 TEST_F(AdamW, RoundingIsAFunctionOfItsStream) {
   std::vector<Numbers> found;
   for (const uint64_t stream : {3, 3, 4}) {
-    HalfMoments half(backend, 20'000);
+    HalfMoments half(backend, 20'003);  // not all in fours
     half.step(*backend, 1, stream);
     found.push_back(HalfMoments::numbers(backend, half.m));
   }
