@@ -146,44 +146,6 @@ KERNEL void backwardKeys(View<T> dk, View<T> dv, View<T> dout, View<float> lse, 
   valueSums.store(dv.row(token) + kvHead * size, size);
 }
 
-KERNEL void cachedRows(View<float> out, View<float> q, View<float> keys, View<float> values, int32_t capacity, const int32_t* slots,
-                       const int32_t* positions, AttentionShape shape) {
-  const Self me = self();
-  const int32_t size = shape.headSize, group = shape.heads / shape.kvHeads;
-  const int64_t item = static_cast<int64_t>(me.blockX) * me.warps() + me.warp();
-  if (item >= q.rows * shape.heads) return;
-  const int64_t row = item / shape.heads;
-  const auto head = static_cast<int32_t>(item % shape.heads);
-  const int32_t end = positions[row] + 1, from = shape.window > 0 && end > shape.window ? end - shape.window : 0;
-  const int64_t start = static_cast<int64_t>(slots[row]) * capacity;
-  Sums sums;
-  float best = -INFINITY, total = 0;
-  for (int32_t first = from; first < end; first += 32) {
-    const int32_t key = first + static_cast<int32_t>(me.lane()), count = end - first < 32 ? end - first : 32;
-    const float score =
-        key < end ? dot(q.row(row) + head * size, keys.row(start + key) + head / group * size, size) * shape.scale : -INFINITY;
-    const float most = fmaxf(best, warpMax(score)), keep = expf(best - most);
-    const float p = key < end ? expf(score - most) : 0.0f;
-    total = total * keep + warpSum(p);
-    sums.scale(keep);
-    sums.add(p, values.row(start + first) + head / group * size, values.stride, count, size);
-    best = most;
-  }
-  sums.scale(1.0f / total);
-  sums.store(out.row(row) + head * size, size);
-}
-
-struct Store {
-  View<float> keys, values, k, v;
-  int32_t capacity;
-  const int32_t *slots, *positions;
-  DEVICE void operator()(int64_t row, int64_t col) const {
-    const int64_t place = static_cast<int64_t>(slots[row]) * capacity + positions[row];
-    keys(place, col) = k(row, col);
-    values(place, col) = v(row, col);
-  }
-};
-
 /// A warp an item, four to a block.
 constexpr unsigned kWarps = 4;
 Grid gridOf(int64_t items) { return {blocksFor(items, kWarps)}; }
@@ -227,21 +189,6 @@ void CudaBackend::attentionBackward(const Tensor& dq, const Tensor& dk, const Te
     launch(stream_, gridOf(k.rows * shape.kvHeads), 32 * kWarps, 0, backwardKeys<T>, view<T>(dk), view<T>(dv), view<T>(dout),
            view<float>(lse), delta, view<T>(q), view<T>(k), view<T>(v), places);
   });
-}
-
-void CudaBackend::cacheStore(const KeyValueCache& cache, const Tensor& k, const Tensor& v, const int32_t* slots,
-                             const int32_t* positions) {
-  requireF32(cache.keys, cache.values, k, v);
-  launch(stream_, gridFor(k.size()), kThreads, 0, eachElement<Store>, k.rows, k.cols,
-         Store{view<float>(cache.keys), view<float>(cache.values), view<float>(k), view<float>(v), cache.capacity, slots, positions});
-}
-
-void CudaBackend::attentionCached(const Tensor& out, const Tensor& q, const KeyValueCache& cache, const int32_t* slots,
-                                  const int32_t* positions, const AttentionShape& shape) {
-  requireF32(out, q, cache.keys, cache.values);
-  placesOf(shape, {}, {});
-  launch(stream_, gridOf(q.rows * shape.heads), 32 * kWarps, 0, cachedRows, view<float>(out), view<float>(q), view<float>(cache.keys),
-         view<float>(cache.values), cache.capacity, slots, positions, shape);
 }
 
 }  // namespace sftlab::cuda

@@ -1,6 +1,8 @@
 // Operations on bf16 tensors against the same operations in f32 on the numbers that bf16 holds. What they differ by is the rounding
 // of results (2^-9 of each) and, in attention, of probabilities.
 
+#include <algorithm>
+
 #include "test/cpu/support.h"
 
 namespace sftlab::test {
@@ -301,6 +303,53 @@ INSTANTIATE_TEST_SUITE_P(Shapes, AttentionParts,
                                            Case{14, 2, 64, true, 0, {kLong / 2, 3}}, Case{3, 3, 12, true, 5, {40, 2}},
                                            Case{2, 2, 80, false, 0, {70}}, Case{4, 4, 128, true, 30, {kLong / 2 + 7, 64}},
                                            Case{2, 1, 96, true, 0, {kLong}}));
+
+#ifdef SFT_LAB_TEST_CUDA  // the CPU generates in f32
+class AttentionCached : public Bf16, public ::testing::WithParamInterface<Case> {};
+
+/// bf16 against f32; and each sequence's last row alone, the same bits as among all.
+TEST_P(AttentionCached, ByRowsOfManySequences) {
+  const Case& c = GetParam();
+  const int64_t width = c.heads * c.headSize, kvWidth = c.kvHeads * c.headSize;
+  const AttentionShape shape{c.heads, c.kvHeads, c.headSize, static_cast<float>(1.5 / std::sqrt(c.headSize)), true, c.window};
+  const int32_t capacity = *std::max_element(c.lengths.begin(), c.lengths.end()) + 3, slotCount = static_cast<int32_t>(c.lengths.size()) + 1;
+  std::vector<int32_t> slots, positions, last;
+  for (size_t s = 0; s < c.lengths.size(); ++s) {
+    for (int32_t i = 0; i < c.lengths[s]; ++i) {
+      slots.push_back(slotCount - 1 - static_cast<int32_t>(s));
+      positions.push_back(i);
+    }
+    last.push_back(static_cast<int32_t>(slots.size()) - 1);
+  }
+  const auto n = static_cast<int64_t>(slots.size());
+  const Array slotOf(backend, slots), at(backend, positions);
+  const Twin q = twin(n, width, 1), k = twin(n, kvWidth, 2), v = twin(n, kvWidth, 3), out = blank(n, width);
+  const Twin keyCache = blank(slotCount * capacity, kvWidth), valueCache = blank(slotCount * capacity, kvWidth);
+  for (const Twin* memory : {&keyCache, &valueCache}) {  // nothing but what is stored is read
+    backend->fill(*memory->exact, std::nanf(""));
+    backend->fill(memory->bf16, std::nanf(""));
+  }
+  const KeyValueCache exact{*keyCache.exact, *valueCache.exact, capacity}, rounded{keyCache.bf16, valueCache.bf16, capacity};
+  backend->cacheStore(exact, *k.exact, *v.exact, slotOf.get(), at.get());
+  backend->attentionCached(*out.exact, *q.exact, exact, slotOf.get(), at.get(), shape);
+  backend->cacheStore(rounded, k.bf16, v.bf16, slotOf.get(), at.get());
+  backend->attentionCached(out.bf16, q.bf16, rounded, slotOf.get(), at.get(), shape);
+  expectClose(out, 4e-3);
+  const Numbers all = values(out.bf16);
+  const Twin one = blank(1, width);
+  for (const int32_t row : last) {
+    backend->attentionCached(one.bf16, q.bf16.slice(row, 1), rounded, slotOf.get() + row, at.get() + row, shape);
+    EXPECT_EQ(values(one.bf16), Numbers(all.begin() + row * width, all.begin() + (row + 1) * width)) << row;
+  }
+}
+
+// Rows for which blocks take one each, and several; groups that fill no fragment, one, and more than one; a size that tensor cores do not take.
+INSTANTIATE_TEST_SUITE_P(Shapes, AttentionCached,
+                         ::testing::Values(Case{14, 2, 64, true, 0, {40, 1, 5}}, Case{4, 4, 128, true, 0, {17, 33}},
+                                           Case{20, 1, 64, true, 0, {9, 20}}, Case{4, 2, 64, true, 21, {60, 2}},
+                                           Case{4, 2, 20, true, 7, {30, 4}}, Case{7, 1, 64, true, 0, {150, 3, 120}},
+                                           Case{2, 2, 64, true, 30, {3, 200, 65}}));
+#endif
 
 }  // namespace
 }  // namespace sftlab::test
