@@ -5,8 +5,7 @@
 namespace sftlab {
 
 void* Arena::takeBytes(size_t bytes) {
-  // As far apart as any library asks of where a matrix begins: what is chosen for a product depends on nothing that stands before it.
-  const size_t size = (std::max<size_t>(bytes, 1) + 255) / 256 * 256;
+  const size_t size = sizeOfPiece(bytes);
   while (current_ < blocks_.size() && blocks_[current_].used + size > blocks_[current_].size) {
     if (current_ + 1 == blocks_.size()) break;
     blocks_[++current_].used = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -36,6 +37,9 @@ class Arena {
     return put(values.data(), values.size());
   }
   void* takeBytes(size_t bytes);
+  /// What so many bytes take of a block: pieces stand as far apart as any library asks of where a matrix begins, so that what is chosen for a
+  /// product depends on nothing that stands before it.
+  static size_t sizeOfPiece(size_t bytes) { return (std::max<size_t>(bytes, 1) + 255) / 256 * 256; }
 
   Mark mark() const { return {current_, blocks_.empty() ? 0 : blocks_[current_].used}; }
   void rewind(Mark mark);

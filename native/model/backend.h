@@ -116,7 +116,8 @@ class Backend {
   /// Whether `matmul` takes operands of this type at full speed.
   virtual bool multiplies(DType dtype) const = 0;
   /// Whether products in bf16 want their weights in bf16 too: then the model keeps a rounded copy of each trained matrix, which `adamw`
-  /// renews, and of frozen ones nothing else. Otherwise products round as they read.
+  /// renews, and of frozen ones nothing else, and generation computes in bf16 too. Otherwise products round as they read, and generation
+  /// is in f32.
   virtual bool keepsRounded() const { return false; }
 
   // ---- matrix products --------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ struct Decoder::Steps {
 };
 
 Pass Decoder::beginCached(const PassPlan& plan, const KvCache& cache) {
-  Pass pass{*backend_, arena_, config_, DType::f32};  // as the cache
+  Pass pass{*backend_, arena_, config_, cache.layers()[0].keys.dtype};
   pass.tokens = static_cast<int64_t>(plan.tokens.size());
   pass.positions = arena_.put(plan.positions);
   pass.rope = rope_;
@@ -149,7 +149,9 @@ std::vector<Generated> Decoder::generate(const std::vector<std::vector<int32_t>>
       std::min<int64_t>(static_cast<int64_t>(longest) + options.maxNewTokens, config_.maxPositions));
   growRope(capacity);
   const int32_t most = options.batch > 0 ? options.batch : kSlots;
-  const KvCache cache(backend_, config_, static_cast<int32_t>(std::min(static_cast<size_t>(most), prompts.size())), capacity);
+  // Products of few rows on the CPU widen weights in bf16 and compute in f32; a GPU's want bf16 on both sides.
+  const DType dtype = backend_->keepsRounded() ? dtype_ : DType::f32;
+  const KvCache cache(backend_, config_, dtype, static_cast<int32_t>(std::min(static_cast<size_t>(most), prompts.size())), capacity);
   const int32_t rows = options.passTokens > 0 ? std::min(options.passTokens, backend_->passRows()) : backend_->passRows();
   Scheduler scheduler(prompts, options, {cache.slots(), capacity, std::max(rows, cache.slots())});
   PassPlan plan;

@@ -8,18 +8,19 @@ namespace {
 
 constexpr int64_t kMostBytes = int64_t{4} << 30;  ///< unless a single sequence needs more
 
-int32_t slotsFor(const ModelConfig& config, int32_t wanted, int32_t capacity) {
-  const int64_t bytes = int64_t{2} * config.layers * capacity * config.kvHeads * config.headSize * 4;
+int32_t slotsFor(const ModelConfig& config, DType dtype, int32_t wanted, int32_t capacity) {
+  const int64_t bytes = int64_t{2} * config.layers * capacity * config.kvHeads * config.headSize * static_cast<int64_t>(sizeOf(dtype));
   return static_cast<int32_t>(std::clamp<int64_t>(kMostBytes / bytes, 1, wanted));
 }
 
 }  // namespace
 
-KvCache::KvCache(const std::shared_ptr<Backend>& backend, const ModelConfig& config, int32_t wanted, int32_t capacity)
-    : backend_(backend), memory_(backend), slots_(slotsFor(config, wanted, capacity)), capacity_(capacity) {
+KvCache::KvCache(const std::shared_ptr<Backend>& backend, const ModelConfig& config, DType dtype, int32_t wanted, int32_t capacity)
+    : backend_(backend), memory_(backend), slots_(slotsFor(config, dtype, wanted, capacity)), capacity_(capacity) {
   const int64_t width = int64_t{config.kvHeads} * config.headSize, rows = int64_t{slots_} * capacity + 1;
+  memory_.reserve(static_cast<size_t>(2 * config.layers) * Arena::sizeOfPiece(static_cast<size_t>(rows * width) * sizeOf(dtype)));
   for (int32_t i = 0; i < config.layers; ++i) {
-    layers_.push_back({memory_.take(rows, width), memory_.take(rows, width), capacity});
+    layers_.push_back({memory_.take(rows, width, dtype), memory_.take(rows, width, dtype), capacity});
   }
 }
 

@@ -13,7 +13,7 @@ namespace sftlab {
 class KvCache {
  public:
   /// Room for sequences of up to `capacity` tokens, as many at a time as are wanted and memory is meant for.
-  KvCache(const std::shared_ptr<Backend>& backend, const ModelConfig& config, int32_t wanted, int32_t capacity);
+  KvCache(const std::shared_ptr<Backend>& backend, const ModelConfig& config, DType dtype, int32_t wanted, int32_t capacity);
 
   int32_t slots() const { return slots_; }
   /// A slot beyond those, of one token: for rows that only fill up a pass.
