@@ -1,5 +1,6 @@
 #include <limits>
 #include <map>
+#include <set>
 
 #include "cpu/philox.h"
 #include "test/cpu/support.h"
@@ -167,6 +168,32 @@ TEST_F(Sampling, GreedyTakesTheFirstOfTheLikeliest) {
     EXPECT_NEAR(entropy[r], std::log(total) - weighted, 1e-5);
     EXPECT_NEAR(logProbability[r], row[tokens[r]] - std::log(total), 1e-5);
   }
+}
+
+/// Rows of several blocks' work, that end with no whole four.
+TEST_F(Sampling, OfWideRows) {
+  constexpr int64_t rows = 12, cols = 9001;
+  Numbers x = randomNumbers(rows * cols, 1);
+  for (int64_t r = 0; r < rows; ++r) {
+    double* const row = x.data() + r * cols;
+    for (int64_t c = 0; c < cols; ++c) row[c] -= 40;
+    row[4100] = std::log(0.5);
+    row[7] = std::log(0.3);
+    row[9000] = std::log(0.2);
+  }
+  const Device logits = device(rows, cols, x);
+  const auto among = [&](const SampleOptions& options) {
+    const auto tokens = draw(*logits, options, 5);
+    return std::set<int32_t>(tokens.begin(), tokens.end());
+  };
+  EXPECT_EQ(among({1, 0, 1}), (std::set<int32_t>{7, 4100, 9000}));
+  EXPECT_EQ(among({1, 2, 1}), (std::set<int32_t>{7, 4100}));
+  EXPECT_EQ(among({1, 0, 0.7f}), (std::set<int32_t>{7, 4100}));
+  EXPECT_EQ(among({}), (std::set<int32_t>{4100}));
+  for (float found : entropy) EXPECT_NEAR(found, -(0.5 * std::log(0.5) + 0.3 * std::log(0.3) + 0.2 * std::log(0.2)), 1e-5);
+  for (float found : logProbability) EXPECT_NEAR(found, std::log(0.5), 1e-5);
+  x[8200] = x[300] = 1;  // of two pieces
+  EXPECT_EQ(draw(*device(rows, cols, x), {}, 5)[0], 300);
 }
 
 TEST_F(Sampling, BadLogitsAndTinyTemperaturesGiveATokenAllTheSame) {
