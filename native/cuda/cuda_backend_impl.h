@@ -89,6 +89,7 @@ class CudaBackend final : public Backend {
   size_t currentBytes() const override { return currentBytes_; }
   size_t peakBytes() const override { return peakBytes_ + ownBytes(); }
   int32_t passRows() const override { return 4096; }
+  int32_t passSequences() const override { return 256; }  // 64 take hardly less time: the weights are read for them, too
   int64_t headRows(int64_t vocabulary) const override;
   size_t ownBytes() const override;
 

@@ -240,6 +240,8 @@ class Backend {
   virtual size_t peakBytes() const = 0;
   /// Tokens that one pass of generation takes at most. On the CPU a row's numbers do not depend on the others up to so many.
   virtual int32_t passRows() const { return 256; }
+  /// Sequences that generation continues at a time, unless it is told otherwise.
+  virtual int32_t passSequences() const { return 64; }
   /// Rows of logits that exist at a time: few enough that they stay small beside a model of this vocabulary (here 64 MB), enough of them
   /// that the products over the vocabulary's weights are bound by arithmetic.
   virtual int64_t headRows(int64_t vocabulary) const { return std::clamp<int64_t>((int64_t{1} << 24) / vocabulary, 128, 512); }

@@ -47,7 +47,7 @@ class Decoder final : public Model {
   // Generation (generate.cpp).
   struct Drawn {
     std::vector<int32_t> tokens, rows;
-    std::vector<float> entropies, logProbabilities;
+    std::vector<float> entropies, logProbabilities, all;
   };
   struct Steps;
   struct Draw;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <map>
 #include <numeric>
 #include <string>
@@ -16,19 +17,12 @@
 
 namespace sftlab {
 
-namespace {
-
-constexpr int32_t kSlots = 64;
-
-}  // namespace
-
 /// What a pass reads to draw, and where it leaves what it drew of each row, in the backend's memory.
 struct Decoder::Draw {
   const int32_t *tokens = nullptr, *rows = nullptr;
   const RandomStream* streams = nullptr;
   int64_t count = 0;
-  int32_t* drawn = nullptr;
-  Tensor entropies{}, logProbabilities{};
+  Tensor drawn{};  ///< (3, count), all of 4 bytes: tokens, entropies, log-probabilities
 };
 
 /// Passes of one token of each sequence, for a backend that records: as many rows as the next power of two, those that fill up in the
@@ -58,13 +52,19 @@ void Decoder::draw(const Pass& pass, const Asked& asked, const SampleOptions& sa
   const Tensor hidden = forward(pass, to.tokens, asked, false);
   if (to.count == 0) return;
   const Tensor logits = headLogits(pass, parameters_, hidden, to.rows, to.count);
-  backend_->sample(logits, sampling, to.streams, to.drawn, to.entropies.f32(), to.logProbabilities.f32());
+  float* const drawn = to.drawn.f32();
+  backend_->sample(logits, sampling, to.streams, reinterpret_cast<int32_t*>(drawn), drawn + to.count, drawn + 2 * to.count);
 }
 
 void Decoder::fetch(const Draw& from, Drawn& drawn) {
-  backend_->download(drawn.tokens.data(), from.drawn, drawn.tokens.size() * sizeof(int32_t));
-  backend_->download(drawn.entropies.data(), from.entropies.data, drawn.entropies.size() * sizeof(float));
-  backend_->download(drawn.logProbabilities.data(), from.logProbabilities.data, drawn.logProbabilities.size() * sizeof(float));
+  const auto count = static_cast<size_t>(from.count);
+  drawn.all.resize(3 * count);
+  backend_->download(drawn.all.data(), from.drawn.data, from.drawn.bytes());  // at once: each download waits for the device
+  const float* const all = drawn.all.data();
+  const size_t wanted = drawn.tokens.size();
+  std::memcpy(drawn.tokens.data(), all, wanted * sizeof(int32_t));
+  std::copy_n(all + count, wanted, drawn.entropies.begin());
+  std::copy_n(all + 2 * count, wanted, drawn.logProbabilities.begin());
 }
 
 /// Runs the plan's rows through the layers against the cache and draws the tokens that it asks for.
@@ -91,9 +91,7 @@ void Decoder::compute(const PassPlan& plan, const SampleOptions& sampling, const
   std::iota(drawn.rows.begin(), drawn.rows.end(), 0);
   to.rows = arena_.put(drawn.rows);
   to.streams = arena_.put(plan.streams);
-  to.drawn = static_cast<int32_t*>(arena_.takeBytes(plan.last.size() * sizeof(int32_t)));
-  to.entropies = arena_.take(to.count, 1);
-  to.logProbabilities = arena_.take(to.count, 1);
+  to.drawn = arena_.take(3, to.count);
   draw(pass, asked, sampling, to);
   fetch(to, drawn);
 }
@@ -116,16 +114,14 @@ void Decoder::step(const PassPlan& plan, const SampleOptions& sampling, const Kv
   to.rows = arena_.put(drawn.rows);
   to.streams = arena_.put(filled.streams);
   to.count = pass.tokens;
-  to.drawn = static_cast<int32_t*>(arena_.takeBytes(rows * sizeof(int32_t)));
-  to.entropies = arena_.take(to.count, 1);
-  to.logProbabilities = arena_.take(to.count, 1);
+  to.drawn = arena_.take(3, to.count);
   const auto operations = [&] { draw(pass, {}, sampling, to); };
 
   // The first pass of its size, and one whose memory was moved, is computed as it comes: it makes what no recording can hold.
   Steps::Step& kept = steps.byRows[rows];
   bool done = false;
-  if (kept.memory != to.drawn) {
-    kept = {nullptr, to.drawn};
+  if (kept.memory != to.drawn.data) {
+    kept = {nullptr, to.drawn.data};
   } else {
     if (!kept.recording) kept.recording = backend_->record(operations);
     steps.records = kept.recording != nullptr;
@@ -148,7 +144,7 @@ std::vector<Generated> Decoder::generate(const std::vector<std::vector<int32_t>>
   const auto capacity = static_cast<int32_t>(
       std::min<int64_t>(static_cast<int64_t>(longest) + options.maxNewTokens, config_.maxPositions));
   growRope(capacity);
-  const int32_t most = options.batch > 0 ? options.batch : kSlots;
+  const int32_t most = options.batch > 0 ? options.batch : backend_->passSequences();
   // Products of few rows on the CPU widen weights in bf16 and compute in f32; a GPU's want bf16 on both sides.
   const DType dtype = backend_->keepsRounded() ? dtype_ : DType::f32;
   const KvCache cache(backend_, config_, dtype, static_cast<int32_t>(std::min(static_cast<size_t>(most), prompts.size())), capacity);

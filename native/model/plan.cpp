@@ -42,6 +42,7 @@ class CountingBackend final : public Backend {
   bool keepsRounded() const override { return device_.keepsRounded(); }
   bool records() const override { return device_.records(); }
   int32_t passRows() const override { return device_.passRows(); }
+  int32_t passSequences() const override { return device_.passSequences(); }
   int64_t headRows(int64_t vocabulary) const override { return device_.headRows(vocabulary); }
   size_t ownBytes() const override { return device_.ownBytes(); }
   size_t currentBytes() const override { return current_; }
