@@ -4,6 +4,7 @@
 //   sft_lab_gpu_rates square [--device cuda:0] [--size 8192]
 //   sft_lab_gpu_rates products --model FOLDER [--tokens 16384] [--head ROWS]
 //   sft_lab_gpu_rates operations --model FOLDER [--tokens 16384] [--length 2048]
+//   sft_lab_gpu_rates generation --model FOLDER [--rows 64] [--length 192]
 //
 // Prints one JSON object. All by the engine's own backend, so what is measured is what a step calls. Operands are random: zeros would be
 // multiplied faster. The median of five rounds counts.
@@ -205,6 +206,71 @@ json operations(Bench& bench, const ModelConfig& c, int64_t tokens, int32_t leng
   return {{"operations", list}};
 }
 
+/// What a pass of generation is made of, of one token of each of `rows` sequences that are `length` tokens long: microseconds, started as a
+/// pass starts them, each call with weights and a cache of its own as the layers have.
+json generation(Bench& bench, const ModelConfig& c, int64_t rows, int32_t length) {
+  constexpr int kCalls = 20;
+  Backend& backend = *bench.backend;
+  Arena& arena = bench.arena;
+  json list = json::array();
+  const auto rated = [&](const char* name, double bytes, const std::function<void(size_t)>& call) {
+    const auto all = [&] {
+      for (size_t i = 0; i < kCalls; ++i) call(i);
+    };
+    all();
+    const auto recorded = backend.record(all);
+    const double seconds = bench.time([&] { recorded ? void(backend.replay(*recorded)) : all(); }) / kCalls;
+    list.push_back({{"operation", name}, {"microseconds", seconds * 1e6}, {"gigabytes_per_second", bytes / seconds / 1e9}});
+  };
+  const DType half = backend.keepsRounded() ? bench.half : DType::f32;  // as generation computes
+  const auto width = static_cast<double>(sizeOf(half));
+  const int64_t queries = int64_t{c.heads} * c.headSize, keys = int64_t{c.kvHeads} * c.headSize;
+  struct Layer {
+    const char* name;
+    int64_t in, out;
+  };
+  for (const Layer& layer : {Layer{"q", c.hiddenSize, queries}, {"k or v", c.hiddenSize, keys}, {"q, k, v", c.hiddenSize, queries + 2 * keys},
+                             {"o", queries, c.hiddenSize}, {"gate or up", c.hiddenSize, c.intermediateSize},
+                             {"gate, up", c.hiddenSize, 2 * int64_t{c.intermediateSize}}, {"down", c.intermediateSize, c.hiddenSize},
+                             {"head", c.hiddenSize, c.vocabularySize}}) {
+    const ArenaScope scope(arena);
+    const Tensor x = bench.random(rows, layer.in, half), out = arena.take(rows, layer.out, std::string(layer.name) == "head" ? DType::f32 : half);
+    std::vector<Tensor> weights;
+    for (int64_t taken = 0; weights.size() < kCalls && taken < int64_t{1} << 30; taken += layer.in * layer.out) {
+      weights.push_back(bench.random(layer.out, layer.in, half));
+    }
+    rated(layer.name, static_cast<double>(layer.in * layer.out) * width, [&](size_t i) {
+      backend.matmul(out, x, Transpose::no, weights[i % weights.size()], Transpose::yes, 1, 0);
+    });
+  }
+  const ArenaScope scope(arena);
+  std::vector<int32_t> slots(static_cast<size_t>(rows));
+  for (size_t i = 0; i < slots.size(); ++i) slots[i] = static_cast<int32_t>(i);
+  const int32_t* const slotOf = arena.put(slots);
+  const int32_t* const at = arena.put(std::vector<int32_t>(slots.size(), length - 1));
+  std::vector<KeyValueCache> caches;
+  for (int i = 0; i < kCalls; ++i) caches.push_back({bench.random(rows * length, keys, half), bench.random(rows * length, keys, half), length});
+  const Tensor q = bench.random(rows, queries, half), k = bench.random(rows, keys, half), out = arena.take(rows, queries, half);
+  const AttentionShape shape{c.heads, c.kvHeads, c.headSize, 1 / std::sqrt(static_cast<float>(c.headSize)), true, 0};
+  const Tensor table = bench.random(length, c.headSize, DType::f32), x = bench.random(rows, c.hiddenSize, DType::f32);
+  const Tensor normed = arena.take(rows, c.hiddenSize, half), rstd = arena.take(rows, 1), weight = bench.random(1, c.hiddenSize, DType::f32);
+  const Tensor gate = bench.random(rows, c.intermediateSize, half), logits = bench.random(rows, c.vocabularySize, DType::f32);
+  const Tensor drawn = arena.take(3, rows);
+  const RandomStream* const streams = arena.put(std::vector<RandomStream>(slots.size()));
+  rated("norm", static_cast<double>(x.size()) * (4 + width), [&](size_t) { backend.rmsNorm(normed, rstd, x, weight, 1e-6f); });
+  rated("rope", static_cast<double>(q.size()) * 2 * width, [&](size_t) { backend.rope(q, table, at, c.headSize, false); });
+  rated("cache, store", static_cast<double>(k.size()) * 4 * width, [&](size_t i) { backend.cacheStore(caches[i], k, k, slotOf, at); });
+  rated("cache, attention", static_cast<double>(2 * rows * length * keys) * width,
+        [&](size_t i) { backend.attentionCached(out, q, caches[i], slotOf, at, shape); });
+  rated("swiglu", static_cast<double>(gate.size()) * 3 * width, [&](size_t) { backend.swiglu(gate, gate, gate); });
+  for (const auto& [name, options] : {std::pair{"greedy choice", SampleOptions{}}, {"choice with top-p", SampleOptions{0.8f, 0, 0.95f}}}) {
+    rated(name, static_cast<double>(logits.size()) * 4, [&](size_t) {
+      backend.sample(logits, options, streams, reinterpret_cast<int32_t*>(drawn.data), drawn.f32() + rows, drawn.f32() + 2 * rows);
+    });
+  }
+  return {{"generation", list}};
+}
+
 int run(int argc, char** argv) {
   std::map<std::string, std::string> flags;
   for (int i = 2; i + 1 < argc; i += 2) flags[std::string(argv[i]).substr(2)] = argv[i + 1];
@@ -218,8 +284,10 @@ int run(int argc, char** argv) {
     result = products(bench, readModelConfig(flags["model"]), whole("tokens", 16'384), whole("head", 0));
   } else if (what == "operations") {
     result = operations(bench, readModelConfig(flags["model"]), whole("tokens", 16'384), whole("length", 2048));
+  } else if (what == "generation") {
+    result = generation(bench, readModelConfig(flags["model"]), whole("rows", 64), whole("length", 192));
   } else {
-    throw std::invalid_argument("say what: square, products or operations");
+    throw std::invalid_argument("say what: square, products, operations or generation");
   }
   std::printf("%s\n", result.dump().c_str());
   return 0;

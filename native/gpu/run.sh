@@ -6,7 +6,7 @@
 #   build      the card's own machine code only; uses what `pack` made of the same sources, where that is there
 #   test       every operation, models against the reference, 20-step trajectories, bf16 gradients beside PyTorch's
 #   sanitize   compute-sanitizer over the operations: memcheck, then racecheck
-#   rates      what the card can do: a large product, each model's products, the other operations
+#   rates      what the card can do: a large product, each model's products, the other operations, a pass of generation
 #   train      full, LoRA, completion-only; memory, and process start to first step
 #   generate   64 prompts at once
 #   peers      Hugging Face Trainer and PEFT on the same weights, records and steps (Python with torch and transformers)
@@ -187,6 +187,7 @@ stage_rates() {
     grep -q '"kind":"square"' "$results" 2>/dev/null || record rates - square ours 30 "$bin/sft_lab_gpu_rates" square --device "$device" --size $size
     record rates "$model" products ours 40 "$bin/sft_lab_gpu_rates" products --device "$device" --model "$root/native/gpu/models/$model" --tokens $tokens
     record rates "$model" operations ours 40 "$bin/sft_lab_gpu_rates" operations --device "$device" --model "$root/native/gpu/models/$model" --tokens $tokens --length $length
+    record rates "$model" generation ours 40 "$bin/sft_lab_gpu_rates" generation --device "$device" --model "$root/native/gpu/models/$model"
   done
 }
 stage_train() {
