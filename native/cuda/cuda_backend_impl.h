@@ -3,6 +3,8 @@
 // The CUDA backend: one stream, its memory, and a method for each operation; kernels stand beside the methods that start them, in files
 // named as those of cpu/. All sums have a fixed order: nothing here adds with atomics.
 
+#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <stdexcept>
 
@@ -22,6 +24,12 @@ void requireSame(const Tensor& first, const Tensors&... tensors) {
   if (((tensors && tensors.dtype != first.dtype) || ...)) throw std::logic_error("this CUDA operation works on tensors of one dtype");
 }
 
+/// Not with SFT_LAB_CUDA_STACK=0.
+inline bool wantsStacks() {
+  const char* const stack = std::getenv("SFT_LAB_CUDA_STACK");
+  return !stack || std::strcmp(stack, "0") != 0;
+}
+
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(int device);
@@ -37,6 +45,7 @@ class CudaBackend final : public Backend {
 
   bool multiplies(DType) const override { return true; }
   bool keepsRounded() const override { return true; }
+  bool stacks() const override { return stacks_; }
   void matmul(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha, float beta) override;
   void matmulAdd(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b,
                  Transpose tb) override;
@@ -115,6 +124,7 @@ class CudaBackend final : public Backend {
   struct Staging;
   int device_;
   bool records_, recording_ = false;
+  const bool stacks_ = wantsStacks();
   Stream stream_;
   std::unique_ptr<Staging> staging_;
   Products products_;

@@ -19,59 +19,63 @@ AttentionShape shapeOf(const Pass& pass, int32_t layer) {
           config.windows[static_cast<size_t>(layer)]};
 }
 
-/// Queries or keys: which weights make them, at which places their tokens stand, and what is kept of them.
-struct Projection {
-  const LinearWeights& weights;
-  const Parameter* norm;
-  const int32_t* positions;
-  const Tensor &out, &raw, &rstd;
-  const SavedLinear& low;
-};
+/// The layers that see all rows.
+const LinearGroup& groupOf(const LayerWeights& weights, const Asked& asked) { return asked ? weights.keyValue : weights.queryKeyValue; }
 
-Projection queries(const Pass& pass, const LayerWeights& weights, const Asked& asked, const SavedAttention& saved) {
-  const int32_t* const positions = asked ? asked.queries.positions : pass.positions;
-  return {weights.query, weights.queryNorm, positions, saved.query, saved.queryRaw, saved.queryRstd, saved.queryLow};
-}
-
-Projection keys(const Pass& pass, const LayerWeights& weights, const SavedAttention& saved) {
-  return {weights.key, weights.keyNorm, pass.positions, saved.key, saved.keyRaw, saved.keyRstd, saved.keyLow};
-}
-
-/// Takes what is kept of queries or keys.
-void take(const Pass& pass, const LinearWeights& weights, const Parameter* norm, int64_t rows, Tensor& out, Tensor& raw,
-          Tensor& rstd, SavedLinear& low) {
-  out = pass.arena.take(rows, weights.weight->value.rows, pass.dtype);
-  raw = norm ? pass.arena.take(out.rows, out.cols, pass.dtype) : out;
-  if (norm) rstd = pass.arena.take(out.size() / pass.config.headSize, 1);
-  low = reserve(pass, weights, rows);
-}
-
-/// Projects, normalises and rotates.
-void project(const Pass& pass, const Projection& to, const Tensor& normed) {
-  linear(pass, to.weights, to.raw, normed, to.low);
-  if (to.norm) {
-    pass.backend.normRope(to.out, to.rstd, to.raw, to.norm->value, pass.config.normEpsilon, pass.rope, to.positions);
-  } else {
-    pass.backend.rope(to.out, pass.rope, to.positions, pass.config.headSize, false);
+Projected takeProjected(const Pass& pass, const LayerWeights& weights, const Asked& asked) {
+  const int64_t queries = weights.query.weight->value.rows, keys = weights.key.weight->value.rows;
+  const OfGroup<Tensor> products = takeOutputs(pass, groupOf(weights, asked), pass.tokens);
+  if (asked) {
+    const OfGroup<Tensor> parts = split(products, {keys, keys});
+    return {products, pass.arena.take(asked.count, queries, pass.dtype), parts[0], parts[1]};
   }
+  const OfGroup<Tensor> parts = split(products, {queries, keys, keys});
+  return {products, parts[0], parts[1], parts[2]};
 }
 
-/// From the gradient of what `project` made (overwritten) to that of the block's normed input.
-void projectBackward(const Pass& pass, const Projection& of, const Tensor& dnormed, bool overwrite, const Tensor& dout,
-                     const Tensor& normed) {
-  if (!of.norm) {
-    pass.backend.rope(dout, pass.rope, of.positions, pass.config.headSize, true);
-    return linearBackward(pass, of.weights, dnormed, overwrite, dout, normed, of.low);
-  }
-  const ArenaScope scope(pass.arena);
-  const Tensor draw = pass.arena.take(dout.rows, dout.cols, dout.dtype);
-  pass.backend.normRopeBackward(draw, of.norm->gradient, dout, of.raw, of.rstd, of.norm->value, pass.rope, of.positions);
-  linearBackward(pass, of.weights, dnormed, overwrite, draw, normed, of.low);
+/// The places of queries in their sequences.
+const int32_t* placesOf(const Pass& pass, const Asked& asked) { return asked ? asked.queries.positions : pass.positions; }
+
+/// Rotates queries and keys in place, in one go where they are columns of one tensor.
+void rotate(const Pass& pass, const Asked& asked, const Projected& projected, bool inverse) {
+  const Tensor &query = projected.query, &key = projected.key;
+  const auto rope = [&](const Tensor& x, const int32_t* positions) {
+    pass.backend.rope(x, pass.rope, positions, pass.config.headSize, inverse);
+  };
+  if (!asked && !projected.products[1]) return rope(projected.products[0].columns(0, query.cols + key.cols), pass.positions);
+  rope(query, placesOf(pass, asked));
+  rope(key, pass.positions);
 }
 
-/// The rows asked about of x; x itself where these are all.
+/// From queries and keys as they were projected to what attention reads.
+void turn(const Pass& pass, const LayerWeights& weights, const Asked& asked, const SavedAttention& saved) {
+  if (!weights.queryNorm) return rotate(pass, asked, saved.projected, false);
+  const auto normRope = [&](const Tensor& out, const Tensor& rstd, const Tensor& x, const Parameter& norm, const int32_t* positions) {
+    pass.backend.normRope(out, rstd, x, norm.value, pass.config.normEpsilon, pass.rope, positions);
+  };
+  normRope(saved.query, saved.queryRstd, saved.projected.query, *weights.queryNorm, placesOf(pass, asked));
+  normRope(saved.key, saved.keyRstd, saved.projected.key, *weights.keyNorm, pass.positions);
+}
+
+/// dquery and dkey are overwritten. Without QK-norm they are those of `gradient`.
+void turnBackward(const Pass& pass, const LayerWeights& weights, const Asked& asked, const Projected& gradient, const Tensor& dquery,
+                  const Tensor& dkey, const SavedAttention& saved) {
+  if (!weights.queryNorm) return rotate(pass, asked, gradient, true);
+  const auto normRope = [&](const Tensor& dx, const Parameter& norm, const Tensor& dout, const Tensor& x, const Tensor& rstd,
+                            const int32_t* positions) {
+    pass.backend.normRopeBackward(dx, norm.gradient, dout, x, rstd, norm.value, pass.rope, positions);
+  };
+  normRope(gradient.query, *weights.queryNorm, dquery, saved.projected.query, saved.queryRstd, placesOf(pass, asked));
+  normRope(gradient.key, *weights.keyNorm, dkey, saved.projected.key, saved.keyRstd, pass.positions);
+}
+
+/// What attention reads or writes of queries or keys: with QK-norm a tensor of its own.
+Tensor takeTurned(const Pass& pass, const LayerWeights& weights, const Tensor& projected) {
+  return weights.queryNorm ? pass.arena.take(projected.rows, projected.cols, pass.dtype) : projected;
+}
+
+/// The rows asked about of x.
 Tensor choose(const Pass& pass, const Asked& asked, const Tensor& x) {
-  if (!asked) return x;
   const Tensor rows = pass.arena.take(asked.count, x.cols, x.dtype);
   pass.backend.gatherRows(rows, x, asked.rows);
   return rows;
@@ -86,10 +90,16 @@ Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t lay
   const int64_t n = pass.tokens, m = asked ? asked.count : n;
   const Tensor result = arena.take(m, input.cols);
   saved.input = input;
-  take(pass, weights.query, weights.queryNorm, m, saved.query, saved.queryRaw, saved.queryRstd, saved.queryLow);
-  take(pass, weights.key, weights.keyNorm, n, saved.key, saved.keyRaw, saved.keyRstd, saved.keyLow);
-  saved.value = arena.take(n, weights.value.weight->value.rows, pass.dtype);
-  saved.valueLow = reserve(pass, weights.value, n);
+  const LinearGroup& group = groupOf(weights, asked);
+  const Projected& projected = saved.projected = takeProjected(pass, weights, asked);
+  saved.low = reserve(pass, group, n);
+  saved.queryLow = asked ? reserve(pass, weights.query, m) : SavedLinear{};
+  saved.query = takeTurned(pass, weights, projected.query);
+  saved.key = takeTurned(pass, weights, projected.key);
+  if (weights.queryNorm) {
+    saved.queryRstd = arena.take(m * pass.config.heads, 1);
+    saved.keyRstd = arena.take(n * pass.config.kvHeads, 1);
+  }
   saved.out = arena.take(m, saved.query.cols, pass.dtype);
   saved.outputLow = reserve(pass, weights.output, m);
   saved.lse = pass.cached ? Tensor{} : arena.take(m, pass.config.heads);
@@ -97,21 +107,20 @@ Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t lay
     const ArenaScope scope(arena);
     const Tensor normed = arena.take(n, input.cols, pass.dtype), rstd = arena.take(n, 1);
     backend.rmsNorm(normed, rstd, input, weights.inputNorm->value, pass.config.normEpsilon);
-    project(pass, queries(pass, weights, asked, saved), choose(pass, asked, normed));
-    project(pass, keys(pass, weights, saved), normed);
-    linear(pass, weights.value, saved.value, normed, saved.valueLow);
+    linear(pass, group, projected.products, normed, saved.low);
+    if (asked) linear(pass, weights.query, projected.query, choose(pass, asked, normed), saved.queryLow);
   }
+  turn(pass, weights, asked, saved);
   const AttentionShape shape = shapeOf(pass, layer);
   if (pass.caches) {
     const KeyValueCache& cache = (*pass.caches)[static_cast<size_t>(layer)];
-    backend.cacheStore(cache, saved.key, saved.value, pass.slots, pass.positions);
+    backend.cacheStore(cache, saved.key, projected.value, pass.slots, pass.positions);
     if (pass.cached) {
-      backend.attentionCached(saved.out, saved.query, cache, asked ? asked.slots : pass.slots,
-                              asked ? asked.queries.positions : pass.positions, shape);
+      backend.attentionCached(saved.out, saved.query, cache, asked ? asked.slots : pass.slots, placesOf(pass, asked), shape);
     }
   }
   if (!pass.cached) {
-    backend.attention(saved.out, saved.lse, saved.query, saved.key, saved.value, shape, pass.sequences, asked.queries);
+    backend.attention(saved.out, saved.lse, saved.query, saved.key, projected.value, shape, pass.sequences, asked.queries);
   }
   if (asked) backend.gatherRows(result, input, asked.rows);
   linear(pass, weights.output, result, saved.out, saved.outputLow, asked ? result : input);
@@ -124,27 +133,25 @@ void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32
   Arena& arena = pass.arena;
   const ArenaScope scope(arena);
   const int64_t n = pass.tokens;
-  const Tensor dquery = arena.take(saved.query.rows, saved.query.cols, pass.dtype);
-  const Tensor dkey = arena.take(n, saved.key.cols, pass.dtype), dvalue = arena.take(n, saved.value.cols, pass.dtype);
+  const Projected gradient = takeProjected(pass, weights, asked);
   {
-    const ArenaScope output(arena);
+    const ArenaScope attention(arena);
+    const Tensor dquery = takeTurned(pass, weights, gradient.query), dkey = takeTurned(pass, weights, gradient.key);
     const Tensor dout = arena.take(saved.out.rows, saved.out.cols, pass.dtype);
     linearBackward(pass, weights.output, dout, true, inDtype(pass, asked ? dresult : dx), saved.out, saved.outputLow);
-    backend.attentionBackward(dquery, dkey, dvalue, dout, saved.out, saved.lse, saved.query, saved.key, saved.value,
+    backend.attentionBackward(dquery, dkey, gradient.value, dout, saved.out, saved.lse, saved.query, saved.key, saved.projected.value,
                               shapeOf(pass, layer), pass.sequences, asked.queries);
+    turnBackward(pass, weights, asked, gradient, dquery, dkey, saved);
   }
   const Tensor normed = arena.take(n, dx.cols, pass.dtype), rstd = arena.take(n, 1);
   backend.rmsNorm(normed, rstd, saved.input, weights.inputNorm->value, pass.config.normEpsilon);
   const Tensor dnormed = needInput ? arena.take(n, dx.cols) : Tensor{};
-  projectBackward(pass, keys(pass, weights, saved), dnormed, true, dkey, normed);
-  linearBackward(pass, weights.value, dnormed, false, dvalue, normed, saved.valueLow);
+  linearBackward(pass, groupOf(weights, asked), dnormed, gradient.products, normed, saved.low);
   if (asked) {
     const ArenaScope chosen(arena);
     const Tensor dchosen = needInput ? arena.take(asked.count, dx.cols) : Tensor{};
-    projectBackward(pass, queries(pass, weights, asked, saved), dchosen, true, dquery, choose(pass, asked, normed));
+    linearBackward(pass, weights.query, dchosen, true, gradient.query, choose(pass, asked, normed), saved.queryLow);
     if (needInput) backend.gatherRowsBackward(dnormed, dchosen, asked.rows);
-  } else {
-    projectBackward(pass, queries(pass, weights, asked, saved), dnormed, false, dquery, normed);
   }
   if (!needInput) return;
   if (asked) {

@@ -119,6 +119,9 @@ class Backend {
   /// renews, and of frozen ones nothing else, and generation computes in bf16 too. Otherwise products round as they read, and generation
   /// is in f32.
   virtual bool keepsRounded() const { return false; }
+  /// Whether one product of all layers that share their input is better than one of each: then their weights stand side by side, and what
+  /// they make are columns of one tensor. For a backend with memory of its own: in a file weights stand as they do.
+  virtual bool stacks() const { return false; }
 
   // ---- matrix products --------------------------------------------------------------------------------------------
   /// out = alpha * op(a) * op(b) + beta * out, accumulated in fp32. beta is 0 or 1. Each tensor may be f32 or bf16.
@@ -168,14 +171,14 @@ class Backend {
   virtual void rope(const Tensor& x, const Tensor& table, const int32_t* positions, int32_t headSize, bool inverse) = 0;
 
   /// QK-norm and positions in one: out = rope(rmsNorm(x)), each head of x (n, heads * headSize) a row of the norm. weight (1, headSize),
-  /// rstd (n * heads, 1). x and out are contiguous, of one dtype.
+  /// rstd (n * heads, 1). x and out are of one dtype, and contiguous; where the backend stacks, x may be columns of a wider tensor.
   virtual void normRope(const Tensor& out, const Tensor& rstd, const Tensor& x, const Tensor& weight, float epsilon, const Tensor& table,
                         const int32_t* positions) {
     const int64_t size = weight.cols;
     rmsNorm(out.reshape(out.size() / size, size), rstd, x.reshape(x.size() / size, size), weight, epsilon);
     rope(out, table, positions, static_cast<int32_t>(size), false);
   }
-  /// dx and dout are overwritten (the latter by numbers without a meaning); dweight (1, headSize), if any, is added to.
+  /// dx and dout are overwritten (the latter by numbers without a meaning); dweight (1, headSize), if any, is added to. x and dx as x above.
   virtual void normRopeBackward(const Tensor& dx, const Tensor& dweight, const Tensor& dout, const Tensor& x, const Tensor& rstd,
                                 const Tensor& weight, const Tensor& table, const int32_t* positions) {
     const int64_t size = weight.cols;

@@ -4,6 +4,7 @@
 // the residual stream in f32, what matrix products made in the pass's dtype. Norms and SwiGLU are made again in the backward pass,
 // which costs little beside the products and halves what has to be kept.
 
+#include <array>
 #include <vector>
 
 #include "model/arena.h"
@@ -68,14 +69,36 @@ void weightGradient(const Pass& pass, const LinearWeights& weights, const Output
 void linearBackward(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite, const Tensor& dout,
                     const Tensor& x, const SavedLinear& saved);
 
+/// One of each product of layers that share their input, of which there are three at most: a pass takes nothing from the heap.
+template <typename T>
+using OfGroup = std::array<T, 3>;
+/// Takes what the products make: (rows, columns of the layers that it is of).
+OfGroup<Tensor> takeOutputs(const Pass& pass, const LinearGroup& group, int64_t rows);
+/// What each layer makes, of so many columns, in what the products make.
+OfGroup<Tensor> split(const OfGroup<Tensor>& outputs, std::initializer_list<int64_t> columns);
+OfGroup<SavedLinear> reserve(const Pass& pass, const LinearGroup& group, int64_t rows);
+void linear(const Pass& pass, const LinearGroup& group, const OfGroup<Tensor>& outputs, const Tensor& x,
+            const OfGroup<SavedLinear>& saved);
+/// Overwrites dx (n, in), which may be empty.
+void linearBackward(const Pass& pass, const LinearGroup& group, const Tensor& dx, const OfGroup<Tensor>& doutputs, const Tensor& x,
+                    const OfGroup<SavedLinear>& saved);
+
 /// x (f32) as the pass's products want it: itself, or a copy in bf16 from the arena.
 Tensor inDtype(const Pass& pass, const Tensor& x);
 
+/// Queries, keys and values as their products make them, before QK-norm and positions; or the gradients of these.
+struct Projected {
+  OfGroup<Tensor> products;  ///< of the layers that see all rows: without the queries where only some are asked about
+  Tensor query, key, value;
+};
+
 struct SavedAttention {
-  Tensor input;                                 ///< (n, hidden) f32
-  Tensor queryRaw, keyRaw, queryRstd, keyRstd;  ///< before QK-norm, if there is one
-  Tensor query, key, value, out, lse;           ///< query, out and lse: of the rows asked about
-  SavedLinear queryLow, keyLow, valueLow, outputLow;
+  Tensor input;  ///< (n, hidden) f32
+  Projected projected;
+  Tensor queryRstd, keyRstd;    ///< of QK-norm, if there is one
+  Tensor query, key, out, lse;  ///< query, out and lse: of the rows asked about
+  OfGroup<SavedLinear> low;     ///< of the projected products
+  SavedLinear queryLow, outputLow;
 };
 
 /// Returns input + attention(norm(input)), of the rows asked about (all, unless some are). Takes from the arena what it returns and

@@ -96,6 +96,42 @@ void linearBackward(const Pass& pass, const LinearWeights& weights, const Tensor
   if (dx) inputGradient(pass, weights, dx, overwrite, gradient);
 }
 
+OfGroup<Tensor> takeOutputs(const Pass& pass, const LinearGroup& group, int64_t rows) {
+  OfGroup<Tensor> outputs;
+  for (size_t i = 0; i < group.size(); ++i) outputs[i] = pass.arena.take(rows, group[i].weight->value.rows, pass.dtype);
+  return outputs;
+}
+
+OfGroup<Tensor> split(const OfGroup<Tensor>& outputs, std::initializer_list<int64_t> columns) {
+  OfGroup<Tensor> parts;
+  const Tensor* output = outputs.data();
+  int64_t first = 0;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    if (first == output->cols) {
+      ++output;
+      first = 0;
+    }
+    parts[i] = output->columns(first, columns.begin()[i]);
+    first += parts[i].cols;
+  }
+  return parts;
+}
+
+OfGroup<SavedLinear> reserve(const Pass& pass, const LinearGroup& group, int64_t rows) {
+  OfGroup<SavedLinear> saved;
+  for (size_t i = 0; i < group.size(); ++i) saved[i] = reserve(pass, group[i], rows);
+  return saved;
+}
+
+void linear(const Pass& pass, const LinearGroup& group, const OfGroup<Tensor>& outputs, const Tensor& x, const OfGroup<SavedLinear>& saved) {
+  for (size_t i = 0; i < group.size(); ++i) linear(pass, group[i], outputs[i], x, saved[i]);
+}
+
+void linearBackward(const Pass& pass, const LinearGroup& group, const Tensor& dx, const OfGroup<Tensor>& doutputs, const Tensor& x,
+                    const OfGroup<SavedLinear>& saved) {
+  for (size_t i = 0; i < group.size(); ++i) linearBackward(pass, group[i], dx, i == 0, doutputs[i], x, saved[i]);
+}
+
 Tensor inDtype(const Pass& pass, const Tensor& x) {
   if (x.dtype == pass.dtype) return x;
   const Tensor out = pass.arena.take(x.rows, x.cols, pass.dtype);

@@ -46,6 +46,7 @@ Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, st
     addLinear(layer.gate, prefix + "mlp.gate_proj", inner, hidden, config.mlpBias, i);
     addLinear(layer.up, prefix + "mlp.up_proj", inner, hidden, config.mlpBias, i);
     addLinear(layer.down, prefix + "mlp.down_proj", hidden, inner, config.mlpBias, i);
+    join({layer.query, layer.key, layer.value});
     layers.push_back(layer);
   }
   finalNorm = add("model.norm.weight", {hidden});
@@ -60,6 +61,10 @@ Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, st
   if (!options.initialize) base = openChecked(options.directory, "model", false);
   if (folder) adapter = openChecked(*folder, "adapter_model", true);
   place(options, base ? &*base : nullptr);
+  for (LayerWeights& layer : layers) {
+    layer.queryKeyValue = stack({layer.query, layer.key, layer.value});
+    layer.keyValue = stack({layer.key, layer.value});
+  }
   if (base) {
     read(std::move(*base), false);
   } else {
@@ -86,22 +91,12 @@ Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, st
   }
 }
 
-void* Parameters::allocate(int64_t count, DType dtype) {
-  void* const data = backend_->allocate(static_cast<size_t>(count) * sizeOf(dtype));
-  blocks_.emplace_back(data, [backend = backend_](void* block) { backend->release(block); });
-  return data;
-}
-
-/// Whether products read it: all matrices but an embedding that only rows are taken from.
-bool Parameters::multiplied(const Parameter& parameter) const {
-  return parameter.shape.size() == 2 && (&parameter != embedding || head == embedding);
-}
-
 Parameter* Parameters::add(const std::string& name, std::vector<int64_t> shape) {
   all_.push_back(std::make_unique<Parameter>());
   Parameter& parameter = *all_.back();
   parameter.name = name;
   parameter.shape = std::move(shape);
+  runs_.push_back({&parameter});
   return &parameter;
 }
 
@@ -121,68 +116,6 @@ void Parameters::addLinear(LinearWeights& linear, const std::string& name, int64
   low.dropout = static_cast<float>(adapter_->dropout);
   low.stream = static_cast<uint64_t>(layer) * 16 + static_cast<uint64_t>(found - modules.begin());
   linear.adapter = low;
-}
-
-/// Trained tensors stand in one block each for values, gradients and the two moments, each tensor at a multiple of 64 numbers. Where products
-/// want their weights in bf16, frozen ones are held in nothing else; but an embedding only if it was in bf16 from the start, since rows of it
-/// are read as they are.
-void Parameters::place(const OpenOptions& options, const TensorFiles* base) {
-  const bool rounds = dtype_ == DType::bf16 && backend_->keepsRounded();
-  const auto padded = [](const Parameter& parameter) {
-    int64_t count = 1;
-    for (int64_t length : parameter.shape) count *= length;
-    return (count + 63) / 64 * 64;
-  };
-  const auto view = [](const Parameter& parameter, float* data) {
-    const int64_t cols = parameter.shape.back(), rows = parameter.shape.size() == 2 ? parameter.shape[0] : 1;
-    return Tensor{data, rows, cols, cols, DType::f32};
-  };
-  int64_t total = 0;
-  for (const Parameter* parameter : trained_) total += padded(*parameter);
-  if (total > 0) {
-    const auto block = [&](DType dtype) {
-      const Tensor all{allocate(total, dtype), 1, total, total, dtype};
-      backend_->zero(all);
-      return all;
-    };
-    const Tensor values = block(DType::f32), first = block(options.moments), second = block(options.moments);
-    gradients_ = block(DType::f32);
-    momentBytes_ = first.bytes() + second.bytes();
-    int64_t at = 0;
-    for (Parameter* parameter : trained_) {
-      const auto part = [&](const Tensor& all) {
-        Tensor tensor = view(*parameter, nullptr);
-        tensor.data = all.columns(at, tensor.size()).data;
-        tensor.dtype = all.dtype;
-        return tensor;
-      };
-      parameter->value = part(values);
-      parameter->gradient = part(gradients_);
-      parameter->first = part(first);
-      parameter->second = part(second);
-      at += padded(*parameter);
-    }
-  }
-  for (auto& parameter : all_) {
-    parameter->value.rows = view(*parameter, nullptr).rows;
-    parameter->value.cols = parameter->value.stride = parameter->shape.back();
-    const bool fromFile = !options.initialize && !parameter->name.starts_with("base_model.");
-    const auto inBf16 = [&] {
-      const Tensor& value = parameter->value;
-      return Tensor{allocate(padded(*parameter), DType::bf16), value.rows, value.cols, value.cols, DType::bf16};
-    };
-    if (!parameter->trained) {
-      if (fromFile && backend_->usesHostMemory()) continue;  // `read` decides about it
-      const bool half = rounds && parameter->shape.size() == 2 && !parameter->name.starts_with("base_model.") &&
-                        (parameter.get() != embedding || (base && base->require(parameter->name, parameter->shape).dtype == FileDType::bf16));
-      if (half) {
-        parameter->value = inBf16();
-        continue;
-      }
-      parameter->value.data = allocate(padded(*parameter));
-    }
-    if (rounds && multiplied(*parameter)) parameter->rounded = inBf16();
-  }
 }
 
 void Parameters::initialize(const OpenOptions& options) {

@@ -42,10 +42,14 @@ struct LinearWeights {
   std::optional<LowRank> adapter;
 };
 
+/// Layers that share their input, as they are multiplied: in turn, or, where the backend stacks, as one layer that has the rows of all.
+using LinearGroup = std::vector<LinearWeights>;
+
 struct LayerWeights {
   Parameter *inputNorm, *attentionNorm;          ///< before attention; after it, before the MLP
   Parameter *queryNorm = nullptr, *keyNorm = nullptr;
   LinearWeights query, key, value, output, gate, up, down;
+  LinearGroup queryKeyValue, keyValue;  ///< the same ones
 };
 
 /// All weights of a model: where they come from, which are trained, how they are written.
@@ -77,6 +81,13 @@ class Parameters {
   Parameter* add(const std::string& name, std::vector<int64_t> shape);
   void* allocate(int64_t count, DType dtype = DType::f32);  ///< released with this object, also when its constructor fails
   void addLinear(LinearWeights& linear, const std::string& name, int64_t out, int64_t in, bool bias, int32_t layer);
+  /// Tensors that stand one right behind the other in memory, so that they can be read as one.
+  using Run = std::vector<Parameter*>;
+  /// Has the weights of these layers stand in runs, and so their biases.
+  void join(const LinearGroup& layers);
+  /// These layers as few as can be, once they have their places.
+  LinearGroup stack(const LinearGroup& layers);
+  Parameter* stack(const Run& run);
   void place(const OpenOptions& options, const TensorFiles* base);
   void initialize(const OpenOptions& options);
   TensorFiles openChecked(const std::filesystem::path& directory, const std::string& stem, bool adapter) const;
@@ -92,6 +103,8 @@ class Parameters {
   std::optional<AdapterOptions> adapter_;
   std::string baseDirectory_;
   std::vector<std::unique_ptr<Parameter>> all_;
+  std::vector<Run> runs_;  ///< all of them
+  std::vector<std::unique_ptr<Parameter>> stacks_;
   std::vector<Parameter*> trained_;
   std::vector<std::shared_ptr<void>> blocks_;
   Tensor gradients_;

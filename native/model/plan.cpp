@@ -40,6 +40,7 @@ class CountingBackend final : public Backend {
   bool onlyCounts() const override { return true; }
   bool multiplies(DType dtype) const override { return device_.multiplies(dtype); }
   bool keepsRounded() const override { return device_.keepsRounded(); }
+  bool stacks() const override { return device_.stacks(); }
   bool records() const override { return device_.records(); }
   int32_t passRows() const override { return device_.passRows(); }
   int32_t passSequences() const override { return device_.passSequences(); }

@@ -1,0 +1,125 @@
+// Where weights stand in memory: those that are trained in one block each for values, gradients and moments, and those that one product
+// shall read side by side.
+
+#include <algorithm>
+#include <array>
+
+#include "model/parameters.h"
+
+namespace sftlab {
+
+namespace {
+
+/// A tensor as rows and columns; one of one dimension is one row.
+Tensor shaped(const Parameter& parameter, void* data = nullptr, DType dtype = DType::f32) {
+  const int64_t cols = parameter.shape.back(), rows = parameter.shape.size() == 2 ? parameter.shape[0] : 1;
+  return {data, rows, cols, cols, dtype};
+}
+
+/// What can stand side by side of layers that share their input: their weights, and their biases.
+std::array<std::vector<Parameter*>, 2> runsOf(const LinearGroup& layers) {
+  std::array<std::vector<Parameter*>, 2> runs;
+  for (const LinearWeights& layer : layers) {
+    runs[0].push_back(layer.weight);
+    if (layer.bias) runs[1].push_back(layer.bias);
+  }
+  return runs;
+}
+
+}  // namespace
+
+void* Parameters::allocate(int64_t count, DType dtype) {
+  void* const data = backend_->allocate(static_cast<size_t>(count) * sizeOf(dtype));
+  blocks_.emplace_back(data, [backend = backend_](void* block) { backend->release(block); });
+  return data;
+}
+
+/// Whether products read it: all matrices but an embedding that only rows are taken from.
+bool Parameters::multiplied(const Parameter& parameter) const {
+  return parameter.shape.size() == 2 && (&parameter != embedding || head == embedding);
+}
+
+void Parameters::join(const LinearGroup& layers) {
+  if (!backend_->stacks()) return;
+  for (const Run& run : runsOf(layers)) {
+    if (run.empty()) continue;
+    std::erase_if(runs_, [&](const Run& one) { return std::find(run.begin(), run.end(), one.front()) != run.end(); });
+    runs_.push_back(run);
+  }
+}
+
+LinearGroup Parameters::stack(const LinearGroup& layers) {
+  if (!backend_->stacks() || adapter_) return layers;
+  const auto [weights, biases] = runsOf(layers);
+  return {{stack(weights), stack(biases), {}}};
+}
+
+/// What a product reads and adds to, of neighbours in a run as one tensor.
+Parameter* Parameters::stack(const Run& run) {
+  if (run.size() < 2) return run.empty() ? nullptr : run.front();
+  stacks_.push_back(std::make_unique<Parameter>(*run.front()));
+  Parameter& all = *stacks_.back();
+  for (size_t i = 1; i < run.size(); ++i) all.shape[0] += run[i]->shape[0];
+  for (Tensor* tensor : {&all.value, &all.gradient, &all.rounded}) {
+    if (*tensor) *tensor = shaped(all, tensor->data, tensor->dtype);
+  }
+  return &all;
+}
+
+/// Trained tensors stand in one block each for values, gradients and the two moments, each run at a multiple of 64 numbers. Where products
+/// want their weights in bf16, frozen ones are held in nothing else; but an embedding only if it was in bf16 from the start, since rows of it
+/// are read as they are.
+void Parameters::place(const OpenOptions& options, const TensorFiles* base) {
+  const bool rounds = dtype_ == DType::bf16 && backend_->keepsRounded();
+  const auto padded = [](const Run& run) {
+    int64_t count = 0;
+    for (const Parameter* parameter : run) count += shaped(*parameter).size();
+    return (count + 63) / 64 * 64;
+  };
+  const auto put = [](const Run& run, Tensor Parameter::*which, void* memory, DType dtype) {
+    for (Parameter* parameter : run) {
+      Tensor& tensor = parameter->*which = shaped(*parameter, memory, dtype);
+      memory = static_cast<char*>(memory) + tensor.bytes();
+    }
+  };
+  int64_t total = 0;
+  for (const Run& run : runs_) total += run.front()->trained ? padded(run) : 0;
+  if (total > 0) {
+    const auto block = [&](DType dtype) {
+      const Tensor all{allocate(total, dtype), 1, total, total, dtype};
+      backend_->zero(all);
+      return all;
+    };
+    const Tensor values = block(DType::f32), first = block(options.moments), second = block(options.moments);
+    gradients_ = block(DType::f32);
+    momentBytes_ = first.bytes() + second.bytes();
+    int64_t at = 0;
+    for (const Run& run : runs_) {
+      if (!run.front()->trained) continue;
+      const auto part = [&](Tensor Parameter::*which, const Tensor& all) { put(run, which, all.columns(at, padded(run)).data, all.dtype); };
+      part(&Parameter::value, values);
+      part(&Parameter::gradient, gradients_);
+      part(&Parameter::first, first);
+      part(&Parameter::second, second);
+      at += padded(run);
+    }
+  }
+  for (const Run& run : runs_) {
+    const Parameter& parameter = *run.front();
+    const bool ofModel = !parameter.name.starts_with("base_model.");
+    if (!parameter.trained) {
+      if (!options.initialize && ofModel && backend_->usesHostMemory()) {
+        for (Parameter* one : run) one->value = shaped(*one);  // `read` decides about it
+        continue;
+      }
+      const bool half = rounds && ofModel && parameter.shape.size() == 2 &&
+                        (&parameter != embedding || (base && base->require(parameter.name, parameter.shape).dtype == FileDType::bf16));
+      const DType dtype = half ? DType::bf16 : DType::f32;
+      put(run, &Parameter::value, allocate(padded(run), dtype), dtype);
+      if (half) continue;
+    }
+    if (rounds && multiplied(parameter)) put(run, &Parameter::rounded, allocate(padded(run), DType::bf16), DType::bf16);
+  }
+}
+
+}  // namespace sftlab
