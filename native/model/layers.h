@@ -111,8 +111,10 @@ void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32
                             const Tensor& dx, bool needInput, const SavedAttention& saved);
 
 struct SavedMlp {
-  Tensor input, gate, up;
-  SavedLinear gateLow, upLow, downLow;
+  Tensor input;
+  OfGroup<Tensor> products;  ///< of gate and up
+  OfGroup<SavedLinear> low;
+  SavedLinear downLow;
 };
 
 /// result = input + down(silu(gate(norm(input))) * up(norm(input))). Takes from the arena what it saves, and nothing more. Without a

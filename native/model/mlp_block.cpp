@@ -9,10 +9,8 @@ void mlpBlock(const Pass& pass, const LayerWeights& weights, const Tensor& resul
   Arena& arena = pass.arena;
   const int64_t n = input.rows, inner = weights.gate.weight->value.rows;
   saved.input = input;
-  saved.gate = arena.take(n, inner, pass.dtype);
-  saved.up = arena.take(n, inner, pass.dtype);
-  saved.gateLow = reserve(pass, weights.gate, n);
-  saved.upLow = reserve(pass, weights.up, n);
+  saved.products = takeOutputs(pass, weights.gateUp, n);
+  saved.low = reserve(pass, weights.gateUp, n);
   saved.downLow = reserve(pass, weights.down, n);
 
   const ArenaScope scope(arena);
@@ -20,12 +18,12 @@ void mlpBlock(const Pass& pass, const LayerWeights& weights, const Tensor& resul
     const ArenaScope norm(arena);
     const Tensor normed = arena.take(n, input.cols, pass.dtype), rstd = arena.take(n, 1);
     backend.rmsNorm(normed, rstd, input, weights.attentionNorm->value, pass.config.normEpsilon);
-    linear(pass, weights.gate, saved.gate, normed, saved.gateLow);
-    linear(pass, weights.up, saved.up, normed, saved.upLow);
+    linear(pass, weights.gateUp, saved.products, normed, saved.low);
   }
   if (!result && !weights.down.adapter) return;
   const Tensor act = arena.take(n, inner, pass.dtype);
-  backend.swiglu(act, saved.gate, saved.up);
+  const auto [gate, up, none] = split(saved.products, {inner, inner});
+  backend.swiglu(act, gate, up);
   if (!result) return lower(pass, weights.down, act, saved.downLow);
   linear(pass, weights.down, result, act, saved.downLow, input);
 }
@@ -34,23 +32,22 @@ void mlpBlockBackward(const Pass& pass, const LayerWeights& weights, const Tenso
   Backend& backend = pass.backend;
   Arena& arena = pass.arena;
   const ArenaScope scope(arena);
-  const int64_t n = dx.rows;
-  // SwiGLU is made again beside its gradient, in the memory of what that gradient is read from.
-  const Tensor dgate = saved.gate, dup = saved.up;
+  const int64_t n = dx.rows, inner = weights.gate.weight->value.rows;
   {
     const ArenaScope down(arena);
-    const Tensor dact = arena.take(n, saved.gate.cols, pass.dtype);
+    const Tensor dact = arena.take(n, inner, pass.dtype);
     const OutputGradient gradient = outputGradient(pass, weights.down, inDtype(pass, dx));
     inputGradient(pass, weights.down, dact, true, gradient);
     const Tensor act = readsInput(weights.down) ? dact : Tensor{};
-    backend.swigluBackward(dgate, dup, act, dact, saved.gate, saved.up);
+    // SwiGLU is made again beside its gradient, in the memory of what that gradient is read from.
+    const auto [gate, up, none] = split(saved.products, {inner, inner});
+    backend.swigluBackward(gate, up, act, dact, gate, up);
     weightGradient(pass, weights.down, gradient, act, saved.downLow);
   }
   const Tensor normed = arena.take(n, dx.cols, pass.dtype), rstd = arena.take(n, 1);
   backend.rmsNorm(normed, rstd, saved.input, weights.attentionNorm->value, pass.config.normEpsilon);
   const Tensor dnormed = arena.take(n, dx.cols);
-  linearBackward(pass, weights.gate, dnormed, true, dgate, normed, saved.gateLow);
-  linearBackward(pass, weights.up, dnormed, false, dup, normed, saved.upLow);
+  linearBackward(pass, weights.gateUp, dnormed, saved.products, normed, saved.low);
   backend.rmsNormBackward(dx, weights.attentionNorm->gradient, dnormed, saved.input, rstd, weights.attentionNorm->value);
 }
 

@@ -47,6 +47,7 @@ Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, st
     addLinear(layer.up, prefix + "mlp.up_proj", inner, hidden, config.mlpBias, i);
     addLinear(layer.down, prefix + "mlp.down_proj", hidden, inner, config.mlpBias, i);
     join({layer.query, layer.key, layer.value});
+    join({layer.gate, layer.up});
     layers.push_back(layer);
   }
   finalNorm = add("model.norm.weight", {hidden});
@@ -64,6 +65,7 @@ Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, st
   for (LayerWeights& layer : layers) {
     layer.queryKeyValue = stack({layer.query, layer.key, layer.value});
     layer.keyValue = stack({layer.key, layer.value});
+    layer.gateUp = stack({layer.gate, layer.up});
   }
   if (base) {
     read(std::move(*base), false);

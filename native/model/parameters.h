@@ -49,7 +49,7 @@ struct LayerWeights {
   Parameter *inputNorm, *attentionNorm;          ///< before attention; after it, before the MLP
   Parameter *queryNorm = nullptr, *keyNorm = nullptr;
   LinearWeights query, key, value, output, gate, up, down;
-  LinearGroup queryKeyValue, keyValue;  ///< the same ones
+  LinearGroup queryKeyValue, keyValue, gateUp;  ///< the same ones
 };
 
 /// All weights of a model: where they come from, which are trained, how they are written.
