@@ -1,4 +1,4 @@
-// A linear layer with an optional low-rank adapter, never merged: y = x W^T + b + scale * ((dropout(x) A^T) B^T).
+// A linear layer with optional low-rank adapters, never merged: y = x W^T + b + scale * ((dropout(x) A^T) B^T).
 // Frozen weights cost no product for their gradient. dropout(x) is made again in the backward pass from its random stream.
 
 #include "model/layers.h"
@@ -11,25 +11,44 @@ RandomStream streamOf(const Pass& pass, const LowRank& adapter) {
   return {pass.dropout.seed, pass.dropout.stream + adapter.stream};
 }
 
+bool drops(const Pass& pass, const LowRank& adapter) { return pass.training && adapter.dropout > 0; }
+
 /// The adapter's input: x itself unless dropout is on.
 Tensor dropped(const Pass& pass, const LowRank& adapter, const Tensor& x) {
-  if (!pass.training || adapter.dropout == 0) return x;
+  if (!drops(pass, adapter)) return x;
   const Tensor out = pass.arena.take(x.rows, x.cols, x.dtype);
   pass.backend.dropout(out, x, adapter.dropout, streamOf(pass, adapter));
   return out;
 }
 
+/// Its columns of what is kept of all the layer's adapters, or of the gradient of that.
+Tensor columnsOf(const LowRank& adapter, const Tensor& low) { return low.columns(adapter.first, adapter.a->value.rows); }
+
+/// body(B, its columns of `low`, its columns of `out`) for each.
+template <typename Body>
+void eachUp(const LowRank& adapter, const Tensor& low, const Tensor& out, const Body& body) {
+  int64_t first = adapter.first;
+  for (const LowRank::Up& up : adapter.ups) {
+    const Parameter& b = *up.b;
+    body(b, low.columns(first, b.value.cols), out.columns(up.column, b.value.rows));
+    first += b.value.cols;
+  }
+}
+
 }  // namespace
 
 SavedLinear reserve(const Pass& pass, const LinearWeights& weights, int64_t rows) {
-  if (!weights.adapter) return {};
-  return {pass.arena.take(rows, weights.adapter->a->value.rows, pass.dtype)};
+  int64_t ranks = 0;
+  for (const LowRank& adapter : weights.adapters) ranks += adapter.a->value.rows;
+  return ranks > 0 ? SavedLinear{pass.arena.take(rows, ranks, pass.dtype)} : SavedLinear{};
 }
 
 void lower(const Pass& pass, const LinearWeights& weights, const Tensor& x, const SavedLinear& saved) {
-  if (!weights.adapter) return;
-  const ArenaScope scope(pass.arena);
-  pass.backend.matmul(saved.low, dropped(pass, *weights.adapter, x), Transpose::no, weights.adapter->a->operand(pass.dtype), Transpose::yes, 1, 0);
+  for (const LowRank& adapter : weights.adapters) {
+    const ArenaScope scope(pass.arena);
+    pass.backend.matmul(columnsOf(adapter, saved.low), dropped(pass, adapter, x), Transpose::no, adapter.a->operand(pass.dtype),
+                        Transpose::yes, 1, 0);
+  }
 }
 
 void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, const Tensor& x, const SavedLinear& saved,
@@ -37,41 +56,43 @@ void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, c
   Backend& backend = pass.backend;
   const Tensor& weight = weights.weight->operand(pass.dtype);
   backend.matmulAdd(out, addend, weights.bias ? weights.bias->value : Tensor{}, x, Transpose::no, weight, Transpose::yes);
-  if (!weights.adapter) return;
   lower(pass, weights, x, saved);
-  backend.matmul(out, saved.low, Transpose::no, weights.adapter->b->operand(pass.dtype), Transpose::yes, weights.adapter->scale, 1);
+  for (const LowRank& adapter : weights.adapters) {
+    eachUp(adapter, saved.low, out, [&](const Parameter& b, const Tensor& low, const Tensor& part) {
+      backend.matmul(part, low, Transpose::no, b.operand(pass.dtype), Transpose::yes, adapter.scale, 1);
+    });
+  }
 }
 
 OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dout) {
-  if (!weights.adapter) return {dout, {}};
-  const LowRank& adapter = *weights.adapter;
-  const Tensor dlow = pass.arena.take(dout.rows, adapter.a->value.rows, pass.dtype);
-  pass.backend.matmul(dlow, dout, Transpose::no, adapter.b->operand(pass.dtype), Transpose::no, adapter.scale, 0);
-  return {dout, dlow};
+  const OutputGradient gradient{dout, reserve(pass, weights, dout.rows).low};
+  for (const LowRank& adapter : weights.adapters) {
+    eachUp(adapter, gradient.dlow, dout, [&](const Parameter& b, const Tensor& dlow, const Tensor& part) {
+      pass.backend.matmul(dlow, part, Transpose::no, b.operand(pass.dtype), Transpose::no, adapter.scale, 0);
+    });
+  }
+  return gradient;
 }
 
 void inputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite,
                    const OutputGradient& gradient) {
   Backend& backend = pass.backend;
-  const Tensor& weight = weights.weight->operand(pass.dtype);
-  if (!weights.adapter) {
-    return backend.matmul(dx, gradient.dout, Transpose::no, weight, Transpose::no, 1, overwrite ? 0 : 1);
+  for (const LowRank& adapter : weights.adapters) {
+    const ArenaScope scope(pass.arena);
+    // Where the adapter's part passes through dropout it needs a place of its own: dx itself, as long as that is to be overwritten.
+    const bool apart = drops(pass, adapter) && !overwrite;
+    const Tensor part = apart ? pass.arena.take(dx.rows, dx.cols, dx.dtype) : dx;
+    backend.matmul(part, columnsOf(adapter, gradient.dlow), Transpose::no, adapter.a->operand(pass.dtype), Transpose::no, 1,
+                   overwrite || apart ? 0 : 1);
+    if (drops(pass, adapter)) backend.dropout(part, part, adapter.dropout, streamOf(pass, adapter));
+    if (apart) backend.add(dx, part);
+    overwrite = false;
   }
-  const LowRank& adapter = *weights.adapter;
-  const bool drops = pass.training && adapter.dropout != 0;
-  const ArenaScope scope(pass.arena);
-  // Where the adapter's part passes through dropout it needs a place of its own: dx itself, as long as that is to be overwritten.
-  const Tensor part = drops && !overwrite ? pass.arena.take(dx.rows, dx.cols, dx.dtype) : dx;
-  backend.matmul(part, gradient.dlow, Transpose::no, adapter.a->operand(pass.dtype), Transpose::no, 1, overwrite || drops ? 0 : 1);
-  if (drops) {
-    backend.dropout(part, part, adapter.dropout, streamOf(pass, adapter));
-    if (!overwrite) backend.add(dx, part);
-  }
-  backend.matmul(dx, gradient.dout, Transpose::no, weight, Transpose::no, 1, 1);
+  backend.matmul(dx, gradient.dout, Transpose::no, weights.weight->operand(pass.dtype), Transpose::no, 1, overwrite ? 0 : 1);
 }
 
 bool readsInput(const LinearWeights& weights) {
-  return weights.weight->trained || (weights.adapter && weights.adapter->a->trained);
+  return weights.weight->trained || (!weights.adapters.empty() && weights.adapters[0].a->trained);
 }
 
 void weightGradient(const Pass& pass, const LinearWeights& weights, const OutputGradient& gradient, const Tensor& x,
@@ -81,11 +102,14 @@ void weightGradient(const Pass& pass, const LinearWeights& weights, const Output
     backend.matmul(weights.weight->gradient, gradient.dout, Transpose::yes, x, Transpose::no, 1, 1);
     if (weights.bias) backend.addBiasBackward(weights.bias->gradient, gradient.dout);
   }
-  if (!weights.adapter || !weights.adapter->a->trained) return;
-  const LowRank& adapter = *weights.adapter;
-  const ArenaScope scope(pass.arena);
-  backend.matmul(adapter.b->gradient, gradient.dout, Transpose::yes, saved.low, Transpose::no, adapter.scale, 1);
-  backend.matmul(adapter.a->gradient, gradient.dlow, Transpose::yes, dropped(pass, adapter, x), Transpose::no, 1, 1);
+  for (const LowRank& adapter : weights.adapters) {
+    if (!adapter.a->trained) continue;
+    const ArenaScope scope(pass.arena);
+    eachUp(adapter, saved.low, gradient.dout, [&](const Parameter& b, const Tensor& low, const Tensor& part) {
+      backend.matmul(b.gradient, part, Transpose::yes, low, Transpose::no, adapter.scale, 1);
+    });
+    backend.matmul(adapter.a->gradient, columnsOf(adapter, gradient.dlow), Transpose::yes, dropped(pass, adapter, x), Transpose::no, 1, 1);
+  }
 }
 
 void linearBackward(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite, const Tensor& dout,

@@ -20,7 +20,7 @@ void mlpBlock(const Pass& pass, const LayerWeights& weights, const Tensor& resul
     backend.rmsNorm(normed, rstd, input, weights.attentionNorm->value, pass.config.normEpsilon);
     linear(pass, weights.gateUp, saved.products, normed, saved.low);
   }
-  if (!result && !weights.down.adapter) return;
+  if (!result && weights.down.adapters.empty()) return;
   const Tensor act = arena.take(n, inner, pass.dtype);
   const auto [gate, up, none] = split(saved.products, {inner, inner});
   backend.swiglu(act, gate, up);

@@ -113,11 +113,11 @@ void Parameters::addLinear(LinearWeights& linear, const std::string& name, int64
   if (found == modules.end()) return;
   LowRank low;
   low.a = add(adapterName(name, "lora_A"), {adapter_->r, in});
-  low.b = add(adapterName(name, "lora_B"), {out, adapter_->r});
+  low.ups = {{add(adapterName(name, "lora_B"), {out, adapter_->r}), 0}};
   low.scale = static_cast<float>(adapter_->alpha / adapter_->r);
   low.dropout = static_cast<float>(adapter_->dropout);
   low.stream = static_cast<uint64_t>(layer) * 16 + static_cast<uint64_t>(found - modules.begin());
-  linear.adapter = low;
+  linear.adapters = {low};
 }
 
 void Parameters::initialize(const OpenOptions& options) {

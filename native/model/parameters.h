@@ -28,10 +28,16 @@ struct Parameter {
   bool decays() const { return shape.size() == 2; }
 };
 
-/// A low-rank addition to a linear layer (Hu et al. 2021): y += scale * B A dropout(x).
+/// A low-rank addition to a linear layer (Hu et al. 2021): y += scale * B A dropout(x). Of several layers as one it has an A of the rows of
+/// all their A, and each B takes its own part of what that makes.
 struct LowRank {
-  Parameter* a = nullptr;  ///< (r, in)
-  Parameter* b = nullptr;  ///< (out, r)
+  struct Up {
+    Parameter* b = nullptr;  ///< (out, r)
+    int64_t column = 0;      ///< the first of y that it adds to
+  };
+  Parameter* a = nullptr;  ///< (r of each, in)
+  std::vector<Up> ups;
+  int64_t first = 0;  ///< of the columns that it makes, among those of all the layer's adapters
   float scale = 0, dropout = 0;
   uint64_t stream = 0;  ///< tells this layer's dropout from all others
 };
@@ -39,7 +45,7 @@ struct LowRank {
 struct LinearWeights {
   Parameter* weight = nullptr;  ///< (out, in)
   Parameter* bias = nullptr;    ///< (out), or none
-  std::optional<LowRank> adapter;
+  std::vector<LowRank> adapters;  ///< of several layers as one: one, or where each drops other numbers of x, one of each
 };
 
 /// Layers that share their input, as they are multiplied: in turn, or, where the backend stacks, as one layer that has the rows of all.

@@ -16,12 +16,13 @@ Tensor shaped(const Parameter& parameter, void* data = nullptr, DType dtype = DT
   return {data, rows, cols, cols, dtype};
 }
 
-/// What can stand side by side of layers that share their input: their weights, and their biases.
-std::array<std::vector<Parameter*>, 2> runsOf(const LinearGroup& layers) {
-  std::array<std::vector<Parameter*>, 2> runs;
+/// What can stand side by side of layers that share their input: their weights, their biases, and the A of their adapters.
+std::array<std::vector<Parameter*>, 3> runsOf(const LinearGroup& layers) {
+  std::array<std::vector<Parameter*>, 3> runs;
   for (const LinearWeights& layer : layers) {
     runs[0].push_back(layer.weight);
     if (layer.bias) runs[1].push_back(layer.bias);
+    for (const LowRank& adapter : layer.adapters) runs[2].push_back(adapter.a);
   }
   return runs;
 }
@@ -49,9 +50,25 @@ void Parameters::join(const LinearGroup& layers) {
 }
 
 LinearGroup Parameters::stack(const LinearGroup& layers) {
-  if (!backend_->stacks() || adapter_) return layers;
-  const auto [weights, biases] = runsOf(layers);
-  return {{stack(weights), stack(biases), {}}};
+  if (!backend_->stacks()) return layers;
+  const auto [weights, biases, downs] = runsOf(layers);
+  LinearWeights all{stack(weights), stack(biases), {}};
+  int64_t column = 0, first = 0;
+  for (const LinearWeights& layer : layers) {
+    for (LowRank adapter : layer.adapters) {
+      adapter.ups[0].column = column;
+      if (adapter.dropout > 0 || all.adapters.empty()) {
+        adapter.first = first;
+        first += adapter.a->value.rows;
+        all.adapters.push_back(adapter);
+      } else {
+        all.adapters[0].ups.push_back(adapter.ups[0]);
+      }
+    }
+    column += layer.weight->value.rows;
+  }
+  if (all.adapters.size() == 1) all.adapters[0].a = stack(downs);
+  return {all};
 }
 
 /// What a product reads and adds to, of neighbours in a run as one tensor.
