@@ -82,7 +82,8 @@ json square(Bench& bench, int64_t size) {
   return {{"size", size}, {"tflops", 2 * std::pow(static_cast<double>(size), 3) / seconds / 1e12}};
 }
 
-/// The three products of each linear layer: forward, gradient of the input, gradient of the weight (added to, in f32).
+/// The three products of each linear layer, those that share their input as one: forward, gradient of the input, gradient of the weight (added
+/// to, in f32).
 json products(Bench& bench, const ModelConfig& c, int64_t tokens, int64_t headRows) {
   if (headRows == 0) headRows = std::min(tokens, bench.backend->headRows(c.vocabularySize));
   struct Layer {
@@ -90,10 +91,9 @@ json products(Bench& bench, const ModelConfig& c, int64_t tokens, int64_t headRo
     int64_t rows, in, out, times;
   };
   const int64_t queries = int64_t{c.heads} * c.headSize, keys = int64_t{c.kvHeads} * c.headSize;
-  const Layer layers[] = {{"q", tokens, c.hiddenSize, queries, c.layers},
-                          {"k, v", tokens, c.hiddenSize, keys, 2 * c.layers},
+  const Layer layers[] = {{"q, k, v", tokens, c.hiddenSize, queries + 2 * keys, c.layers},
                           {"o", tokens, queries, c.hiddenSize, c.layers},
-                          {"gate, up", tokens, c.hiddenSize, c.intermediateSize, 2 * c.layers},
+                          {"gate, up", tokens, c.hiddenSize, 2 * c.intermediateSize, c.layers},
                           {"down", tokens, c.intermediateSize, c.hiddenSize, c.layers},
                           {"head", headRows, c.hiddenSize, c.vocabularySize, (tokens + headRows - 1) / headRows}};
   json list = json::array();

@@ -41,7 +41,7 @@ struct Asked {
 };
 
 struct SavedLinear {
-  Tensor low;  ///< A dropout(x): (tokens, r)
+  Tensor low;  ///< A dropout(x) of its adapters: (tokens, r of each)
 };
 
 /// Takes what `linear` keeps, for so many rows. Before anything that the caller takes for itself and gives back.

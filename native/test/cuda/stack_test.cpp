@@ -43,7 +43,7 @@ class Stack : public FamilyTest {
     const bool exact = options.precision == DType::f32;
     for (const StoredBatch& stored : {all, few}) {
       const double loss = each->accumulate(stored.view()).weightedLoss;
-      EXPECT_NEAR(one->accumulate(stored.view()).weightedLoss, loss, (exact ? 1e-6 : 1e-3) * loss);
+      EXPECT_NEAR(one->accumulate(stored.view()).weightedLoss, loss, (exact ? 1e-5 : 1e-3) * loss);
       const auto gradients = each->gradients();
       for (const auto& [name, values] : one->gradients()) EXPECT_LT(relative(values, gradients.at(name)), exact ? 1e-5 : 0.02) << name;
       for (const auto& model : {one.get(), each.get()}) model->update({});  // at a rate of zero: the next batch's gradients are its own
@@ -95,7 +95,8 @@ TEST_P(Stack, GoesOnWhereTheOtherStopped) {
     step(*first);
     step(*second);
     const auto expected = first->trainedTensors();
-    for (const auto& [name, values] : second->trainedTensors()) EXPECT_LT(relative(values, expected.at(name)), 1e-4) << name;
+    // Adam divides by the root of tiny second moments, so rounding shows more in weights than in gradients.
+    for (const auto& [name, values] : second->trainedTensors()) EXPECT_LT(relative(values, expected.at(name)), 1e-3) << name;
   }
 }
 
