@@ -111,7 +111,7 @@ DEVICE void update(const Piece& piece, const Step& step, int64_t at) {
 }
 
 template <typename Moment>
-KERNEL AT_MOST(kThreads) void adamPieces(Runs runs, Step step) {
+KERNEL BOUNDS(kThreads, 1) void adamPieces(Runs runs, Step step) {
   const Self me = self();
   const Piece piece = pieceOf(runs, sharedMemory<int32_t>());
   for (int64_t i = piece.begin + 4 * me.thread; i < piece.fours; i += 4 * me.threads) update<Moment, 4>(piece, step, i);
@@ -119,7 +119,7 @@ KERNEL AT_MOST(kThreads) void adamPieces(Runs runs, Step step) {
 }
 
 /// All fours of a piece are asked for at once, and added to four sums: one alone would wait for each addition.
-KERNEL AT_MOST(kThreads) void squarePieces(double* sums, Runs runs) {
+KERNEL BOUNDS(kThreads, 1) void squarePieces(double* sums, Runs runs) {
   const Self me = self();
   const Piece piece = pieceOf(runs, sharedMemory<int32_t>());
   constexpr int each = kPiece / (4 * kThreads);
@@ -137,7 +137,7 @@ KERNEL AT_MOST(kThreads) void squarePieces(double* sums, Runs runs) {
 }
 
 /// One block.
-KERNEL AT_MOST(1024) void addSquares(double* out, const double* sums, int32_t count) {
+KERNEL BOUNDS(1024, 1) void addSquares(double* out, const double* sums, int32_t count) {
   const Self me = self();
   double sum = 0;
   for (auto i = static_cast<int32_t>(me.thread); i < count; i += static_cast<int32_t>(me.threads)) sum += sums[i];

@@ -17,7 +17,7 @@ KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void forwardTiles(View<Bf16
   const int64_t firstRow = places.queryOffsets[block.sequence] + block.first;
   const KeyTiles<size, groups> keys{memory, k, v, start, length, block.head / (places.shape.heads / places.shape.kvHeads) * size};
   const Lane lane = laneOf();
-  memory.own(0).fill(q.row(firstRow) + block.head * size, q.stride, block.count);
+  memory.own(0).template fill<groups * 128>(q.row(firstRow) + block.head * size, q.stride, block.count);
   const QueryPlaces place(places, block.sequence);
   const QueryRows rows = queryRows(places, block, place, length);
   const int32_t from = places.firstKey(place(block.first)) / kRows * kRows, end = places.endKey(place(block.first + block.count - 1), length);

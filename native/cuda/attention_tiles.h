@@ -134,8 +134,8 @@ struct KeyTiles {
   int32_t length, column;
   DEVICE void fill(int32_t first, int stage) const {
     const int32_t count = length - first < kRows ? length - first : kRows;
-    memory.partners(stage, 0).fill(k.row(start + first) + column, k.stride, count);
-    memory.partners(stage, 1).fill(v.row(start + first) + column, v.stride, count);
+    memory.partners(stage, 0).template fill<groups * 128>(k.row(start + first) + column, k.stride, count);
+    memory.partners(stage, 1).template fill<groups * 128>(v.row(start + first) + column, v.stride, count);
   }
 };
 

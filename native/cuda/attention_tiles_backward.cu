@@ -21,8 +21,8 @@ KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void backwardQueryTiles(Vie
   const int64_t firstRow = places.queryOffsets[block.sequence] + block.first;
   const KeyTiles<size, groups> keys{memory, k, v, start, length, block.head / (places.shape.heads / places.shape.kvHeads) * size};
   const Lane lane = laneOf();
-  memory.own(0).fill(q.row(firstRow) + block.head * size, q.stride, block.count);
-  memory.own(1).fill(dout.row(firstRow) + block.head * size, dout.stride, block.count);
+  memory.own(0).template fill<groups * 128>(q.row(firstRow) + block.head * size, q.stride, block.count);
+  memory.own(1).template fill<groups * 128>(dout.row(firstRow) + block.head * size, dout.stride, block.count);
   const QueryPlaces place(places, block.sequence);
   const QueryRows rows = queryRows(places, block, place, length);
   float logSum[2], mean[2];
@@ -72,8 +72,8 @@ KERNEL BOUNDS(threadsOf(groups), 1) void backwardKeyTiles(View<float> dk, View<f
   const QueryPlaces place(places, block.sequence);
   const auto lastOf = [&](int32_t first) { return (rows < first + kRows ? rows : first + kRows) - 1; };
   const Lane lane = laneOf();
-  memory.own(0).fill(k.row(start + block.first) + kvHead * size, k.stride, block.count);
-  memory.own(1).fill(v.row(start + block.first) + kvHead * size, v.stride, block.count);
+  memory.own(0).template fill<groups * 128>(k.row(start + block.first) + kvHead * size, k.stride, block.count);
+  memory.own(1).template fill<groups * 128>(v.row(start + block.first) + kvHead * size, v.stride, block.count);
   // Queries stand in rising order: those that see any of these keys are neighbours.
   int32_t from = 0, end = rows;
   if (places.shape.causal) {
@@ -86,8 +86,8 @@ KERNEL BOUNDS(threadsOf(groups), 1) void backwardKeyTiles(View<float> dk, View<f
   FragmentC keySums[size / 8], valueSums[size / 8];
   const auto fill = [&](int32_t first, int stage) {
     const int32_t count = rows - first < kRows ? rows - first : kRows;
-    memory.partners(stage, 0).fill(q.row(firstRow + first) + head * size, q.stride, count);
-    memory.partners(stage, 1).fill(dout.row(firstRow + first) + head * size, dout.stride, count);
+    memory.partners(stage, 0).template fill<groups * 128>(q.row(firstRow + first) + head * size, q.stride, count);
+    memory.partners(stage, 1).template fill<groups * 128>(dout.row(firstRow + first) + head * size, dout.stride, count);
     const auto row = static_cast<int32_t>(self().thread) % kRows, which = static_cast<int32_t>(self().thread) / kRows;
     if (which > 1) return;
     const int64_t at = (firstRow + first + (row < count ? row : 0)) * (which == 0 ? lse.stride : delta.stride) + head;

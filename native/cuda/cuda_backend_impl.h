@@ -211,7 +211,7 @@ constexpr int64_t kSumRows = 64;
 /// A block's lanes take neighbouring groups of columns, its warps every eighth row: body(numbers, row, col). All rows are asked for before
 /// any is added.
 template <int width, typename Body>
-KERNEL AT_MOST(kThreads) void sumBlocks(float* partial, int64_t rows, int64_t cols, Body body) {
+KERNEL BOUNDS(kThreads, 1) void sumBlocks(float* partial, int64_t rows, int64_t cols, Body body) {
   const Self me = self();
   float* const sums = sharedMemory<float>();  // (warps, 32 * width)
   const int64_t begin = static_cast<int64_t>(me.blockX) * 32 * width, col = begin + me.lane() * width;
@@ -232,7 +232,7 @@ KERNEL AT_MOST(kThreads) void sumBlocks(float* partial, int64_t rows, int64_t co
 
 /// Blocks of 32 columns: each warp adds every 32nd part, or as many as there are warps, and the first warp adds what they have.
 template <typename = void>
-KERNEL AT_MOST(1024) void addSums(float* out, const float* partial, int64_t parts, int64_t cols) {
+KERNEL BOUNDS(1024, 1) void addSums(float* out, const float* partial, int64_t parts, int64_t cols) {
   const Self me = self();
   float* const sums = sharedMemory<float>();
   const int64_t col = static_cast<int64_t>(me.blockX) * 32 + me.lane();

@@ -18,7 +18,6 @@
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")  ///< before a loop whose counter picks registers
 #define BOUNDS(threads, blocks) __launch_bounds__(threads, blocks)  ///< after KERNEL: threads of a block, and blocks that a processor shall hold
-#define AT_MOST(threads) __launch_bounds__(threads)  ///< after KERNEL: as many registers as let a block be so large
 #else
 #include <cmath>
 #include <functional>
@@ -31,7 +30,6 @@
 #define DEVICE inline
 #define UNROLL
 #define BOUNDS(threads, blocks)
-#define AT_MOST(threads)
 #endif
 
 namespace sftlab::cuda {
@@ -120,7 +118,7 @@ inline bool waitsForEach() {
 }
 
 /// Whether kernels compiled for Hopper alone run, whose warps multiply in groups.
-inline bool multipliesInGroups() { return attribute(cudaDevAttrComputeCapabilityMajor) == 9 && !std::getenv("SFT_LAB_TWO"); }
+inline bool multipliesInGroups() { return attribute(cudaDevAttrComputeCapabilityMajor) == 9; }
 
 template <typename... Parameters, typename... Arguments>
 void launch(const Caller& caller, Grid grid, unsigned threads, size_t shared, void (*kernel)(Parameters...), Arguments... arguments) {

@@ -100,7 +100,8 @@ struct Tile {
   Bf16* data;
 
   DEVICE Bf16* at(int row, int col) const {
-    return data + col / 64 * panel + row * 64 + (((col / 8) ^ row) % 8) * 8 + col % 8;
+    const auto r = static_cast<uint32_t>(row), c = static_cast<uint32_t>(col);
+    return data + (c / 64 * panel + r * 64 + ((c / 8 ^ r) % 8) * 8 + c % 8);
   }
   /// Rows [first, first + 16), columns [col, col + 16) as A.
   DEVICE FragmentA left(int first, int col) const {
@@ -120,13 +121,17 @@ struct Tile {
     read<true>(r, first + halfOf(8), col + halfOf(16));
     UNROLL for (int i = 0; i < 4; ++i) b[i / 2].r[i % 2] = r[i];
   }
-  /// Starts to fill it from memory; rows from `count` on become zeros. `awaitCopies` waits.
+  /// Starts to fill it from memory, by all `threads` of the block; rows from `count` on become zeros. `awaitCopies` waits.
+  template <int threads>
   DEVICE void fill(const Bf16* from, int64_t stride, int count) const {
-    const Self me = self();
-    constexpr int pieces = size / 8;
-    for (int i = static_cast<int>(me.thread); i < rows * pieces; i += static_cast<int>(me.threads)) {
-      const int row = i / pieces, col = i % pieces * 8;
-      copyAsync(at(row, col), from + (row < count ? row : 0) * stride + col, row < count);
+    // A power of two of pieces a row: with fewer, some threads have nothing to do.
+    constexpr uint32_t pieces = size <= 16 ? 2 : size <= 32 ? 4 : size <= 64 ? 8 : 16, step = threads / pieces;
+    const uint32_t row = self().thread / pieces, col = self().thread % pieces * 8;
+    const Bf16* source = from + row * static_cast<uint64_t>(stride) + col;  // not read where no row is there
+    if (col >= size) return;
+    UNROLL for (uint32_t first = 0; first < rows; first += step, source += step * stride) {
+      if (first + step > rows && first + row >= rows) break;
+      copyAsync(at(static_cast<int>(first + row), static_cast<int>(col)), source, static_cast<int>(first + row) < count);
     }
   }
 

@@ -81,7 +81,7 @@ struct RowSums {
 
 /// Of each row the last `kept` logits, whole groups, are kept in shared memory.
 template <typename T, int width>
-KERNEL AT_MOST(kLossThreads) void lossRows(View<float> logits, const int32_t* targets, const float* weights, float* loss, float* entropy,
+KERNEL BOUNDS(kLossThreads, 1) void lossRows(View<float> logits, const int32_t* targets, const float* weights, float* loss, float* entropy,
                                            uint8_t* correct, View<T> gradient, int32_t kept) {
   const Self me = self();
   const int64_t row = me.blockX;

@@ -41,7 +41,7 @@ DEVICE void storeRow(T* row, const float (&from)[kHeld][4], int64_t cols) {
 }
 
 template <typename In, typename Out>
-KERNEL AT_MOST(kNormThreads) void normHeld(View<Out> out, float* rstd, int64_t rstdStride, View<In> x, const float* weight, float epsilon) {
+KERNEL BOUNDS(kNormThreads, 1) void normHeld(View<Out> out, float* rstd, int64_t rstdStride, View<In> x, const float* weight, float epsilon) {
   const Self me = self();
   for (int64_t row = me.blockX; row < x.rows; row += me.blocksX) {
     float v[kHeld][4], w[kHeld][4], sum = 0;
@@ -57,7 +57,7 @@ KERNEL AT_MOST(kNormThreads) void normHeld(View<Out> out, float* rstd, int64_t r
 
 /// A block takes `each` rows; partial (blocks, cols), if any, is its part of the weight's gradient.
 template <typename T>
-KERNEL AT_MOST(kNormThreads) void normHeldBackward(View<T> dx, float* partial, View<T> dout, View<T> x, const float* rstd, int64_t rstdStride,
+KERNEL BOUNDS(kNormThreads, 1) void normHeldBackward(View<T> dx, float* partial, View<T> dout, View<T> x, const float* rstd, int64_t rstdStride,
                                                    const float* weight, int64_t each) {
   const Self me = self();
   const int64_t first = me.blockX * each, end = first + each < x.rows ? first + each : x.rows;

@@ -32,7 +32,7 @@ DEVICE int32_t idOf(uint64_t key) { return static_cast<int32_t>(key >> 32); }
 DEVICE int32_t rowOf(uint64_t key) { return static_cast<int32_t>(key); }
 
 /// Sorts each `tile` keys, a power of two, by half as many threads (Batcher's bitonic sort). Keys are all different.
-KERNEL AT_MOST(kTile / 2) void sortTiles(uint64_t* keys, const int32_t* ids, int32_t rows, int32_t tile) {
+KERNEL BOUNDS(kTile / 2, 1) void sortTiles(uint64_t* keys, const int32_t* ids, int32_t rows, int32_t tile) {
   const Self me = self();
   auto* const sorted = sharedMemory<uint64_t>();
   const int32_t begin = static_cast<int32_t>(me.blockX) * tile, thread = static_cast<int32_t>(me.thread), half = tile / 2;
@@ -83,7 +83,7 @@ KERNEL void mergeTiles(uint64_t* to, const uint64_t* from, int32_t rows, int32_t
 /// A block takes a window of the sorted rows and some columns. What goes on from the window before goes to `partial` (windows, cols), the
 /// rest to the table at once. All that is read is asked for before any of it is added.
 template <int width>
-KERNEL AT_MOST(64) void sumRuns(View<float> dtable, float* partial, View<float> dout, const uint64_t* keys, int32_t rows) {
+KERNEL BOUNDS(64, 1) void sumRuns(View<float> dtable, float* partial, View<float> dout, const uint64_t* keys, int32_t rows) {
   const Self me = self();
   const int64_t col = (static_cast<int64_t>(me.blockY) * me.threads + me.thread) * width;
   if (col >= dout.cols) return;

@@ -15,12 +15,14 @@ DEVICE int groupOfWarps() { return static_cast<int>(self().warp()) / 4; }
 
 #ifdef SFT_LAB_WARPGROUPS
 
-/// Where a matrix in shared memory begins and how far apart its squares of 8 x 64 numbers are (PTX ISA, matrix descriptor).
+/// Where a matrix in shared memory begins and how far apart its squares of 8 x 64 numbers are (PTX ISA, matrix descriptor). Places are counted
+/// in 16 bytes: what is `further(numbers)` is added.
 DEVICE uint64_t describe(const Bf16* at) {
   const auto place = static_cast<uint32_t>(__cvta_generic_to_shared(at));
   constexpr uint64_t apart = 1024 >> 4, swizzled = uint64_t{1} << 62;
   return (place & 0x3FFFF) >> 4 | uint64_t{1} << 16 | apart << 32 | swizzled;
 }
+DEVICE constexpr uint64_t further(int numbers) { return static_cast<uint64_t>(numbers) * sizeof(Bf16) >> 4; }
 
 #define SUM(i) "+f"(sums[i].r[0]), "+f"(sums[i].r[1]), "+f"(sums[i].r[2]), "+f"(sums[i].r[3])
 #define SUMS16 SUM(0), SUM(1)
@@ -82,9 +84,12 @@ DEVICE void awaitProducts() {
 template <int size, int rows>
 DEVICE void multiplyRows(FragmentC (&sums)[kColumns], const Tile<size, rows>& left, const Tile<size, kRows>& right) {
 #ifdef SFT_LAB_WARPGROUPS
-  const int first = groupOfWarps() * kRows;
+  // A group's rows are whole squares, and so the first of them stands in no other order.
+  const uint64_t a = describe(left.data + shuffle(groupOfWarps(), 0) * kRows * 64), b = describe(right.data);
   beginProducts();
-  UNROLL for (int k = 0; k < size; k += 16) startProduct(sums, describe(left.at(first, k)), describe(right.at(0, k)), k > 0);
+  UNROLL for (int k = 0; k < size; k += 16) {
+    startProduct(sums, a + further(k / 64 * left.panel + k % 64), b + further(k / 64 * right.panel + k % 64), k > 0);
+  }
   endProducts();
 #else
   const int first = static_cast<int>(self().warp()) * 16;
@@ -107,12 +112,14 @@ DEVICE void addProduct(FragmentC (&sums)[size / 8], const FragmentC (&factors)[k
   FragmentA a[kColumns / 2];
   UNROLL for (int k = 0; k < kColumns / 2; ++k) a[k] = asLeft(factors[2 * k], factors[2 * k + 1]);
 #ifdef SFT_LAB_WARPGROUPS
+  const uint64_t b = describe(right.data);
+  const auto at = [&](int k, int col) { return b + further(col / 64 * right.panel + k * 16 * 64 + col % 64); };
   beginProducts();
   UNROLL for (int k = 0; k < kColumns / 2; ++k) {
-    UNROLL for (int col = 0; col + 64 <= size; col += 64) startProduct<64>(sums + col / 8, a[k], describe(right.at(k * 16, col)));
+    UNROLL for (int col = 0; col + 64 <= size; col += 64) startProduct<64>(sums + col / 8, a[k], at(k, col));
     constexpr int done32 = size / 64 * 64, done16 = size / 32 * 32;
-    if constexpr (size % 64 >= 32) startProduct<32>(sums + done32 / 8, a[k], describe(right.at(k * 16, done32)));
-    if constexpr (size % 32 >= 16) startProduct<16>(sums + done16 / 8, a[k], describe(right.at(k * 16, done16)));
+    if constexpr (size % 64 >= 32) startProduct<32>(sums + done32 / 8, a[k], at(k, done32));
+    if constexpr (size % 32 >= 16) startProduct<16>(sums + done16 / 8, a[k], at(k, done16));
   }
   endProducts();
 #else

@@ -84,7 +84,7 @@ TEST_F(Recordings, AreNotRunWhenTheBackendsMemoryHasMoved) {
 #ifdef SFT_LAB_TEST_EMULATED
   const int64_t large = 300;
 #else
-  const int64_t large = 6000;
+  const int64_t large = 9000;
 #endif
   // A product of f32 and bf16 numbers takes a rounded copy of the former.
   const Device wide = device(large, large), memory = device(1, large), product = device(large, 1);
