@@ -128,7 +128,7 @@ class Backend {
   virtual void matmul(const Tensor& out, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, float alpha,
                       float beta) = 0;
   /// out = op(a) * op(b) + addend + bias (1, c), the last two where they are given, of one product and no more passes than it takes. addend
-  /// (f32, as out is then) may be out itself. Where the product is in bf16, a backend may round the bias to out's dtype first.
+  /// (of out's dtype; f32, unless it is out) may be out itself. Where the product is in bf16, a backend may round the bias to out's dtype first.
   virtual void matmulAdd(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b,
                          Transpose tb) {
     if (addend && addend.data != out.data) copy(out, addend);

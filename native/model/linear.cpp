@@ -35,6 +35,15 @@ void eachUp(const LowRank& adapter, const Tensor& low, const Tensor& out, const 
   }
 }
 
+/// The columns that adapters add to: all, unless some layers of a group have none. (Those of a group that drop other numbers add to their own.)
+int64_t raised(const LinearWeights& weights) {
+  int64_t columns = 0;
+  for (const LowRank& adapter : weights.adapters) {
+    for (const LowRank::Up& up : adapter.ups) columns += up.b->value.rows;
+  }
+  return columns;
+}
+
 }  // namespace
 
 SavedLinear reserve(const Pass& pass, const LinearWeights& weights, int64_t rows) {
@@ -54,14 +63,20 @@ void lower(const Pass& pass, const LinearWeights& weights, const Tensor& x, cons
 void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, const Tensor& x, const SavedLinear& saved,
             const Tensor& addend) {
   Backend& backend = pass.backend;
-  const Tensor& weight = weights.weight->operand(pass.dtype);
-  backend.matmulAdd(out, addend, weights.bias ? weights.bias->value : Tensor{}, x, Transpose::no, weight, Transpose::yes);
   lower(pass, weights, x, saved);
-  for (const LowRank& adapter : weights.adapters) {
-    eachUp(adapter, saved.low, out, [&](const Parameter& b, const Tensor& low, const Tensor& part) {
-      backend.matmul(part, low, Transpose::no, b.operand(pass.dtype), Transpose::yes, adapter.scale, 1);
-    });
-  }
+  const auto raise = [&](float beta) {
+    for (const LowRank& adapter : weights.adapters) {
+      eachUp(adapter, saved.low, out, [&](const Parameter& b, const Tensor& low, const Tensor& part) {
+        backend.matmul(part, low, Transpose::no, b.operand(pass.dtype), Transpose::yes, adapter.scale, beta);
+      });
+    }
+  };
+  // A GPU's small products take as long as their results are written and read: the large one has time to read what they have written.
+  const bool adaptersFirst = backend.stacks() && !addend && raised(weights) == out.cols;
+  if (adaptersFirst) raise(0);
+  backend.matmulAdd(out, adaptersFirst ? out : addend, weights.bias ? weights.bias->value : Tensor{}, x, Transpose::no,
+                    weights.weight->operand(pass.dtype), Transpose::yes);
+  if (!adaptersFirst) raise(1);
 }
 
 OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dout) {
