@@ -9,7 +9,7 @@ namespace {
 template <int size, int groups>
 KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void forwardTiles(View<Bf16> out, View<float> lse, View<Bf16> q, View<Bf16> k, View<Bf16> v,
                                                                         Places places, int32_t tiles) {
-  if constexpr (!usesGroups(groups)) return;
+  if (!hasGroups<groups>()) return;
   const Block block = blockOf<groups>(places.queryOffsets, tiles - 1 - static_cast<int32_t>(self().blockZ));  // the dearest first
   if (block.count <= 0) return;
   const Memory<size, groups> memory{1};

@@ -175,13 +175,17 @@ inline Grid gridOf(int32_t heads, const Places& places, int32_t tiles) {
 inline int32_t tilesOf(int32_t rows, int groups) { return static_cast<int32_t>(blocksFor(rows, groups * kRows)); }
 constexpr unsigned threadsOf(int groups) { return static_cast<unsigned>(groups) * 128; }
 
-/// Whether a kernel of so many groups is of any use here: three have the registers for it only where operands stay in shared memory.
-DEVICE constexpr bool usesGroups(int groups) {
-#ifdef SFT_LAB_WARPGROUPS
-  return groups > 0;
-#else
-  return groups < 3;
+/// Whether a kernel of so many groups is made for these cards: three have the registers for it only where operands stay in shared memory. Where it is
+/// not, and is started nevertheless (on Hopper, of a build for sm_90 instead of sm_90a), it stops with an error.
+template <int groups>
+DEVICE bool hasGroups() {
+#if defined(__CUDA_ARCH__) && !defined(SFT_LAB_WARPGROUPS)
+  if constexpr (groups > 2) {
+    asm volatile("trap;");
+    return false;
+  }
 #endif
+  return true;
 }
 /// Calls body<groups>(): three on Hopper where `three` is set, which hide more of each other's waiting, else two; one where their memory is more than a
 /// card has.

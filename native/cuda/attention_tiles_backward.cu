@@ -13,7 +13,7 @@ namespace {
 template <int size, int groups>
 KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void backwardQueryTiles(View<Bf16> dq, View<Bf16> dout, View<float> lse, View<float> delta, View<Bf16> q,
                                                                            View<Bf16> k, View<Bf16> v, Places places, int32_t tiles) {
-  if constexpr (!usesGroups(groups)) return;
+  if (!hasGroups<groups>()) return;
   const Block block = blockOf<groups>(places.queryOffsets, tiles - 1 - static_cast<int32_t>(self().blockZ));
   if (block.count <= 0) return;
   const Memory<size, groups> memory{2};
@@ -61,7 +61,7 @@ KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void backwardQueryTiles(Vie
 template <int size, int groups>
 KERNEL BOUNDS(threadsOf(groups), 1) void backwardKeyTiles(View<float> dk, View<float> dv, int32_t firstHead, View<Bf16> dout, View<float> lse,
                                                           View<float> delta, View<Bf16> q, View<Bf16> k, View<Bf16> v, Places places) {
-  if constexpr (!usesGroups(groups)) return;
+  if (!hasGroups<groups>()) return;
   const Block block = blockOf<groups>(places.offsets, static_cast<int32_t>(self().blockZ));  // the first keys are seen by the most queries
   if (block.count <= 0) return;
   const Memory<size, groups> memory{2};

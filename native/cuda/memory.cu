@@ -146,7 +146,7 @@ size_t CudaBackend::ownBytes() const { return scratchSize_ + Products::kWorkspac
 int64_t CudaBackend::headRows(int64_t vocabulary) const {
   // Each chunk reads the vocabulary's weights three times and their gradient twice: a GPU has to have many rows for that, as far as a
   // 32nd of its memory holds their logits.
-  return std::clamp<int64_t>(static_cast<int64_t>(cardBytes_ / 32 / sizeof(float)) / vocabulary, 512, 8192) / 128 * 128;
+  return std::clamp<int64_t>(static_cast<int64_t>(cardBytes_ / 32 / sizeof(float)) / vocabulary, 512, 4096) / 128 * 128;
 }
 
 void CudaBackend::upload(void* device, const void* host, size_t bytes) {

@@ -1,6 +1,5 @@
 """Peers of the GPU bench: Hugging Face Trainer (with PEFT), on the records, weights and steps that we are given.
 
-    python3 peers.py versions
     python3 peers.py JOBS
 
 JOBS has a line for each job, done one after the other in this process, so that PyTorch is started once:
@@ -11,7 +10,8 @@ JOBS has a line for each job, done one after the other in this process, so that 
 
 padded: as people run it, batches padded to their longest record. best: records flattened into one sequence, whose positions keep them apart
 (no padding), FlashAttention where it is installed, Liger's kernels where they are. compiled: the same with torch.compile, where records are of
-one length. Prints for each job a line of run.sh's results, which is the line without limit and job, and with a result.
+one length. Prints for each job a line of run.sh's results, which is the line without limit and job, and with a result; before them the versions of
+what is compared with.
 """
 
 import contextlib
@@ -213,8 +213,7 @@ def run(line):
 
 
 def main():
-    if sys.argv[1] == "versions":
-        return print(json.dumps(versions()), flush=True)
+    print(json.dumps({"stage": "versions", "model": "-", "kind": "-", "side": "peers", "result": versions()}), flush=True)
     with open(sys.argv[1], encoding="utf-8") as file:
         jobs = [json.loads(line) for line in file]
     for index, line in enumerate(jobs):

@@ -59,6 +59,24 @@ double blockParameters(const ModelConfig& c) {
   return c.layers * (c.hiddenSize * (2 * queries + 2 * keys) + 3.0 * c.hiddenSize * c.intermediateSize);
 }
 
+/// What of `count` neighbouring records is largest, each for itself.
+BatchShape largest(const std::vector<bench::Record>& records, int32_t count) {
+  BatchShape shape;
+  for (size_t first = 0; first < records.size(); ++first) {
+    BatchShape one;
+    for (int32_t i = 0; i < count; ++i) {
+      const bench::Record& record = records[(first + static_cast<size_t>(i)) % records.size()];
+      const auto tokens = static_cast<int32_t>(record.tokens.size());
+      one.tokens += tokens;
+      one.trained += tokens - std::max(record.prompt, 1);
+      shape.longest = std::max(shape.longest, tokens);
+    }
+    shape.tokens = std::max(shape.tokens, one.tokens);
+    shape.trained = std::max(shape.trained, one.trained);
+  }
+  return shape;
+}
+
 json train(const Flags& flags) {
   const auto opening = Clock::now();
   OpenOptions options;
@@ -74,6 +92,13 @@ json train(const Flags& flags) {
         {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}};
   }
   const auto backend = bench::device(flags.text("device", "cuda:0"), flags.whole("threads", 0));
+  const int32_t batch = flags.whole("batch", 8), accumulation = flags.whole("accumulation", 1);
+  std::vector<bench::Record> records;
+  if (options.train) {
+    records = bench::readRecords(flags.text("records"));
+    // Working memory is taken at once, as the trainer does.
+    options.working = Model::plan(options, {.training = largest(records, batch)}, *backend).working;
+  }
   const auto model = Model::open(options, backend);
   backend->synchronize();
   json result{{"open_seconds", secondsSince(opening)}, {"parameters", model->info().parameters}, {"trained", model->info().trainableParameters}};
@@ -86,8 +111,6 @@ json train(const Flags& flags) {
   }
 
   const ModelConfig config = readModelConfig(options.directory);
-  const auto records = bench::readRecords(flags.text("records"));
-  const int32_t batch = flags.whole("batch", 8), accumulation = flags.whole("accumulation", 1);
   const int32_t steps = flags.whole("steps", 8), warmup = flags.whole("warmup", 3);
   const double started = flags.number("started", 0);
   size_t next = 0;
