@@ -94,8 +94,9 @@ class ShapedBatch {
       : tokens_(static_cast<size_t>(shape.tokens)), weights_(tokens_.size()), groups_(tokens_.size()) {
     for (int32_t at = 0; at < shape.tokens; at += std::max(1, shape.longest)) offsets_.push_back(at);
     offsets_.push_back(shape.tokens);
-    // A sequence's last token predicts nothing: the last block is asked about some rows, which takes more than all.
-    const int32_t predicting = shape.tokens - static_cast<int32_t>(offsets_.size()) + 1;
+    // A sequence's last token predicts nothing: the last block is asked about some rows, which takes more than all. How many sequences there
+    // are is not known, but one at least.
+    const int32_t predicting = shape.tokens - 1;
     for (int32_t i = 0; i < std::min(predicting, shape.trained + shape.measured); ++i) {
       weights_[static_cast<size_t>(i)] = i < shape.trained ? 1 : 0;
       groups_[static_cast<size_t>(i)] = 1;
