@@ -62,7 +62,7 @@ struct Delta {
 /// Whether tensor cores take these: bf16, heads of a size there are tiles for, rows that 16 bytes at a time can be read from.
 template <typename... Tensors>
 bool tilesTake(const AttentionShape& shape, const Tensors&... tensors) {
-  const auto takes = [](const Tensor& x) { return x.dtype == DType::bf16 && x.stride % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0; };
+  const auto takes = [](const Tensor& x) { return x.dtype == DType::bf16 && inEights(x); };
   const int32_t size = shape.headSize;
   return (size == 16 || size == 32 || size == 64 || size == 80 || size == 96 || size == 128) && (takes(tensors) && ...);
 }

@@ -289,7 +289,6 @@ void CudaBackend::attentionCached(const Tensor& out, const Tensor& q, const KeyV
   requireSame(out, q, cache.keys, cache.values);
   if (shape.headSize > 128) throw std::logic_error("attention heads have at most 128 numbers here");
   const Cached cached{cache.capacity, slots, positions, shape};
-  const auto inEights = [](const Tensor& x) { return x.stride % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0; };
   if (q.dtype == DType::bf16 && inEights(q) && inEights(cache.keys) && inEights(cache.values)) {
     if (shape.headSize == 64) return launchTiles<64>(stream_, out, q, cache, cached);
     if (shape.headSize == 128) return launchTiles<128>(stream_, out, q, cache, cached);

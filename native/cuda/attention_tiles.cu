@@ -13,26 +13,23 @@ KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void forwardTiles(View<Bf16
   const Block block = blockOf<groups>(places.queryOffsets, tiles - 1 - static_cast<int32_t>(self().blockZ));  // the dearest first
   if (block.count <= 0) return;
   const Memory<size, groups> memory{1};
-  const int32_t start = places.offsets[block.sequence], length = places.offsets[block.sequence + 1] - start;
   const int64_t firstRow = places.queryOffsets[block.sequence] + block.first;
-  const KeyTiles<size, groups> keys{memory, k, v, start, length, block.head / (places.shape.heads / places.shape.kvHeads) * size};
   const Lane lane = laneOf();
   memory.own(0).template fill<groups * 128>(q.row(firstRow) + block.head * size, q.stride, block.count);
   const QueryPlaces place(places, block.sequence);
-  const QueryRows rows = queryRows(places, block, place, length);
-  const int32_t from = places.firstKey(place(block.first)) / kRows * kRows, end = places.endKey(place(block.first + block.count - 1), length);
+  const KeyTiles<size, groups> keys(memory, places, block, place, k, v);
+  const QueryRows rows = queryRows(places, block, place, keys.length);
   const float scale = places.shape.scale * kLog2e;
 
   FragmentC sums[size / 8];
   float best[2] = {-INFINITY, -INFINITY}, total[2] = {0, 0};
-  const auto fill = [&](int32_t first, int stage) { keys.fill(first, stage); };
-  walk(from, end, fill, [&](int32_t first, int stage, const auto& next) {
+  keys.each([&](int32_t first, int stage, const auto& next) {
     if (!rows.see(first)) return next();
     FragmentC scores[kColumns];
     multiplyRows(scores, memory.own(0), memory.partners(stage, 0));
     next();
     awaitProducts<0>();
-    mask(scores, places, rows, first, length);
+    mask(scores, places, rows, first, keys.length);
     UNROLL for (int half = 0; half < 2; ++half) {
       float most = best[half];
       UNROLL for (int n = 0; n < kColumns; ++n) most = fmaxf(most, fmaxf(scores[n].r[2 * half], scores[n].r[2 * half + 1]));

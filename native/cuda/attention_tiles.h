@@ -9,8 +9,6 @@
 
 namespace sftlab::cuda {
 
-constexpr float kLog2e = 1.44269504f;
-
 /// A block's shared memory: its own tiles, then two stages of two tiles of 64 partners, then two stages of two numbers a partner.
 template <int size, int groups>
 struct Memory {
@@ -125,20 +123,6 @@ DEVICE void mask(FragmentC (&scores)[kColumns], const Places& places, const Quer
   }
 }
 
-/// Keys and values of one head, copied tile by tile: what `forwardTiles` and `backwardQueryTiles` walk over.
-template <int size, int groups>
-struct KeyTiles {
-  const Memory<size, groups>& memory;
-  View<Bf16> k, v;
-  int64_t start;
-  int32_t length, column;
-  DEVICE void fill(int32_t first, int stage) const {
-    const int32_t count = length - first < kRows ? length - first : kRows;
-    memory.partners(stage, 0).template fill<groups * 128>(k.row(start + first) + column, k.stride, count);
-    memory.partners(stage, 1).template fill<groups * 128>(v.row(start + first) + column, v.stride, count);
-  }
-};
-
 /// Calls body(first, stage, next) for tiles of 64 from `from` on. The body calls next(), which copies the following tile, once it has something
 /// under way that hides this. All threads of the block come along.
 template <typename Fill, typename Body>
@@ -153,6 +137,32 @@ DEVICE void walk(int32_t from, int32_t end, const Fill& fill, const Body& body) 
     });
   }
 }
+
+/// The keys and values that a block of queries meets, tile by tile: what the forward pass and the gradients of queries walk over.
+template <int size, int groups>
+struct KeyTiles {
+  const Memory<size, groups>& memory;
+  View<Bf16> k, v;
+  int64_t start;
+  int32_t length, column;
+  int32_t from, end;  ///< those that any of the block's queries sees, from a whole tile on
+
+  DEVICE KeyTiles(const Memory<size, groups>& memory, const Places& places, const Block& block, const QueryPlaces& place, const View<Bf16>& k,
+                  const View<Bf16>& v)
+      : memory(memory), k(k), v(v), start(places.offsets[block.sequence]), length(places.offsets[block.sequence + 1] - static_cast<int32_t>(start)),
+        column(block.head / (places.shape.heads / places.shape.kvHeads) * size), from(places.firstKey(place(block.first)) / kRows * kRows),
+        end(places.endKey(place(block.first + block.count - 1), length)) {}
+
+  DEVICE void fill(int32_t first, int stage) const {
+    const int32_t count = length - first < kRows ? length - first : kRows;
+    memory.partners(stage, 0).template fill<groups * 128>(k.row(start + first) + column, k.stride, count);
+    memory.partners(stage, 1).template fill<groups * 128>(v.row(start + first) + column, v.stride, count);
+  }
+  template <typename Body>
+  DEVICE void each(const Body& body) const {
+    walk(from, end, [&](int32_t first, int stage) { fill(first, stage); }, body);
+  }
+};
 
 /// Calls body<size>() for a head size that there are tiles for.
 template <typename Body>

@@ -17,32 +17,29 @@ KERNEL BOUNDS(threadsOf(groups), size <= 64 ? 2 : 1) void backwardQueryTiles(Vie
   const Block block = blockOf<groups>(places.queryOffsets, tiles - 1 - static_cast<int32_t>(self().blockZ));
   if (block.count <= 0) return;
   const Memory<size, groups> memory{2};
-  const int32_t start = places.offsets[block.sequence], length = places.offsets[block.sequence + 1] - start;
   const int64_t firstRow = places.queryOffsets[block.sequence] + block.first;
-  const KeyTiles<size, groups> keys{memory, k, v, start, length, block.head / (places.shape.heads / places.shape.kvHeads) * size};
   const Lane lane = laneOf();
   memory.own(0).template fill<groups * 128>(q.row(firstRow) + block.head * size, q.stride, block.count);
   memory.own(1).template fill<groups * 128>(dout.row(firstRow) + block.head * size, dout.stride, block.count);
   const QueryPlaces place(places, block.sequence);
-  const QueryRows rows = queryRows(places, block, place, length);
+  const KeyTiles<size, groups> keys(memory, places, block, place, k, v);
+  const QueryRows rows = queryRows(places, block, place, keys.length);
   float logSum[2], mean[2];
   UNROLL for (int half = 0; half < 2; ++half) {
     const bool there = lane.rows[half] < block.count;
     logSum[half] = there ? lse(firstRow + lane.rows[half], block.head) * kLog2e : 0.0f;
     mean[half] = there ? delta(firstRow + lane.rows[half], block.head) : 0.0f;
   }
-  const int32_t from = places.firstKey(place(block.first)) / kRows * kRows, end = places.endKey(place(block.first + block.count - 1), length);
   const float scale = places.shape.scale * kLog2e;
   FragmentC sums[size / 8];
-  const auto fill = [&](int32_t first, int stage) { keys.fill(first, stage); };
-  walk(from, end, fill, [&](int32_t first, int stage, const auto& next) {
+  keys.each([&](int32_t first, int stage, const auto& next) {
     if (!rows.see(first)) return next();
     FragmentC scores[kColumns], dp[kColumns];
     multiplyRows(scores, memory.own(0), memory.partners(stage, 0));
     multiplyRows(dp, memory.own(1), memory.partners(stage, 1));
     next();
     awaitProducts<1>();
-    mask(scores, places, rows, first, length);
+    mask(scores, places, rows, first, keys.length);
     UNROLL for (int n = 0; n < kColumns; ++n) {
       UNROLL for (int i = 0; i < 4; ++i) scores[n].r[i] = fastExp2(scores[n].r[i] * scale - logSum[i / 2]);
     }

@@ -188,6 +188,9 @@ bool inFours(const Tensors&... tensors) {
   return (one(tensors) && ...);
 }
 
+/// Whether 16 bytes at a time can be read from rows of bf16 numbers.
+inline bool inEights(const Tensor& x) { return x.stride % 8 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0; }
+
 /// Enough blocks to fill any GPU; loops take the rest.
 inline Grid gridFor(int64_t items) {
   const int64_t blocks = (items + kThreads - 1) / kThreads;

@@ -72,6 +72,9 @@ DEVICE T* sharedMemory() {
   return reinterpret_cast<T*>(sftlabShared);
 }
 
+/// Where a pointer into shared memory points to, as PTX counts there.
+DEVICE uint32_t placeInShared(const void* at) { return static_cast<uint32_t>(__cvta_generic_to_shared(at)); }
+
 /// 2^x by one instruction, within 2^-22 of it (PTX ISA, ex2.approx).
 DEVICE float fastExp2(float x) {
   float y;
@@ -188,6 +191,8 @@ void launch(const Stream& stream, Grid grid, unsigned threads, size_t shared, vo
 }
 
 #endif
+
+constexpr float kLog2e = 1.44269504f;  ///< e^x = 2^(x kLog2e), for `fastExp2`
 
 // ---- what every kernel needs -----------------------------------------------------------------------------------------
 

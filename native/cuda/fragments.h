@@ -66,8 +66,7 @@ DEVICE void multiplyAdd(FragmentC& c, const FragmentA& a, const FragmentB& b) {
 /// Starts a copy of 16 bytes into shared memory, of zeros where nothing is there; `awaitCopies` waits for all that this thread started.
 DEVICE void copyAsync(Bf16* to, const Bf16* from, bool there) {
 #ifdef __CUDA_ARCH__
-  const auto place = static_cast<uint32_t>(__cvta_generic_to_shared(to));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(place), "l"(from), "r"(there ? 16 : 0) : "memory");
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(placeInShared(to)), "l"(from), "r"(there ? 16 : 0) : "memory");
 #else
   for (int i = 0; i < 8; ++i) to[i] = there ? from[i] : Bf16{0};
 #endif
@@ -75,8 +74,7 @@ DEVICE void copyAsync(Bf16* to, const Bf16* from, bool there) {
 /// The same of one number.
 DEVICE void copyAsync(float* to, const float* from, bool there) {
 #ifdef __CUDA_ARCH__
-  const auto place = static_cast<uint32_t>(__cvta_generic_to_shared(to));
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(place), "l"(from), "r"(there ? 4 : 0) : "memory");
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(placeInShared(to)), "l"(from), "r"(there ? 4 : 0) : "memory");
 #else
   *to = there ? *from : 0.0f;
 #endif
@@ -144,7 +142,7 @@ struct Tile {
   DEVICE void read(uint32_t (&r)[4], int rowOf, int colOf) const {
     const Bf16* const mine = at(rowOf + static_cast<int>(self().lane() % 8), colOf);
 #ifdef __CUDA_ARCH__
-    const auto place = static_cast<uint32_t>(__cvta_generic_to_shared(mine));
+    const uint32_t place = placeInShared(mine);
     if constexpr (trans) {
       asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                    : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])

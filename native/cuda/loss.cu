@@ -15,7 +15,6 @@ namespace {
 
 constexpr int kLossThreads = 1024;
 constexpr int kEach = 4;  ///< accesses that a thread has under way
-constexpr float kLog2e = 1.44269504f;
 constexpr float kLowest = -3e38f, kFarBelow = -1e30f;
 
 /// What a row is found to be so far: its largest logit and the lowest place of it, and the sums of e^(x - best) and of

@@ -18,9 +18,8 @@ DEVICE int groupOfWarps() { return static_cast<int>(self().warp()) / 4; }
 /// Where a matrix in shared memory begins and how far apart its squares of 8 x 64 numbers are (PTX ISA, matrix descriptor). Places are counted
 /// in 16 bytes: what is `further(numbers)` is added.
 DEVICE uint64_t describe(const Bf16* at) {
-  const auto place = static_cast<uint32_t>(__cvta_generic_to_shared(at));
   constexpr uint64_t apart = 1024 >> 4, swizzled = uint64_t{1} << 62;
-  return (place & 0x3FFFF) >> 4 | uint64_t{1} << 16 | apart << 32 | swizzled;
+  return (placeInShared(at) & 0x3FFFF) >> 4 | uint64_t{1} << 16 | apart << 32 | swizzled;
 }
 DEVICE constexpr uint64_t further(int numbers) { return static_cast<uint64_t>(numbers) * sizeof(Bf16) >> 4; }
 
