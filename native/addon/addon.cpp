@@ -294,15 +294,19 @@ Napi::Value plan(const Napi::CallbackInfo& call) {
       });
 }
 
-/// What a device can make ready before its first model is opened.
+/// What a device can make ready before its first model is opened: kernels of the CPU; on a card, the process's place on it.
 Napi::Value prepare(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
-  const bool cpu = call[0].As<Napi::String>().Utf8Value() == "cpu";
+  const std::string device = call[0].As<Napi::String>().Utf8Value();
   const auto worker = Worker::make(env);
   return worker->post(
       env,
-      [cpu] {
-        if (cpu) prepareCpu();
+      [device] {
+        if (device == "cpu") {
+          prepareCpu();
+        } else {
+          makeBackend(device, 1);
+        }
       },
       [worker](Napi::Env settled) { return settled.Undefined(); });
 }

@@ -23,6 +23,7 @@ Napi::Value errorValue(Napi::Env env, std::exception_ptr failure) {
   } catch (const std::bad_alloc&) {
     Napi::Object value = Napi::Error::New(env, "not enough memory").Value();
     value.Set("engine", true);
+    value.Set("code", "ENOMEM");
     value.Set("advice", "Lower max_length or per_device_train_batch_size, or use LoRA.");
     return value;
   } catch (const std::exception& error) {

@@ -41,7 +41,10 @@ CudaDevices cudaDevices() {
 
 #else
 
-CudaDevices cudaDevices() { return {{{"emulator", 0, "0.0", ""}}, "", "", ""}; }
+CudaDevices cudaDevices() {
+  const cuda::Nvml* const nvml = cuda::Nvml::get();
+  return {{{"emulated card", emulator::memoryBytes(), "0.0", "0000:65:00.0"}}, "0.0", nvml ? nvml->driver() : "", ""};
+}
 
 #endif
 

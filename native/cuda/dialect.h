@@ -6,14 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cuda/failure.h"
+
 #ifdef __CUDACC__
 #include <cuda_runtime.h>
 
 #include <cstdlib>
 #include <source_location>
-#include <string>
 
-#include "io/error.h"
 #define KERNEL __global__
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")  ///< before a loop whose counter picks registers
@@ -94,8 +94,7 @@ inline void check(cudaError_t error, const std::source_location& from = std::sou
   if (error == cudaSuccess) return;
   std::string operation = from.function_name();
   operation = operation.substr(0, operation.find('('));
-  throw Error("the GPU failed in " + operation.substr(operation.rfind(' ') + 1) + ": " + cudaGetErrorString(error), {}, "device",
-              "The last checkpoint is whole: go on from there. nvidia-smi says whether the card is still there, dmesg what befell it.");
+  throw failure(operation.substr(operation.rfind(' ') + 1), cudaGetErrorString(error));
 }
 
 /// What the card is like.

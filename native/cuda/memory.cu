@@ -28,22 +28,19 @@ Stream makeStream(int device) {
 }
 
 void* takeMemory(size_t bytes) {
-  void* data = nullptr;
   const size_t size = std::max<size_t>(bytes, 1);
 #ifdef __CUDACC__
+  void* data = nullptr;
   const cudaError_t error = cudaMalloc(&data, size);
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     throw std::bad_alloc();
   }
   check(error);
-#else
-  if (size > PTRDIFF_MAX - 256) throw std::bad_alloc();
-  data = std::aligned_alloc(256, (size + 255) / 256 * 256);
-  if (!data) throw std::bad_alloc();
-  std::memset(data, 0xFF, size);  // NaN, as long as nothing was written
-#endif
   return data;
+#else
+  return emulator::allocate(size);
+#endif
 }
 
 /// Of the whole card.
@@ -53,7 +50,7 @@ size_t cardBytes() {
   check(cudaMemGetInfo(&free, &total));
   return total;
 #else
-  return size_t{1} << 35;
+  return emulator::memoryBytes();
 #endif
 }
 
@@ -61,7 +58,7 @@ void freeMemory(void* data) {
 #ifdef __CUDACC__
   cudaFree(data);
 #else
-  std::free(data);
+  emulator::release(data);
 #endif
 }
 
@@ -104,11 +101,9 @@ CudaBackend::CudaBackend(int device)
 
 CudaBackend::~CudaBackend() {
   freeMemory(scratch_);
+  for (const auto& [data, bytes] : blocks_) freeMemory(data);
 #ifdef __CUDACC__
-  for (const auto& [data, bytes] : blocks_) cudaFree(data);
   cudaStreamDestroy(stream_);
-#else
-  for (const auto& [data, bytes] : blocks_) std::free(data);
 #endif
 }
 

@@ -16,8 +16,7 @@ namespace {
 
 void succeed(CublasLt::Status status, const char* what) {
   if (status == 0) return;
-  throw Error(std::string("the GPU failed: ") + what + " by cuBLASLt ended with status " + std::to_string(status), {}, "device",
-              "The last checkpoint is whole: go on from there.");
+  throw failure(std::string(what) + " by cuBLASLt", "status " + std::to_string(status));
 }
 
 int typeOf(DType dtype) { return dtype == DType::f32 ? CublasLt::kFloat : CublasLt::kBf16; }

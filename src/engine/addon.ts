@@ -92,8 +92,13 @@ function packagedAddon(folder: string): string | undefined {
     .find((file) => existsSync(file));
 }
 
-/** Looks upwards from this file, so that it is found from the sources and from the bundle alike, in a checkout and a package. */
+/**
+ * What `SFT_LAB_ENGINE` names, as tests do; else it looks upwards from this file, so that it is found from the sources and from the bundle
+ * alike, in a checkout and a package.
+ */
 function findAddon(): string {
+  const { SFT_LAB_ENGINE: named } = process.env;
+  if (named) return named;
   let folder = dirname(fileURLToPath(import.meta.url));
   for (;;) {
     const candidate = join(folder, built);

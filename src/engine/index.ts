@@ -1,6 +1,6 @@
 /** The engine: opens models on a device. What crosses into native code is checked here. */
 
-import { LabError } from '../core/errors.js';
+import { codeOf, LabError } from '../core/errors.js';
 import { loadAddon, type NativeModel, translated } from './addon.js';
 import { checkBatch, checkGenerate, checkOpen, checkText, checkUpdate, checkWork } from './check.js';
 import type {
@@ -32,6 +32,11 @@ export async function prepareDevice(device: string): Promise<void> {
 /** What keeps this engine from training on an NVIDIA card here; undefined where nothing does. */
 export function withoutCuda(): string | undefined {
   return loadAddon().withoutCuda() || undefined;
+}
+
+/** Whether something failed because the device, or the host, had no memory left. */
+export function isOutOfMemory(error: unknown): boolean {
+  return error instanceof LabError && codeOf(error.cause) === 'ENOMEM';
 }
 
 /** How busy a card is and what is taken of its memory; undefined for the CPU, and where the driver does not tell. */

@@ -41,7 +41,10 @@ export async function measure({ config, seconds, stop }: MeasureOptions): Promis
   const data = await openRunData(config, template, stop);
   try {
     const longest = await longestMicrobatch(data, config.per_device_train_batch_size, stop);
-    const memory = await planRun({ config, info: { kind: 'train' } }, id, undefined, data, await availableMemory(id));
+    const memory = await planRun(
+      { needs: { config, info: { kind: 'train' } }, device: id, checkpoint: undefined, data },
+      await availableMemory(id),
+    );
     const model = await openRunModel(memory.options);
     try {
       return await withModel(config, data, model, longest, { id, memory: device?.memory ?? 0, seconds, stop });

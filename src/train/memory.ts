@@ -30,34 +30,57 @@ interface Fit extends RunMemory {
   readonly fits: boolean;
 }
 
+/** A run, where and from where on it is to be trained, and with what. */
+export interface RunWork {
+  readonly needs: ModelNeeds;
+  readonly device: string;
+  /** Folder to continue from. */
+  readonly checkpoint: string | undefined;
+  readonly data: TrainingData;
+}
+
 /**
- * @param checkpoint folder to continue from
  * @param available bytes that may be taken
  * @throws LabError where the run needs more memory than that
  */
-export async function planRun(
-  needs: ModelNeeds,
-  device: string,
-  checkpoint: string | undefined,
-  data: TrainingData,
-  available: number,
-): Promise<RunMemory> {
-  const planFor = async (config: ResolvedConfig): Promise<Fit> => {
-    const changed = { ...needs, config };
-    return fitting(changed, modelOptions(changed, device, checkpoint), await workOf(changed, data), available);
-  };
-  const found = await planFor(needs.config);
+export async function planRun(work: RunWork, available: number): Promise<RunMemory> {
+  const found = await planFor(work, available);
   // Of a stream the largest batch is only bounded: that is no reason to refuse it, nor to take so much at once.
-  if (!data.report.train.exact) return { ...found, options: { ...found.options, working: 0 } };
+  if (!work.data.report.train.exact) return { ...found, options: { ...found.options, working: 0 } };
   if (found.fits) return found;
-  const changes: string[] = [];
-  for (const [text, change] of remedies(needs.config, device)) {
-    if (changes.length < 3 && (await planFor({ ...needs.config, ...change })).fits) changes.push(text);
-  }
   const need = `this run needs ${formatBytes(found.plan.peak)} of memory, and ${formatBytes(available)} are free`;
   throw new LabError(`${need} (${describePlan(found.plan)})`, {
     place: { field: 'per_device_train_batch_size' },
-    advice: changes.length > 0 ? `Each of these fits: ${changes.join('; ')}.` : 'Choose a smaller model.',
+    advice: await changesThatFit(work, available),
+  });
+}
+
+/** A run's plan, to be told of where it did not hold. */
+export interface Planned {
+  readonly work: RunWork;
+  readonly memory: RunMemory;
+}
+
+/**
+ * What to say where memory ran out although the plan fitted, since others took of it meanwhile or what was left was in pieces; or before
+ * there was a plan. What the run took has been given back by then.
+ */
+export async function outOfMemory(device: string, planned: Planned | undefined, cause: unknown): Promise<LabError> {
+  const now = await availableMemory(device);
+  if (planned === undefined) {
+    return new LabError(`${device} has no memory left for a run: ${formatBytes(now)} are free`, {
+      place: { field: 'device' },
+      advice: 'End what else uses it, or choose another device.',
+      cause,
+    });
+  }
+  const { plan, available } = planned.memory;
+  const needed = `${formatBytes(plan.peak)} were planned (${describePlan(plan)})`;
+  const free = `${formatBytes(available)} were free at the start, ${formatBytes(now)} are now`;
+  return new LabError(`memory ran out: ${needed}; ${free}`, {
+    place: { field: 'per_device_train_batch_size' },
+    advice: await changesThatFit(planned.work, Math.min(now, plan.peak - 1)),
+    cause,
   });
 }
 
@@ -65,11 +88,29 @@ export function describePlan({
   weights,
   training,
   working,
-}: Pick<MemoryPlan, 'weights' | 'training' | 'working'>): string {
+  peak,
+}: Pick<MemoryPlan, 'weights' | 'training' | 'working' | 'peak'>): string {
   const parts = [`weights ${formatBytes(weights)}`];
   if (training > 0) parts.push(`gradients and moments ${formatBytes(training)}`);
   parts.push(`activations ${formatBytes(working)}`);
+  const rest = peak - weights - training - working;
+  if (rest > peak / 100) parts.push(`answers and buffers ${formatBytes(rest)}`);
   return parts.join(', ');
+}
+
+async function changesThatFit(work: RunWork, available: number): Promise<string> {
+  const { needs, device } = work;
+  const changes: string[] = [];
+  for (const kind of changesOf(needs.config, device)) {
+    for (const [text, change] of kind) {
+      const changed = { ...needs, config: { ...needs.config, ...change } };
+      if (!(await planFor({ ...work, needs: changed }, available)).fits) continue;
+      changes.push(text);
+      break;
+    }
+    if (changes.length === 3) break;
+  }
+  return changes.length > 0 ? `Each of these fits: ${changes.join('; ')}.` : 'Choose a smaller model.';
 }
 
 /** Bytes that could still be taken: of a card what nobody has; else what the system has, or what the container it runs in may have. */
@@ -101,12 +142,10 @@ export function availableOf(text: string): number | undefined {
   return bytes > 0 ? bytes : undefined;
 }
 
-async function fitting(
-  { config, info }: ModelNeeds,
-  options: OpenOptions,
-  work: Work,
-  available: number,
-): Promise<Fit> {
+async function planFor({ needs, device, checkpoint, data }: RunWork, available: number): Promise<Fit> {
+  const { config, info } = needs;
+  const options = modelOptions(needs, device, checkpoint);
+  const work = await workOf(needs, data);
   const attempt = async (wanted: OpenOptions): Promise<Fit> => {
     const plan = await planMemory(wanted, work);
     return { options: { ...wanted, working: plan.working }, plan, available, fits: plan.peak <= available };
@@ -126,23 +165,41 @@ async function fitting(
   return found;
 }
 
-/** What one could change, the least harmful first. */
-function* remedies(config: ResolvedConfig, device: string): Generator<[string, Partial<ResolvedConfig>]> {
-  if (config.gradient_checkpointing === false) {
-    yield ['"gradient_checkpointing": "auto"', { gradient_checkpointing: 'auto' }];
-  }
+/** What to write into the config, and what that means. */
+type Change = readonly [string, Partial<ResolvedConfig>];
+
+/** What one could change, the least harmful first; of each kind the smallest change first. */
+function changesOf(config: ResolvedConfig, device: string): Change[][] {
   const features = devices().find(({ id }) => id === device)?.features ?? [];
-  if (!config.bf16 && features.some((feature) => /bf16/.test(feature))) yield ['"bf16": true', { bf16: true }];
-  for (let part = 2; config.per_device_train_batch_size / part >= 1; part *= 2) {
-    const size = Math.floor(config.per_device_train_batch_size / part);
-    const steps = config.gradient_accumulation_steps * part;
-    yield [
-      `"per_device_train_batch_size": ${size} with "gradient_accumulation_steps": ${steps}`,
-      { per_device_train_batch_size: size, gradient_accumulation_steps: steps },
-    ];
-  }
-  if (!config.use_peft && !config.bf16_moments) yield ['"bf16_moments": true', { bf16_moments: true }];
-  if (!config.use_peft && !config.initialize_model) yield ['"use_peft": true (a LoRA adapter)', { use_peft: true }];
+  const bf16 = !config.bf16 && features.some((feature) => /bf16/.test(feature));
+  const batch = config.per_device_train_batch_size;
+  return [
+    when(config.gradient_checkpointing === false, '"gradient_checkpointing": "auto"', {
+      gradient_checkpointing: 'auto',
+    }),
+    halves(config.per_device_eval_batch_size).map(
+      (size): Change => [`"per_device_eval_batch_size": ${size}`, { per_device_eval_batch_size: size }],
+    ),
+    when(bf16, '"bf16": true', { bf16: true }),
+    halves(batch).map((size, i): Change => {
+      const steps = config.gradient_accumulation_steps * 2 ** (i + 1);
+      return [
+        `"per_device_train_batch_size": ${size} with "gradient_accumulation_steps": ${steps}`,
+        { per_device_train_batch_size: size, gradient_accumulation_steps: steps },
+      ];
+    }),
+    when(!config.use_peft && !config.bf16_moments, '"bf16_moments": true', { bf16_moments: true }),
+    when(!config.use_peft && !config.initialize_model, '"use_peft": true (a LoRA adapter)', { use_peft: true }),
+  ];
+}
+
+function when(possible: boolean, ...change: Change): Change[] {
+  return possible ? [change] : [];
+}
+
+/** 9: 4, 2, 1. */
+function halves(size: number): number[] {
+  return size < 2 ? [] : [Math.floor(size / 2), ...halves(Math.floor(size / 2))];
 }
 
 const nothing: BatchShape = { tokens: 0, longest: 0, trained: 0, measured: 0 };

@@ -1,7 +1,7 @@
 /** A run's model, opened in the engine: from the model's folder, or from a checkpoint. */
 
 import { LabError } from '../core/errors.js';
-import { devices, openModel } from '../engine/index.js';
+import { devices, openModel, withoutCuda } from '../engine/index.js';
 import type { Model, OpenOptions } from '../engine/types.js';
 import type { Run } from '../runs/run-folder.js';
 
@@ -11,7 +11,8 @@ export async function chooseDevice(wanted: string): Promise<string> {
   if (wanted === 'auto') return ids.find((id) => id.startsWith('cuda')) ?? 'cpu';
   const device = wanted === 'cuda' ? 'cuda:0' : wanted;
   if (ids.includes(device)) return device;
-  throw new LabError(`no device ${device} here`, {
+  const missing = device.startsWith('cuda') ? withoutCuda() : undefined;
+  throw new LabError(`no device ${device} here${missing === undefined ? '' : `: ${missing}`}`, {
     place: { field: 'device' },
     advice: `There is: ${ids.join(', ')}.`,
   });

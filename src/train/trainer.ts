@@ -9,7 +9,7 @@ import { formatError, LabError } from '../core/errors.js';
 import type { BodyOf, EventBody, RunEvent } from '../core/events.js';
 import { foldEvents } from '../core/history.js';
 import type { TrainingData } from '../data/types.js';
-import { deviceUse, prepareDevice } from '../engine/index.js';
+import { deviceUse, isOutOfMemory, prepareDevice } from '../engine/index.js';
 import type { Model, UpdateStats } from '../engine/types.js';
 import { newestGoodCheckpoint, removeLeftovers } from '../runs/checkpoints.js';
 import { EventLog, readEvents } from '../runs/event-log.js';
@@ -19,7 +19,7 @@ import type { Run } from '../runs/run-folder.js';
 import { toBatch } from './batching.js';
 import { evaluateSet } from './evaluate.js';
 import { StepFeed, type StepWork } from './feed.js';
-import { availableMemory, planRun } from './memory.js';
+import { availableMemory, outOfMemory, type Planned, planRun } from './memory.js';
 import { addStats, emptyWindow, lossFigures } from './meter.js';
 import { isFiniteOn, nonFiniteError } from './non-finite.js';
 import { beginRunData, type OpeningData, openedData, problemEvents } from './open-data.js';
@@ -75,8 +75,7 @@ async function trainLocked(options: TrainOptions): Promise<TrainOutcome> {
       return await attempt.run();
     } catch (error) {
       if (isAbortOf(options.stop, error)) return attempt.end('interrupted');
-      attempt.fail(error);
-      throw error;
+      throw await attempt.fail(error);
     } finally {
       await attempt.close();
     }
@@ -95,6 +94,8 @@ class Attempt {
   private device = 'cpu';
   private trainSeconds = 0;
   private template: string | undefined;
+  private planned: Planned | undefined;
+  private model: Model | undefined;
   private probe: readonly TokenizedExample[] = [];
   private readonly timing = { steps: 0, engine: 0, data: 0, total: 0 };
   private readonly saver: CheckpointSaver;
@@ -136,12 +137,17 @@ class Attempt {
     const device = await chooseDevice(config.device);
     this.device = device;
     const preparing = prepareDevice(device);
-    this.own({ close: () => preparing });
+    const prepared = preparing.catch(() => undefined); // where it is awaited, it is told
+    this.own({ close: () => prepared });
     const data = this.own(await openedData(opening, stop));
     for (const warning of problemEvents(data.report)) this.emit(warning);
-    const memory = await planRun(run, device, checkpoint?.directory, data, await availableMemory(device));
+    if (device !== 'cpu') await preparing; // a card has less memory free once it is in use
+    const work = { needs: run, device, checkpoint: checkpoint?.directory, data };
+    const memory = await planRun(work, await availableMemory(device));
+    this.planned = { work, memory };
     await preparing;
-    const model = this.own(await openRunModel(memory.options, checkpoint?.directory));
+    const model = this.own(await openRunModel(memory.options, work.checkpoint));
+    this.model = model;
 
     // The plan: how many steps there are and how the learning rate goes.
     const { records, exact } = data.report.train;
@@ -210,13 +216,19 @@ class Attempt {
     return this.end(finished ? 'finished' : 'interrupted');
   }
 
-  /** What went wrong, into the log if it can still be written. */
-  fail(error: unknown): void {
+  /** What went wrong, into the log if it can still be written; and what to throw. */
+  async fail(cause: unknown): Promise<unknown> {
+    let error = cause;
+    if (isOutOfMemory(cause)) {
+      await this.model?.close();
+      error = await outOfMemory(this.device, this.planned, cause);
+    }
     try {
       this.emitStatus('failed', { reason: error instanceof LabError ? formatError(error) : String(error) });
     } catch {
       // A full disk takes no more lines; the error itself is on its way to the terminal.
     }
+    return error;
   }
 
   async close(): Promise<void> {

@@ -71,7 +71,10 @@ describe('a run that does not fit', () => {
     };
     const data = await openRunData(config, undefined, new AbortController().signal);
     try {
-      return await planRun({ config, info: { kind: 'train' } }, 'cpu', undefined, data, available);
+      return await planRun(
+        { needs: { config, info: { kind: 'train' } }, device: 'cpu', checkpoint: undefined, data },
+        available,
+      );
     } finally {
       await data.close();
     }
@@ -91,20 +94,17 @@ describe('a run that does not fit', () => {
   });
 
   it('is refused with what would fit, and that fits', async () => {
-    const { plan } = await planned({}, 1e12);
+    const kept: Partial<ResolvedConfig> = { gradient_checkpointing: false, eval_strategy: 'no' };
+    const { plan } = await planned(kept, 1e12);
     const available = plan.peak - 1;
-    const refusal = planned({ gradient_checkpointing: false }, available);
-    await expect(refusal).rejects.toMatchObject({
+    await expect(planned(kept, available)).rejects.toMatchObject({
       message: expect.stringContaining('this run needs'),
       place: { field: 'per_device_train_batch_size' },
       advice: expect.stringMatching(
         /"gradient_checkpointing": "auto"; .*"per_device_train_batch_size": 16 with "gradient_accumulation_steps": 2/,
       ),
     });
-    const half = await planned(
-      { gradient_checkpointing: false, per_device_train_batch_size: 16, gradient_accumulation_steps: 2 },
-      available,
-    );
+    const half = await planned({ ...kept, per_device_train_batch_size: 16, gradient_accumulation_steps: 2 }, available);
     expect(half.plan.peak).toBeLessThanOrEqual(available);
     await expect(planned({}, 1000)).rejects.toMatchObject({ advice: 'Choose a smaller model.' });
   });

@@ -3,10 +3,13 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <array>
-#include <memory>
+#include <cstdlib>
+#include <map>
+#include <mutex>
 #include <stdexcept>
 #include <vector>
+
+#include "cuda/failure.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
@@ -68,6 +71,8 @@ struct Fibre {
 };
 
 struct Machine {
+  std::mutex busy;  ///< there is one machine, and each model has a thread
+  uint64_t launches = 0;
   std::vector<Fibre> fibres;
   std::vector<char*> stacks;
   std::vector<char> shared;
@@ -186,11 +191,52 @@ void runBlock() {
   }
 }
 
+/// Memory that was taken, with its size.
+struct Memory {
+  std::mutex busy;
+  std::map<void*, size_t> blocks;
+  size_t taken = 0;
+};
+Memory memory;
+
+uint64_t setting(const char* name, uint64_t without) {
+  const char* const text = std::getenv(name);
+  return text ? std::strtoull(text, nullptr, 10) : without;
+}
+
 }  // namespace
+
+void* allocate(size_t bytes) {
+  const std::lock_guard lock(memory.busy);
+  if (bytes > memoryBytes() - memory.taken) throw std::bad_alloc();
+  void* const data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  if (!data) throw std::bad_alloc();
+  std::memset(data, 0xFF, bytes);  // NaN, as long as nothing was written
+  memory.blocks[data] = bytes;
+  memory.taken += bytes;
+  return data;
+}
+
+void release(void* data) {
+  const std::lock_guard lock(memory.busy);
+  const auto found = memory.blocks.find(data);
+  if (found == memory.blocks.end()) return;
+  memory.taken -= found->second;
+  memory.blocks.erase(found);
+  std::free(data);
+}
+
+size_t memoryBytes() {
+  static const uint64_t bytes = setting("SFT_LAB_EMULATED_MEMORY", uint64_t{80} << 30);
+  return bytes;
+}
 
 void launch(Index blocks, unsigned threadCount, size_t sharedBytes, const std::function<void()>& kernel) {
   if (threadCount == 0 || threadCount > 1024) throw std::logic_error("a block has 1 to 1024 threads");
   if (sharedBytes > 227 << 10) throw std::logic_error("a block has at most 227 KB of shared memory");
+  static const uint64_t lost = setting("SFT_LAB_EMULATED_LOST", UINT64_MAX);
+  const std::lock_guard lock(machine.busy);
+  if (++machine.launches >= lost) throw cuda::failure("a kernel", "the emulated card is lost");
   grid = blocks;
   threads = threadCount;
   machine.kernel = &kernel;

@@ -18,7 +18,7 @@ struct Index {
 
 constexpr unsigned kWarp = 32;
 
-/// Runs `kernel` once for each thread of each block.
+/// Runs `kernel` once for each thread of each block. From the `SFT_LAB_EMULATED_LOST`-th on all of them fail, as those of a card that is lost.
 void launch(Index grid, unsigned threads, size_t sharedBytes, const std::function<void()>& kernel);
 
 /// All threads of the block, or those of this thread's warp, wait for each other.
@@ -29,6 +29,11 @@ uint64_t exchange(uint64_t value, unsigned lane);
 /// What all lanes of this warp gave in the same call. An address that is given may be read by the others until `warpBarrier`.
 void exchangeAll(uint64_t value, uint64_t (&all)[kWarp]);
 void* sharedMemory();
+
+/// The card's memory, `SFT_LAB_EMULATED_MEMORY` bytes of it (80 GB where nothing is set). What is beyond throws std::bad_alloc.
+void* allocate(size_t bytes);
+void release(void* data);
+size_t memoryBytes();
 
 extern unsigned replays;  ///< of recordings, so far: for tests
 extern Index thread, block, grid;
