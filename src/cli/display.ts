@@ -37,6 +37,8 @@ const columns: readonly Column[] = [
 export class RunDisplay {
   private totalSteps = 0;
   private nextRow = 0;
+  /** Of the last row that stays. */
+  private rowStep = -1;
   private headed = false;
   private latest: EventOf<'train'> | undefined;
   private phase: { name: Phase; done: number; total: number } = { name: 'loading', done: 0, total: 0 };
@@ -130,6 +132,7 @@ export class RunDisplay {
         this.headed = true;
       }
       this.terminal.line(row(event));
+      this.rowStep = event.step;
       this.nextRow = event.step + Math.max(1, Math.floor(this.totalSteps / rowsOfRun));
     }
   }
@@ -184,7 +187,9 @@ export class RunDisplay {
     const bar = `  ${this.terminal.bar(share, 30)} ${this.step}/${this.totalSteps}  ${Math.floor(share * 100)} %${
       left === undefined ? '' : `  ${formatDuration(left)} left`
     }${doing}`;
-    this.terminal.live([...(this.latest === undefined ? [] : [[row(this.latest)]]), [['cyan', bar]]]);
+    // The latest figures, unless they stand just above.
+    const latest = this.latest === undefined || this.latest.step === this.rowStep ? [] : [[row(this.latest)]];
+    this.terminal.live([...latest, [['cyan', bar]]]);
   }
 
   private secondsLeft(): number | undefined {

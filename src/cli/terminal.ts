@@ -39,7 +39,8 @@ export class Terminal {
   private readonly colours: boolean;
   private readonly errorColours: boolean;
   private readonly unicode: boolean;
-  private liveLines = 0;
+  /** Characters of each live line. */
+  private liveLines: readonly number[] = [];
   private gone = false;
   private log: number | undefined;
   private readonly events: EventStream | undefined;
@@ -111,9 +112,10 @@ export class Terminal {
   live(lines: readonly (readonly Piece[])[]): void {
     if (!this.interactive || this.gone || this.options.pty?.behind === true) return;
     const width = this.width;
-    const text = lines.map((pieces) => render(cut(pieces, width - 1), this.colours)).join('\n');
-    this.write(this.options.stream, `${this.clearLive()}${text}${lines.length > 0 ? '\n' : ''}`);
-    this.liveLines = lines.length;
+    const shown = lines.map((pieces) => cut(pieces, width - 1));
+    const text = shown.map((pieces) => `${render(pieces, this.colours)}\n`).join('');
+    this.write(this.options.stream, `${this.clearLive()}${text}`);
+    this.liveLines = shown.map((pieces) => render(pieces, false).length);
   }
 
   /** A bar `width` characters wide. */
@@ -124,9 +126,12 @@ export class Terminal {
   }
 
   private clearLive(): string {
-    const text = this.liveLines === 0 ? '' : `\u001b[${this.liveLines}A\r\u001b[J`;
-    this.liveLines = 0;
-    return text;
+    if (this.liveLines.length === 0) return '';
+    // In a terminal that was made narrower since, a line has become several.
+    const { width } = this;
+    const rows = this.liveLines.reduce((sum, length) => sum + Math.max(1, Math.ceil(length / width)), 0);
+    this.liveLines = [];
+    return `\u001b[${rows}A\r\u001b[J`;
   }
 
   private toLog(pieces: readonly Piece[]): void {

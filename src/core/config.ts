@@ -92,7 +92,9 @@ export const runConfigSchema = z.strictObject({
     .default(-1)
     .describe('Steps to train for; overrides num_train_epochs when above 0.'),
   per_device_train_batch_size: positive.default(8).describe('Sequences of a microbatch.'),
-  per_device_eval_batch_size: positive.default(8).describe('Sequences evaluated, or answered, at a time.'),
+  per_device_eval_batch_size: positive
+    .optional()
+    .describe('Sequences evaluated, or answered, at a time. Left out: 8; on a GPU up to 64, as its memory allows.'),
   gradient_accumulation_steps: positive.default(1).describe('Microbatches of a step.'),
 
   // Optimizer

@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LabError } from '../core/errors.js';
 import type {
@@ -98,7 +98,7 @@ function packagedAddon(folder: string): string | undefined {
  */
 function findAddon(): string {
   const { SFT_LAB_ENGINE: named } = process.env;
-  if (named) return named;
+  if (named) return resolve(named);
   let folder = dirname(fileURLToPath(import.meta.url));
   for (;;) {
     const candidate = join(folder, built);

@@ -30,7 +30,7 @@ export interface SetAnswers {
 
 /** Undefined: stopped before it was done. */
 export async function answerPrompts(context: EvaluationContext, set: EvaluationSet): Promise<SetAnswers | undefined> {
-  const { model, data, config, step, stop, progress } = context;
+  const { model, data, config, batchSize, step, stop, progress } = context;
   const kind = verifierOf(config, set);
   const samples = spread(set.prompts.length, config.num_sample_generations);
   // Free text is generated for the samples alone: there is nothing to count.
@@ -49,12 +49,12 @@ export async function answerPrompts(context: EvaluationContext, set: EvaluationS
   let generateMs = 0;
   let entropy = { sum: 0, tokens: 0 };
   let done = 0;
-  for (const indexes of microbatches(wanted, config.per_device_eval_batch_size)) {
+  for (const indexes of microbatches(wanted, batchSize)) {
     if (stop.aborted) return undefined;
     progress(done, wanted.length);
     const prompts = indexes.flatMap((index) => set.prompts[index] ?? []);
     const began = performance.now();
-    const answers = await generateFor(context, prompts, maxNewTokens, config.seed + step * 1_000_003 + done);
+    const answers = await generateFor(prompts, indexes);
     generateMs += performance.now() - began;
     for (const [i, prompt] of prompts.entries()) {
       const generated = answers[i];
@@ -86,32 +86,30 @@ export async function answerPrompts(context: EvaluationContext, set: EvaluationS
   progress(done, wanted.length);
   return { stats, samples: events, byPlace };
 
-  /** Prompts that fill the model's whole context get no answer. */
-  async function generateFor(
-    { model: { info } }: EvaluationContext,
-    batch: readonly PromptExample[],
-    limit: number,
-    seed: number,
-  ): Promise<Generated[]> {
-    const room = (prompt: PromptExample): number => Math.min(limit, info.maxPositions - prompt.prompt.length);
-    const fitting = batch.filter((prompt) => room(prompt) > 0);
-    const maxTokens = Math.min(limit, ...fitting.map(room));
-    const generated =
-      fitting.length === 0
-        ? []
-        : await model.generate(
-            fitting.map(({ prompt }) => prompt),
-            {
-              maxNewTokens: maxTokens,
-              temperature: config.temperature,
-              topK: 0,
-              topP: 1,
-              seed,
-              stopTokens: data.stopTokens,
-            },
-          );
-    const byPrompt = new Map(fitting.map((prompt, i) => [prompt, generated[i]]));
-    return batch.map((prompt) => byPrompt.get(prompt) ?? noAnswer);
+  /** Each as it would be alone: a long prompt shortens no other's answer, and the draws are its own. Prompts that fill the whole context get none. */
+  async function generateFor(batch: readonly PromptExample[], indexes: readonly number[]): Promise<Generated[]> {
+    const answers = batch.map(() => noAnswer);
+    const byLimit = new Map<number, number[]>();
+    for (const [i, { prompt }] of batch.entries()) {
+      const limit = Math.min(maxNewTokens, model.info.maxPositions - prompt.length);
+      if (limit > 0) byLimit.set(limit, [...(byLimit.get(limit) ?? []), i]);
+    }
+    for (const [limit, places] of byLimit) {
+      const generated = await model.generate(
+        places.map((i) => batch[i]?.prompt ?? new Int32Array()),
+        {
+          maxNewTokens: limit,
+          temperature: config.temperature,
+          topK: 0,
+          topP: 1,
+          seed: config.seed,
+          seeds: places.map((i) => config.seed + step * 1_000_003 + (indexes[i] ?? 0)),
+          stopTokens: data.stopTokens,
+        },
+      );
+      for (const [at, i] of places.entries()) answers[i] = generated[at] ?? noAnswer;
+    }
+    return answers;
   }
 }
 

@@ -10,10 +10,15 @@ import { answerPrompts, type SetAnswers } from './answers.js';
 import { microbatches, toBatch } from './batching.js';
 import { addGroup, lossFigures, mean } from './meter.js';
 
-export interface EvaluationContext {
+export interface EvaluationMeans {
   readonly model: Model;
   readonly data: TrainingData;
   readonly config: ResolvedConfig;
+  /** Sequences at a time. */
+  readonly batchSize: number;
+}
+
+export interface EvaluationContext extends EvaluationMeans {
   readonly step: number;
   readonly epoch: number;
   /** Aborts between two batches; the evaluation then counts as not done. */
@@ -59,12 +64,12 @@ interface SetLosses {
 }
 
 async function measureLosses(context: EvaluationContext, set: EvaluationSet): Promise<SetLosses | undefined> {
-  const { model, config, stop, progress } = context;
+  const { model, batchSize, stop, progress } = context;
   let prompt: GroupStats = { tokens: 0, loss: 0, entropy: 0, correct: 0 };
   let completion = prompt;
   let trained = { loss: 0, tokens: 0 };
   const perExample: (number | null)[] = [];
-  for (const batch of microbatches(set.examples, config.per_device_eval_batch_size)) {
+  for (const batch of microbatches(set.examples, batchSize)) {
     if (stop.aborted) return undefined;
     progress(perExample.length, set.examples.length);
     const stats = await model.evaluate(toBatch(batch, 'everything'));

@@ -15,7 +15,7 @@ import { devices } from '../engine/index.js';
 import type { Device, Model } from '../engine/types.js';
 import { answerPrompts } from './answers.js';
 import { microbatches, toBatch } from './batching.js';
-import type { EvaluationContext } from './evaluate.js';
+import type { EvaluationContext, EvaluationMeans } from './evaluate.js';
 import { availableMemory, planRun } from './memory.js';
 import { openRunData } from './open-data.js';
 import { chooseDevice, openRunModel } from './open-model.js';
@@ -47,7 +47,13 @@ export async function measure({ config, seconds, stop }: MeasureOptions): Promis
     );
     const model = await openRunModel(memory.options);
     try {
-      return await withModel(config, data, model, longest, { id, memory: device?.memory ?? 0, seconds, stop });
+      return await withModel(config, data, model, longest, {
+        id,
+        memory: device?.memory ?? 0,
+        evalBatchSize: memory.evalBatchSize,
+        seconds,
+        stop,
+      });
     } finally {
       await model.close();
     }
@@ -61,7 +67,13 @@ async function withModel(
   data: TrainingData,
   model: Model,
   longest: readonly TokenizedExample[],
-  at: { readonly id: string; readonly memory: number; readonly seconds: number; readonly stop: AbortSignal },
+  at: {
+    readonly id: string;
+    readonly memory: number;
+    readonly evalBatchSize: number;
+    readonly seconds: number;
+    readonly stop: AbortSignal;
+  },
 ): Promise<Measurement> {
   const { train } = data.report;
   const plan = planSteps(config, train.records, train.exact);
@@ -76,7 +88,8 @@ async function withModel(
       : Math.round(tokensPerEpoch * config.num_train_epochs);
   const evaluations = evaluationCount(config, plan.totalSteps);
   let once = 0;
-  for (const set of data.evaluation) once += await timeEvaluation({ config, data, model, stop: at.stop }, set);
+  for (const set of data.evaluation)
+    once += await timeEvaluation({ config, data, model, batchSize: at.evalBatchSize, stop: at.stop }, set);
   return {
     device: at.id,
     deviceMemory: at.memory,
@@ -193,17 +206,17 @@ async function timeSteps(
 
 /** Seconds that one evaluation of the set takes, by one batch of its examples and one of its answers. */
 async function timeEvaluation(
-  context: Pick<EvaluationContext, 'config' | 'data' | 'model' | 'stop'>,
+  context: EvaluationMeans & Pick<EvaluationContext, 'stop'>,
   set: EvaluationSet,
 ): Promise<number> {
-  const { config, model } = context;
-  const [batch] = microbatches(set.examples, config.per_device_eval_batch_size);
+  const { config, batchSize, model } = context;
+  const [batch] = microbatches(set.examples, batchSize);
   if (batch === undefined) return 0;
   const losses = await timed(() => model.evaluate(toBatch(batch, 'everything')));
   let seconds = (losses * set.examples.length) / batch.length;
   const wanted = config.eval_generate_samples === 0 ? set.prompts.length : config.eval_generate_samples;
   const answered = Math.min(wanted, set.prompts.length);
-  const prompts = set.prompts.slice(0, config.per_device_eval_batch_size);
+  const prompts = set.prompts.slice(0, batchSize);
   if (answered > 0 && config.verifier !== 'none') {
     const work = { ...context, step: 0, epoch: 0, progress: () => undefined };
     const answers = await timed(() => answerPrompts(work, { ...set, prompts }));

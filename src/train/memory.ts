@@ -12,11 +12,9 @@ import { LabError } from '../core/errors.js';
 import { formatBytes } from '../core/units.js';
 import type { TrainingData } from '../data/types.js';
 import { devices, planMemory } from '../engine/index.js';
-import type { BatchShape, MemoryPlan, OpenOptions, Work } from '../engine/types.js';
-import { answerLimit } from './answers.js';
-import { microbatches } from './batching.js';
+import type { MemoryPlan, OpenOptions } from '../engine/types.js';
 import { type ModelNeeds, modelOptions } from './open-model.js';
-import { planSteps } from './schedule.js';
+import { evaluationWork, trainingWork } from './workload.js';
 
 export interface RunMemory {
   /** To open the model with. */
@@ -24,6 +22,8 @@ export interface RunMemory {
   readonly plan: MemoryPlan;
   /** Bytes that were free. */
   readonly available: number;
+  /** Sequences to evaluate, or to answer, at a time. */
+  readonly evalBatchSize: number;
 }
 
 interface Fit extends RunMemory {
@@ -145,20 +145,28 @@ export function availableOf(text: string): number | undefined {
 async function planFor({ needs, device, checkpoint, data }: RunWork, available: number): Promise<Fit> {
   const { config, info } = needs;
   const options = modelOptions(needs, device, checkpoint);
-  const work = await workOf(needs, data);
-  const attempt = async (wanted: OpenOptions): Promise<Fit> => {
-    const plan = await planMemory(wanted, work);
-    return { options: { ...wanted, working: plan.working }, plan, available, fits: plan.peak <= available };
+  const training = await trainingWork(needs, data);
+  const attempt = async (evalBatchSize: number, checkpointing = options.checkpointing): Promise<Fit> => {
+    const wanted = { ...options, ...(checkpointing === undefined ? {} : { checkpointing }) };
+    const plan = await planMemory(wanted, { training, ...evaluationWork(needs, data, evalBatchSize) });
+    const fits = plan.peak <= available;
+    return { options: { ...wanted, working: plan.working }, plan, available, evalBatchSize, fits };
   };
-  const kept = await attempt(options);
+  // A card is hardly busy with eight answers.
+  const open = device === 'cpu' ? 8 : 64;
+  let kept = await attempt(config.per_device_eval_batch_size ?? open);
+  while (!kept.fits && config.per_device_eval_batch_size === undefined && kept.evalBatchSize > 8) {
+    kept = await attempt(kept.evalBatchSize / 2);
+  }
   if (kept.fits || config.gradient_checkpointing !== 'auto' || info.kind !== 'train') return kept;
-  const all = await attempt({ ...options, checkpointing: true });
+  const { evalBatchSize } = kept;
+  const all = await attempt(evalBatchSize, true);
   if (!all.fits) return all;
   // As few layers as it takes: each that keeps its activations saves the work of making them again.
   let [least, found] = [1, all];
   for (let most = all.plan.layers; least < most; ) {
     const layers = Math.floor((least + most) / 2);
-    const some = await attempt({ ...options, checkpointing: layers });
+    const some = await attempt(evalBatchSize, layers);
     if (some.fits) [most, found] = [layers, some];
     else least = layers + 1;
   }
@@ -177,7 +185,7 @@ function changesOf(config: ResolvedConfig, device: string): Change[][] {
     when(config.gradient_checkpointing === false, '"gradient_checkpointing": "auto"', {
       gradient_checkpointing: 'auto',
     }),
-    halves(config.per_device_eval_batch_size).map(
+    halves(config.per_device_eval_batch_size ?? 8).map(
       (size): Change => [`"per_device_eval_batch_size": ${size}`, { per_device_eval_batch_size: size }],
     ),
     when(bf16, '"bf16": true', { bf16: true }),
@@ -200,46 +208,6 @@ function when(possible: boolean, ...change: Change): Change[] {
 /** 9: 4, 2, 1. */
 function halves(size: number): number[] {
   return size < 2 ? [] : [Math.floor(size / 2), ...halves(Math.floor(size / 2))];
-}
-
-const nothing: BatchShape = { tokens: 0, longest: 0, trained: 0, measured: 0 };
-
-/** The largest of everything that the run will ask of its model. */
-async function workOf({ config, info }: ModelNeeds, data: TrainingData): Promise<Work> {
-  const evaluates = config.eval_strategy !== 'no' || config.eval_on_start || info.kind === 'baseline';
-  return {
-    training: info.kind === 'train' ? await trainingShape(config, data) : nothing,
-    ...(evaluates ? evaluationWork(config, data) : { evaluation: nothing, prompts: 0, promptLength: 0, newTokens: 0 }),
-  };
-}
-
-async function trainingShape(config: ResolvedConfig, data: TrainingData): Promise<BatchShape> {
-  const { records, exact } = data.report.train;
-  const { totalSteps, stepsPerEpoch } = planSteps(config, records, exact);
-  // Every epoch has batches of its own, and `max_steps` may go through more of them than `num_train_epochs` says.
-  const most = await data.largest(
-    config.per_device_train_batch_size,
-    Math.ceil(totalSteps / Math.max(1, stepsPerEpoch)),
-  );
-  return { ...most, measured: config.prompt_loss_steps > 0 ? most.tokens - most.trained : 0 };
-}
-
-function evaluationWork(config: ResolvedConfig, data: TrainingData): Omit<Work, 'training'> {
-  let [tokens, longest, prompts, promptLength, newTokens] = [0, 0, 0, 0, 0];
-  for (const set of data.evaluation) {
-    for (const batch of microbatches(set.examples, config.per_device_eval_batch_size)) {
-      const lengths = batch.map((example) => example.tokens.length);
-      tokens = Math.max(
-        tokens,
-        lengths.reduce((sum, length) => sum + length, 0),
-      );
-      longest = Math.max(longest, ...lengths);
-    }
-    prompts = Math.max(prompts, Math.min(set.prompts.length, config.per_device_eval_batch_size));
-    for (const { prompt } of set.prompts) promptLength = Math.max(promptLength, prompt.length);
-    newTokens = Math.max(newTokens, config.eval_max_new_tokens ?? answerLimit(set));
-  }
-  return { evaluation: { tokens, longest, trained: 0, measured: tokens }, prompts, promptLength, newTokens };
 }
 
 async function textOf(file: string): Promise<string> {

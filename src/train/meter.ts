@@ -52,6 +52,16 @@ export function lossFigures(prompt: GroupStats, completion: GroupStats): LossFig
   };
 }
 
+/** What a window has come to. */
+export function windowFigures({
+  weight,
+  weightedLoss,
+  prompt,
+  completion,
+}: LossWindow): LossFigures & Pick<BodyOf<'train'>, 'loss' | 'lossTokens'> {
+  return { lossTokens: weight, loss: weight > 0 ? weightedLoss / weight : 0, ...lossFigures(prompt, completion) };
+}
+
 export function mean(sum: number, count: number): number | null {
   return count > 0 && Number.isFinite(sum) ? sum / count : null;
 }

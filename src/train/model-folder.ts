@@ -32,6 +32,14 @@ export async function foldersOf(directory: string): Promise<ModelFolders> {
   return { base, adapter: directory, tokenizer };
 }
 
+/** Whether a model's weights are bfloat16, by its config. */
+export async function isStoredInBf16(base: string): Promise<boolean> {
+  const file = join(base, 'config.json');
+  const config = parseJson(await readFile(file, 'utf8'), file);
+  const parsed = z.looseObject({ dtype: z.unknown(), torch_dtype: z.unknown() }).safeParse(config);
+  return parsed.success && (parsed.data.dtype ?? parsed.data.torch_dtype) === 'bfloat16';
+}
+
 function parseJson(text: string, file: string): unknown {
   try {
     return JSON.parse(text);

@@ -17,10 +17,10 @@ import { checkInputs } from '../runs/inputs.js';
 import { acquireLock } from '../runs/lock.js';
 import type { Run } from '../runs/run-folder.js';
 import { toBatch } from './batching.js';
-import { evaluateSet } from './evaluate.js';
+import { type EvaluationMeans, evaluateSet } from './evaluate.js';
 import { StepFeed, type StepWork } from './feed.js';
 import { availableMemory, outOfMemory, type Planned, planRun } from './memory.js';
-import { addStats, emptyWindow, lossFigures } from './meter.js';
+import { addStats, emptyWindow, windowFigures } from './meter.js';
 import { isFiniteOn, nonFiniteError } from './non-finite.js';
 import { beginRunData, type OpeningData, openedData, problemEvents } from './open-data.js';
 import { chooseDevice, openRunModel } from './open-model.js';
@@ -155,12 +155,13 @@ class Attempt {
     this.state = { ...this.state, totalSteps: plan.totalSteps };
     this.emit(setupEvent(run, device, model, memory, data, plan));
 
+    const means = { model, data, config, batchSize: memory.evalBatchSize };
     // Evaluation before the first step, and one that an interruption left undone.
     if (this.state.step === 0 && (config.eval_on_start || baseline)) {
-      if (!(await this.evaluate(model, data, 0))) return this.end('interrupted');
+      if (!(await this.evaluate(means, 0))) return this.end('interrupted');
     }
     if (this.state.evaluationDue) {
-      if (!(await this.evaluate(model, data, this.epoch(data)))) return this.end('interrupted');
+      if (!(await this.evaluate(means, this.epoch(data)))) return this.end('interrupted');
       await this.stage(model);
       await this.saver.commit();
     }
@@ -201,7 +202,7 @@ class Attempt {
 
       if (isDue(config.eval_strategy, config.eval_steps, step, work)) {
         this.state = { ...this.state, evaluationDue: true };
-        await this.evaluate(model, data, epoch);
+        await this.evaluate(means, epoch);
       }
       // An interrupted evaluation is saved as due, below.
       if (!this.state.evaluationDue && (work.last || isDue(config.save_strategy, config.save_steps, step, work))) {
@@ -327,9 +328,7 @@ class Attempt {
       step,
       epoch,
       tokens,
-      lossTokens: window.weight,
-      loss: window.weight > 0 ? window.weightedLoss / window.weight : 0,
-      ...lossFigures(window.prompt, window.completion),
+      ...windowFigures(window),
       learningRate,
       gradNorm: update.gradientNorm,
       tokensPerSecond: seconds > 0 ? (tokens - logged.tokens) / seconds : 0,
@@ -341,21 +340,11 @@ class Attempt {
   }
 
   /** All sets; false where an interruption came first. */
-  private async evaluate(model: Model, data: TrainingData, epoch: number): Promise<boolean> {
-    const { run, stop, onProgress } = this.options;
-    for (const set of data.evaluation) {
-      const evaluation = await evaluateSet(
-        {
-          model,
-          data,
-          config: run.config,
-          step: this.state.step,
-          epoch,
-          stop,
-          progress: (done, total) => onProgress?.('evaluating', done, total),
-        },
-        set,
-      );
+  private async evaluate(means: EvaluationMeans, epoch: number): Promise<boolean> {
+    const { stop, onProgress } = this.options;
+    const progress = (done: number, total: number) => onProgress?.('evaluating', done, total);
+    for (const set of means.data.evaluation) {
+      const evaluation = await evaluateSet({ ...means, step: this.state.step, epoch, stop, progress }, set);
       if (evaluation === undefined) return false;
       this.emit(evaluation.result);
       this.emit(evaluation.examples);

@@ -205,7 +205,7 @@ export class CurvePlot implements Plot {
 /** Room above and below; shares stay between 0 and 1, amounts begin at 0. */
 function padded(min: number, max: number, { unit, id }: ChartDefinition, log: boolean): { min: number; max: number } {
   if (log) return { min, max: max > min ? max : min * 1.1 };
-  const amount = unit === 'bytes' || unit === 'tokens/s' || id === 'learningRate';
+  const amount = unit === 'bytes' || unit === 'tokens/s' || id === 'learningRate' || id === 'gpuBusy';
   const low = amount ? Math.min(0, min) : min;
   const room = max > low ? (max - low) * 0.05 : Math.abs(max) * 0.05 || 0.05;
   if (unit === 'share') return { min: Math.max(0, low - room), max: Math.min(1, max + room) };

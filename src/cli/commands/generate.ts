@@ -7,14 +7,14 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { LabError } from '../../core/errors.js';
 import { openTrainingData } from '../../data/index.js';
 import type { PromptExample, TrainingData } from '../../data/types.js';
-import { openModel } from '../../engine/index.js';
+import { devices, isOutOfMemory, openModel } from '../../engine/index.js';
 import type { Generated } from '../../engine/types.js';
 import { newestGoodCheckpoint } from '../../runs/checkpoints.js';
 import { runsByActivity } from '../../runs/list.js';
 import { exists, openRun, type Run } from '../../runs/run-folder.js';
 import { answerText } from '../../train/answers.js';
 import { microbatches } from '../../train/batching.js';
-import { findModel, foldersOf, type ModelFolders } from '../../train/model-folder.js';
+import { findModel, foldersOf, isStoredInBf16, type ModelFolders } from '../../train/model-folder.js';
 import { chooseDevice } from '../../train/open-model.js';
 import { asUsage } from '../failure.js';
 import { printable, type Terminal } from '../terminal.js';
@@ -30,7 +30,8 @@ interface GenerateFlags {
   readonly topK: number;
   readonly topP: number;
   readonly seed: number;
-  readonly batchSize: number;
+  readonly batchSize?: number;
+  readonly bf16?: boolean;
   readonly device: string;
   readonly threads: number;
   readonly chatTemplate?: string;
@@ -69,8 +70,13 @@ export function addGenerate(program: Command): void {
     .option('--top-k <k>', 'draw from the k most likely tokens; 0: off', whole(0), 0)
     .option('--top-p <p>', 'draw from the most likely tokens that make up p; 1: off', real(0, 1), 1)
     .option('--seed <n>', 'seed of the draws', whole(0), 42)
-    .option('--batch-size <n>', 'prompts at a time', whole(1), 8)
+    .option('--batch-size <n>', 'prompts at a time; left out: 8, on a GPU 64', whole(1))
     .option('--device <id>', '`auto`, `cpu` or `cuda:0`', 'auto')
+    .option(
+      '--bf16',
+      "compute in bfloat16; left out: as the run did, or as the model's weights are, where the device can",
+    )
+    .option('--no-bf16', 'compute in float32')
     .option('--threads <n>', 'threads of the CPU; 0: one for each core', whole(0), 0)
     .option('--chat-template <file>', "a Jinja template that replaces the model's own")
     .option('--prompt-prefix <text>', "text before a prompt, without a chat template; standard: the run's")
@@ -93,17 +99,21 @@ async function generate(name: string, flags: GenerateFlags): Promise<void> {
   const data = await openTokens(folders, run, flags, new AbortController().signal);
   try {
     const prompts = await readPrompts(data, flags);
+    const device = await chooseDevice(flags.device);
+    const bf16 = flags.bf16 ?? (canBf16(device) && (run?.config.bf16 ?? (await isStoredInBf16(folders.base))));
     const model = await openModel({
       directory: folders.base,
-      device: await chooseDevice(flags.device),
-      precision: 'fp32',
+      device,
+      precision: bf16 ? 'bf16' : 'fp32',
       threads: flags.threads,
       seed: flags.seed,
       mode: 'infer',
       ...(folders.adapter === undefined ? {} : { adapter: folders.adapter }),
     });
     try {
-      for (const batch of microbatches(prompts, flags.batchSize)) {
+      const size = flags.batchSize ?? (device === 'cpu' ? 8 : 64);
+      let asked = 0;
+      for (const batch of microbatches(prompts, size)) {
         const longest = Math.max(...batch.map(({ prompt }) => prompt.length));
         const room = model.info.maxPositions - longest;
         if (room <= 0) {
@@ -111,16 +121,21 @@ async function generate(name: string, flags: GenerateFlags): Promise<void> {
             advice: 'Shorten the prompt.',
           });
         }
-        const answers = await model.generate(
-          batch.map(({ prompt }) => prompt),
-          {
-            maxNewTokens: Math.min(flags.maxNewTokens, room),
-            temperature: flags.temperature,
-            topK: flags.topK,
-            topP: flags.topP,
-            seed: flags.seed,
-            stopTokens: data.stopTokens,
-          },
+        const first = flags.seed + asked;
+        asked += batch.length;
+        const answers = await withAdvice(
+          model.generate(
+            batch.map(({ prompt }) => prompt),
+            {
+              maxNewTokens: Math.min(flags.maxNewTokens, room),
+              temperature: flags.temperature,
+              topK: flags.topK,
+              topP: flags.topP,
+              seed: flags.seed,
+              seeds: batch.map((_, i) => first + i),
+              stopTokens: data.stopTokens,
+            },
+          ),
         );
         for (const [i, prompt] of batch.entries()) {
           const answer = answers[i];
@@ -133,6 +148,21 @@ async function generate(name: string, flags: GenerateFlags): Promise<void> {
     }
   } finally {
     await data.close();
+  }
+}
+
+function canBf16(device: string): boolean {
+  const features = devices().find(({ id }) => id === device)?.features ?? [];
+  return features.some((feature) => /bf16/.test(feature));
+}
+
+/** What of training's advice is not meant for one who asks. */
+async function withAdvice<T>(answers: Promise<T>): Promise<T> {
+  try {
+    return await answers;
+  } catch (error) {
+    if (!isOutOfMemory(error)) throw error;
+    throw new LabError('not enough memory', { advice: 'Lower --batch-size or --max-new-tokens.', cause: error });
   }
 }
 

@@ -62,6 +62,8 @@ function describe(measured: Measurement): string {
   const { trainSeconds, evaluationSeconds, evaluations } = measured;
   const evaluating =
     evaluations === 0 ? '' : `, ${formatDuration(evaluationSeconds)} of it in ${evaluations} evaluations`;
+  const engine = formatBytes(measured.engineMemory);
+  const whole = formatBytes(measured.processMemory);
   const rows = [
     ['Device', `${measured.device}, ${formatBytes(measured.deviceMemory)}`],
     [
@@ -74,7 +76,12 @@ function describe(measured: Measurement): string {
       'Speed',
       `${formatCount(Math.round(measured.tokensPerSecond))} tokens/s over ${measured.microbatchesMeasured} microbatches`,
     ],
-    ['Memory', `${formatBytes(measured.processMemory)}, ${formatBytes(measured.engineMemory)} of it in the engine`],
+    [
+      'Memory',
+      measured.device === 'cpu'
+        ? `${whole}, ${engine} of it in the engine`
+        : `${engine} of the card, ${whole} beside it`,
+    ],
     ['Time', `about ${formatDuration(trainSeconds + evaluationSeconds)}${evaluating}`],
   ];
   return rows.map(([name, value]) => `${name?.padEnd(8)}${value}\n`).join('');

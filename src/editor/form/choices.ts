@@ -7,7 +7,7 @@ import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
 import * as z from 'zod';
 import { portablePath } from '../../core/paths.js';
-import { formatCount } from '../../core/units.js';
+import { formatBytes, formatCount } from '../../core/units.js';
 import { type Choice, evaluationNone, evaluationSplit } from '../../core/view/form.js';
 import { visibleText } from '../../core/view/visible.js';
 import { describeModel, type FoundModel, installedModels } from '../../data/models.js';
@@ -106,7 +106,11 @@ export async function findDevices({ node, program }: MeasurerOptions): Promise<D
     const found = devicesSchema.parse(JSON.parse(stdout));
     const first = found.find(({ id }) => id.startsWith('cuda')) ?? found[0];
     const bf16 = first?.features?.some((feature) => /bf16/.test(feature)) ?? false;
-    const choices = found.map(({ id, name }) => ({ value: id, label: `${id} · ${visibleText(name)}`, detail: '' }));
+    const choices = found.map(({ id, name, memory }) => ({
+      value: id,
+      label: `${id} · ${visibleText(name)}`,
+      detail: formatBytes(memory),
+    }));
     return { choices: [auto, ...choices], memory: first?.memory ?? totalmem(), bf16 };
   } catch {
     return { choices: [auto, { value: 'cpu', label: 'cpu', detail: '' }], memory: totalmem(), bf16: false };

@@ -46,6 +46,8 @@ export interface LabOptions {
   readonly fill?: (folder: string) => void;
   /** What is opened, from the folder of the workspace: a folder, or a `.code-workspace` file. */
   readonly open?: string;
+  /** Of the editor and all that it starts, beside what a person's shell has. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class Lab {
@@ -66,13 +68,13 @@ export class Lab {
   }
 
   /** Starts everything, and waits until the workbench is there. */
-  static async open({ settings = {}, vsix, fill = fillWithExamples, open = '' }: LabOptions = {}): Promise<Lab> {
+  static async open({ settings = {}, vsix, fill = fillWithExamples, open = '', env }: LabOptions = {}): Promise<Lab> {
     const directory = mkdtempSync(join(tmpdir(), 'sft-lab-e2e-'));
     const workspace = join(directory, 'lab');
     mkdirSync(workspace);
     fill(workspace);
     const all = { ...quietSettings, ...settings };
-    const server = await CodeServer.start({ directory, settings: all, vsix });
+    const server = await CodeServer.start({ directory, settings: all, vsix, env });
     const browser = await openBrowser();
     const context = await browser.newContext({
       viewport: { width: widths[0], height: 900 },

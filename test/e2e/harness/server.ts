@@ -17,6 +17,8 @@ export interface ServerOptions {
   readonly settings: Readonly<Record<string, unknown>>;
   /** A `.vsix` to install; without, the package under test, or the unpacked `build/extension` where there is none. */
   readonly vsix?: string | undefined;
+  /** Of the editor and all that it starts, beside what a person's shell has. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
 export class CodeServer {
@@ -28,13 +30,13 @@ export class CodeServer {
     readonly log: () => string,
   ) {}
 
-  static async start({ directory, settings, vsix = packaged() }: ServerOptions): Promise<CodeServer> {
+  static async start({ directory, settings, vsix = packaged(), env: more }: ServerOptions): Promise<CodeServer> {
     const profile = join(directory, 'profile');
     const extensions = join(directory, 'extensions');
     const home = join(directory, 'home');
     for (const folder of [join(profile, 'User'), extensions, home]) mkdirSync(folder, { recursive: true });
     const places = ['--user-data-dir', profile, '--extensions-dir', extensions];
-    const env = environment(home);
+    const env = { ...environment(home), ...more };
     if (vsix === undefined) {
       symlinkSync(join(root, 'build', 'extension'), join(extensions, 'sft-lab.sft-lab-0.1.0'));
     } else {

@@ -19,9 +19,10 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-/** A stream that remembers; `tty` makes it one that redraws. */
-function screen(tty: boolean): { stream: NodeJS.WriteStream; text: () => string } {
+/** A stream that remembers; `tty` makes it one that redraws, 60 columns wide until it is resized. */
+function screen(tty: boolean): { stream: NodeJS.WriteStream; text: () => string; resize: (columns: number) => void } {
   const chunks: string[] = [];
+  let width = 60;
   const stream = new PassThrough();
   stream.on('data', (chunk) => chunks.push(String(chunk)));
   const facts = tty ? { isTTY: true, columns: 60 } : { isTTY: false };
@@ -29,9 +30,12 @@ function screen(tty: boolean): { stream: NodeJS.WriteStream; text: () => string 
     stream: Object.assign(Object.create(WriteStream.prototype), stream, facts, {
       write: (text: string) => chunks.push(text) > 0,
       on: () => undefined,
-      getWindowSize: () => [60, 20],
+      getWindowSize: () => [width, 20],
     }),
     text: () => chunks.join(''),
+    resize: (columns) => {
+      width = columns;
+    },
   };
 }
 
@@ -64,6 +68,18 @@ describe('Terminal', () => {
     const { terminal, out } = make(true);
     terminal.live([['x'.repeat(200)]]);
     expect(out.text()).toBe(`${'x'.repeat(59)}\n`);
+  });
+
+  it('takes live lines away as a whole where the terminal was made narrower since, and they have become several', () => {
+    vi.stubEnv('NO_COLOR', '1');
+    vi.stubEnv('TERM', 'xterm');
+    const { terminal, out } = make(true);
+    terminal.live([['short'], ['x'.repeat(50)]]);
+    out.resize(20);
+    terminal.live([['y'.repeat(50)]]);
+    out.resize(60);
+    terminal.live([]);
+    expect(out.text()).toBe(`short\n${'x'.repeat(50)}\n\u001b[4A\r\u001b[J${'y'.repeat(19)}\n\u001b[1A\r\u001b[J`);
   });
 
   it('colours on a terminal, unless NO_COLOR or a dumb terminal', () => {

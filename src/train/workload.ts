@@ -1,0 +1,48 @@
+/** The largest of everything that a run will ask of its model: what its memory is planned by. */
+
+import type { TrainingData } from '../data/types.js';
+import type { BatchShape, Work } from '../engine/types.js';
+import { answerLimit } from './answers.js';
+import { microbatches } from './batching.js';
+import type { ModelNeeds } from './open-model.js';
+import { planSteps } from './schedule.js';
+
+const nothing: BatchShape = { tokens: 0, longest: 0, trained: 0, measured: 0 };
+
+export async function trainingWork({ config, info }: ModelNeeds, data: TrainingData): Promise<BatchShape> {
+  if (info.kind === 'baseline') return nothing;
+  const { records, exact } = data.report.train;
+  const { totalSteps, stepsPerEpoch } = planSteps(config, records, exact);
+  // Every epoch has batches of its own, and `max_steps` may go through more of them than `num_train_epochs` says.
+  const most = await data.largest(
+    config.per_device_train_batch_size,
+    Math.ceil(totalSteps / Math.max(1, stepsPerEpoch)),
+  );
+  return { ...most, measured: config.prompt_loss_steps > 0 ? most.tokens - most.trained : 0 };
+}
+
+/** @param batchSize sequences evaluated, or answered, at a time */
+export function evaluationWork(
+  { config, info }: ModelNeeds,
+  data: TrainingData,
+  batchSize: number,
+): Omit<Work, 'training'> {
+  if (config.eval_strategy === 'no' && !config.eval_on_start && info.kind !== 'baseline') {
+    return { evaluation: nothing, prompts: 0, promptLength: 0, newTokens: 0 };
+  }
+  let [tokens, longest, prompts, promptLength, newTokens] = [0, 0, 0, 0, 0];
+  for (const set of data.evaluation) {
+    for (const batch of microbatches(set.examples, batchSize)) {
+      const lengths = batch.map((example) => example.tokens.length);
+      tokens = Math.max(
+        tokens,
+        lengths.reduce((sum, length) => sum + length, 0),
+      );
+      longest = Math.max(longest, ...lengths);
+    }
+    prompts = Math.max(prompts, Math.min(set.prompts.length, batchSize));
+    for (const { prompt } of set.prompts) promptLength = Math.max(promptLength, prompt.length);
+    newTokens = Math.max(newTokens, config.eval_max_new_tokens ?? answerLimit(set));
+  }
+  return { evaluation: { tokens, longest, trained: 0, measured: tokens }, prompts, promptLength, newTokens };
+}
