@@ -1,7 +1,7 @@
 #pragma once
 
 // The CUDA backend: one stream, its memory, and a method for each operation; kernels stand beside the methods that start them, in files
-// named as those of cpu/. All sums have a fixed order: nothing here adds with atomics.
+// named as those of cpu/. All sums of floats have a fixed order: atomics add whole numbers alone.
 
 #include <cstdlib>
 #include <cstring>

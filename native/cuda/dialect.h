@@ -75,6 +75,16 @@ DEVICE T* sharedMemory() {
 /// Where a pointer into shared memory points to, as PTX counts there.
 DEVICE uint32_t placeInShared(const void* at) { return static_cast<uint32_t>(__cvta_generic_to_shared(at)); }
 
+/// Adds to a sum in shared memory to which other threads may add at the same time. By halves: cards add 64 bits there only by trying again
+/// until nobody came between.
+DEVICE void addShared(uint64_t* sum, uint64_t amount) {
+  auto* const halves = reinterpret_cast<uint32_t*>(sum);
+  const auto low = static_cast<uint32_t>(amount);
+  auto high = static_cast<uint32_t>(amount >> 32);
+  if (atomicAdd(halves, low) > ~low) ++high;  // what is carried
+  if (high > 0) atomicAdd(halves + 1, high);
+}
+
 /// 2^x by one instruction, within 2^-22 of it (PTX ISA, ex2.approx).
 DEVICE float fastExp2(float x) {
   float y;
@@ -174,6 +184,7 @@ template <typename T>
 T* sharedMemory() {
   return static_cast<T*>(emulator::sharedMemory());
 }
+inline void addShared(uint64_t* sum, uint64_t amount) { *sum += amount; }
 inline float fastExp2(float x) { return exp2f(x); }
 template <int width>
 void loadLast(float (&to)[width], const float* from) {

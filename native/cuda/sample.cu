@@ -1,8 +1,12 @@
 // One token a row. Blocks find the sums of pieces of all rows; then a block a row joins them, which is all that the greedy choice takes.
-// For one by chance nothing is sorted: the smallest logit that top-k or top-p keeps is found by halving the range of its bits, turned so
-// that they have the order of the numbers.
+//
+// For one by chance nothing is sorted. The least likely logit that top-k or top-p keeps is found digit by digit, by radix selection: its
+// bits, turned so that they have the order of the numbers, are three digits, and a walk over the row finds one of them by a histogram of it
+// over the logits that have the digits found before. Weights are whole numbers there: their sums do not depend on the order, so that
+// atomics may add them.
 
 #include <algorithm>
+#include <cfloat>
 
 #include "cuda/cuda_backend_impl.h"
 #include "cuda/philox.h"
@@ -76,157 +80,213 @@ DEVICE Sums join(const Sums* pieces, int32_t count) {
   return {all.best, warpSum(all.sum), warpSum(all.weighted), warpLeast(all.place)};
 }
 
-/// The order of floats as one of whole numbers; NaN stands outside of it.
-DEVICE uint32_t orderOf(float x) {
-#ifdef __CUDA_ARCH__
-  const uint32_t bits = __float_as_uint(x);
-#else
+/// What at least `count` logits of the row reach: of each piece one.
+DEVICE float leastBest(const Sums* pieces, int32_t count) {
+  float least = INFINITY;
+  for (auto i = static_cast<int32_t>(self().lane()); i < count; i += 32) least = fminf(least, pieces[i].best);
+  return -warpMax(-least);
+}
+
+/// The larger a logit, the less its rank; 0 and -0 have the same. NaN stands outside of it.
+DEVICE uint32_t rankOf(float logit) {
+  const float x = logit + 0.0f;
   uint32_t bits;
   __builtin_memcpy(&bits, &x, sizeof bits);
-#endif
-  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+  return bits & 0x80000000u ? bits : bits ^ 0x7FFFFFFFu;
+}
+DEVICE float logitOf(uint32_t rank) {
+  const uint32_t bits = rank & 0x80000000u ? rank : rank ^ 0x7FFFFFFFu;
+  float x;
+  __builtin_memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+/// How many 2^-40 a weight is. Sums of 2^24 weights that are at most 1 fit into 64 bits. (Cards are slow to convert to 64 bits at once.)
+DEVICE uint64_t fixed(float weight) {
+  const float scaled = weight * 0x1p8f;
+  const auto high = static_cast<uint32_t>(scaled);
+  return uint64_t{high} << 32 | static_cast<uint32_t>((scaled - static_cast<float>(high)) * 0x1p32f);
 }
 
 struct Row {
   const float* x;
   int32_t cols;
-  float best, temperature;
+  float best, scale;  ///< scale: log2(e) / temperature
   bool fours;
-  DEVICE double weight(float logit) const { return expf((logit - best) / temperature); }
+  /// Relative to the likeliest's.
+  DEVICE float weight(float logit) const { return fastExp2((logit - best) * scale); }
+  /// body(logit, id) for the part of [begin, end) that is the `mine`th of `all` threads'; begin is a multiple of 4.
+  template <typename Body>
+  DEVICE void walk(int32_t begin, int32_t end, unsigned mine, unsigned all, Body body) const {
+    constexpr int ahead = 2;  // groups read before any is looked at
+    const auto step = static_cast<int32_t>(all) * 4, whole = end - (end - begin) % 4;
+    for (int32_t from = begin + static_cast<int32_t>(mine) * 4; from < whole; from += ahead * step) {
+      float logits[ahead][4] = {};
+      UNROLL for (int i = 0; i < ahead; ++i) {
+        const int32_t id = from + i * step;
+        if (id >= whole) continue;
+        if (fours) {
+          load(logits[i], x + id);
+        } else {
+          UNROLL for (int k = 0; k < 4; ++k) logits[i][k] = x[id + k];
+        }
+      }
+      UNROLL for (int i = 0; i < ahead; ++i) {
+        if (from + i * step >= whole) continue;
+        UNROLL for (int k = 0; k < 4; ++k) body(logits[i][k], from + i * step + k);
+      }
+    }
+    const int32_t left = whole + static_cast<int32_t>(mine);
+    if (left < end) body(x[left], left);
+  }
 };
 
-/// Number and weight of the logits that are at least `least` in their order.
-struct Kept {
-  double count, sum;
+constexpr unsigned kBins = 2048;
+constexpr unsigned kCopies = 4;    ///< of each bin, for every fourth lane: most logits have one of few first digits
+constexpr unsigned kFinding = 34;  ///< numbers of shared memory that `find` takes, in front of the bins
+
+/// Where `target` falls if all threads' amounts are laid one after another, and how far into that thread's.
+struct Found {
+  unsigned thread;
+  uint64_t rest;
 };
-DEVICE Kept keptFrom(const Row& row, uint32_t least, double* shared) {
+/// The target is what `targetOf(total)` says, but less than the total, which must not be 0.
+template <typename Target>
+DEVICE Found find(uint64_t amount, Target targetOf, uint64_t* shared) {
   const Self me = self();
-  double sum = 0;
-  int32_t count = 0;
-  const auto add = [&](float logit) {
-    if (orderOf(logit) < least) return;
-    count += 1;
-    sum += row.weight(logit);
-  };
-  if (row.fours) {
-    for (auto c = static_cast<int32_t>(me.thread) * 4; c < row.cols; c += static_cast<int32_t>(me.threads) * 4) {
-      float four[4];
-      load(four, row.x + c);
-      UNROLL for (int k = 0; k < 4; ++k) add(four[k]);
-    }
-  } else {
-    for (auto c = static_cast<int32_t>(me.thread); c < row.cols; c += static_cast<int32_t>(me.threads)) add(row.x[c]);
+  uint64_t end = amount;
+  for (unsigned by = 1; by < 32; by *= 2) {
+    const uint64_t before = shuffle(end, me.lane() - by);
+    if (me.lane() >= by) end += before;
   }
-  return {blockSum(static_cast<double>(count), shared), blockSum(sum, shared)};
+  if (me.lane() == 31) shared[me.warp()] = end;
+  syncBlock();
+  uint64_t total = 0;
+  for (unsigned warp = 0; warp < me.warps(); ++warp) {
+    if (warp == me.warp()) end += total;
+    total += shared[warp];
+  }
+  const uint64_t wanted = targetOf(total), target = wanted < total ? wanted : total - 1;
+  if (target < end && target >= end - amount) {
+    shared[32] = me.thread;
+    shared[33] = target - (end - amount);
+  }
+  syncBlock();
+  return {static_cast<unsigned>(shared[32]), shared[33]};
 }
 
-/// The largest bound for which `enough(kept)` holds.
-template <typename Enough>
-DEVICE uint32_t largestBound(const Row& row, double* shared, Enough enough) {
-  uint32_t low = 0, high = orderOf(row.best);
-  while (low < high) {
-    const uint32_t middle = low + (high - low + 1) / 2;
-    if (enough(keptFrom(row, middle, shared))) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  return low;
-}
-
-/// What may be drawn: all above the bound, and of those at it, each of the weight `each`, the first `ties` by id.
+/// What is kept: the logits above the bound, and of the `at` equal to it the first `ties` by id.
 struct Cut {
-  uint32_t bound = 0;
-  double ties = 0, each = 0, total = 0;
+  float bound = -INFINITY;
+  uint64_t ties = 0, at = 0;
 };
 
-DEVICE Cut cutOf(const Row& row, const SampleOptions& options, double* shared) {
-  Cut cut;
-  cut.total = keptFrom(row, 0, shared).sum;
-  // Of those at the bound so many as `needed` says of what lies above it.
-  const auto cutAt = [&](uint32_t bound, auto needed) {
-    const Kept above = keptFrom(row, bound + 1, shared), from = keptFrom(row, bound, shared);
-    const double there = from.count - above.count;
-    cut.bound = bound;
-    cut.each = there > 0 ? (from.sum - above.sum) / there : 0;
-    cut.ties = fmin(needed(above), there);
-    cut.total = above.sum + cut.ties * cut.each;
+/// Where amounts, added from the likeliest logit on, pass the target: not among logits below the `floor`, which have to be known not to
+/// hold it. With `below` their weights count in the total.
+template <typename Amount, typename Target>
+DEVICE Cut cutWhere(const Row& row, float floor, bool below, Amount amountOf, Target targetOf, uint64_t* shared) {
+  const Self me = self();
+  uint64_t* const bins = shared + kFinding;
+  const auto inBin = [&](unsigned bin) {
+    uint64_t sum = 0;
+    UNROLL for (unsigned copy = 0; copy < kCopies; ++copy) sum += bins[bin * kCopies + copy];
+    return sum;
   };
+  const unsigned binsEach = (kBins + me.threads - 1) / me.threads;
+  uint32_t rank = 0, known = 0;  // the digits found so far, and where they are
+  uint64_t rest = 0, here = 0;
+  for (int digit = 0; digit < 3; ++digit) {
+    const int shift = digit == 0 ? 21 : digit == 1 ? 10 : 0;
+    const auto add = [&](unsigned bin, uint64_t amount) {
+      if (amount > 0) addShared(bins + bin * kCopies + me.thread % kCopies, amount);
+    };
+    syncBlock();  // bins may still be read
+    for (unsigned i = me.thread; i < kBins * kCopies; i += me.threads) bins[i] = 0;
+    syncBlock();
+    float small = 0;
+    row.walk(0, row.cols, me.thread, me.threads, [&](float logit, int32_t) {
+      if (logit < floor) {
+        if (below && digit == 0) small += row.weight(logit);
+      } else if (const uint32_t its = rankOf(logit); ((its ^ rank) & known) == 0) {
+        add(its >> shift & (kBins - 1), amountOf(logit));
+      }
+    });
+    add(kBins - 1, fixed(small));  // which else would have NaN alone
+    syncBlock();
+    uint64_t mine = 0;
+    for (unsigned bin = me.thread * binsEach; bin < kBins && bin < (me.thread + 1) * binsEach; ++bin) mine += inBin(bin);
+    const Found found = find(mine, [&](uint64_t total) { return digit == 0 ? targetOf(total) : rest; }, shared);
+    rest = found.rest;
+    unsigned bin = found.thread * binsEach;
+    for (; (here = inBin(bin)) <= rest; ++bin) rest -= here;
+    rank |= bin << shift;
+    known = ~0u << shift;
+  }
+  const float bound = logitOf(rank);
+  const uint64_t each = amountOf(bound);
+  return {bound, rest / each + 1, here / each};
+}
+
+/// The id at which amounts, added by id, pass the target.
+template <typename Amount, typename Target>
+DEVICE int32_t idWhere(const Row& row, Amount amountOf, Target targetOf, uint64_t* shared) {
+  const Self me = self();
+  const auto until = [](int32_t end, int32_t most) { return end < most ? end : most; };
+  // A range of ids a warp; of the right one a piece a thread; of the right one each id.
+  const auto warps = static_cast<int32_t>(me.warps()), threads = static_cast<int32_t>(me.threads);
+  const int32_t range = (row.cols + warps * 4 - 1) / (warps * 4) * 4, begin = static_cast<int32_t>(me.warp()) * range;
+  uint64_t sum = 0;
+  row.walk(begin, until(begin + range, row.cols), me.lane(), 32, [&](float logit, int32_t id) { sum += amountOf(logit, id); });
+  sum = warpSum(sum);
+  const Found ofWarp = find(me.lane() == 0 ? sum : 0, targetOf, shared);
+  const int32_t first = static_cast<int32_t>(ofWarp.thread / 32) * range, last = until(first + range, row.cols);
+  const int32_t piece = (range + threads - 1) / threads, own = first + static_cast<int32_t>(me.thread) * piece;
+  sum = 0;
+  for (int32_t id = own; id < until(own + piece, last); ++id) sum += amountOf(row.x[id], id);
+  const Found ofThread = find(sum, [&](uint64_t) { return ofWarp.rest; }, shared);
+  int32_t id = first + static_cast<int32_t>(ofThread.thread) * piece;
+  uint64_t rest = ofThread.rest;
+  for (uint64_t amount; (amount = amountOf(row.x[id], id)) <= rest; ++id) rest -= amount;
+  return id;
+}
+
+/// At least as many logits as top-k keeps are `reached` or more.
+DEVICE int32_t draw(const Row& row, const SampleOptions& options, float reached, double uniform, uint64_t* shared) {
+  Cut cut;
   if (options.topK > 0 && options.topK < row.cols) {
-    cutAt(largestBound(row, shared, [&](const Kept& kept) { return kept.count >= options.topK; }),
-          [&](const Kept& above) { return options.topK - above.count; });
+    const auto last = static_cast<uint64_t>(options.topK - 1);
+    cut = cutWhere(row, reached, false, [](float) -> uint64_t { return 1; }, [=](uint64_t) { return last; }, shared);
   }
   if (options.topP < 1) {
-    const double share = static_cast<double>(options.topP) * cut.total, ties = cut.ties;
-    const uint32_t before = cut.bound, held = largestBound(row, shared, [&](const Kept& kept) { return kept.sum >= share; });
-    cutAt(held > before ? held : before, [&](const Kept& above) {
-      const double most = held > before ? INFINITY : ties, wanted = ceil((share - above.sum) / cut.each);
-      return fmin(wanted >= 1 ? wanted : above.count > 0 ? 0.0 : 1.0, most);
-    });
+    // Of all logits, those that weigh less than (1 - p) / cols lie beyond top-p's share, since the likeliest weighs 1. Half of that is far
+    // from what rounding does.
+    const bool all = cut.at == 0;
+    const float floor = all ? row.best + log2f((1 - options.topP) / 2 / static_cast<float>(row.cols)) / row.scale : cut.bound;
+    const uint64_t cutOff = (cut.at - cut.ties) * fixed(row.weight(cut.bound));
+    cut = cutWhere(row, floor, all, [&](float logit) { return fixed(row.weight(logit)); },
+                   [&](uint64_t total) {
+                     const double share = ceil(static_cast<double>(options.topP) * static_cast<double>(total - cutOff));
+                     return share > 1 ? static_cast<uint64_t>(share) - 1 : 0;
+                   },
+                   shared);
   }
-  return cut;
+  int32_t lastTie = row.cols;
+  if (cut.ties < cut.at) {
+    lastTie = idWhere(row, [&](float logit, int32_t) -> uint64_t { return logit == cut.bound; },
+                      [&](uint64_t) { return cut.ties - 1; }, shared);
+  }
+  return idWhere(row,
+                 [&](float logit, int32_t id) {
+                   return logit > cut.bound || (logit == cut.bound && id <= lastTie) ? fixed(row.weight(logit)) : 0;
+                 },
+                 [=](uint64_t total) { return static_cast<uint64_t>(uniform * static_cast<double>(total)); }, shared);
 }
 
-/// Some neighbours' part of what may be drawn: the weight of those above the bound, and how many are at it.
-struct Share {
-  double above = 0, at = 0;
-  DEVICE void add(const Row& row, int32_t col, uint32_t bound) {
-    const uint32_t order = orderOf(row.x[col]);
-    if (order > bound) above += row.weight(row.x[col]);
-    if (order == bound) at += 1;
-  }
-  DEVICE Share ofWarp() const { return {warpSum(above), warpSum(at)}; }
-};
+constexpr int64_t kMostThreads = 1024;
 
-/// The share into which `rest` falls, counted from the first; `rest` and the ties are then what is left of them at its beginning. What
-/// rounding leaves over is the last one's.
-DEVICE int32_t find(const Share* shares, int32_t count, Cut& cut, double& rest) {
-  int32_t found = 0;
-  double ties = cut.ties, left = rest;
-  for (int32_t i = 0; i < count; ++i) {
-    const double here = fmin(ties, shares[i].at), weight = shares[i].above + here * cut.each;
-    if (weight > 0) {
-      found = i;
-      cut.ties = ties;
-      rest = left;
-      if (left < weight) break;
-    }
-    ties -= here;
-    left -= weight;
-  }
-  return found;
-}
-
-/// By stretches of as many numbers as there are threads, in the stretch by warps, in the warp by lanes.
-DEVICE int32_t draw(const Row& row, Cut cut, double rest, Share* shared) {
-  const Self me = self();
-  const auto threads = static_cast<int32_t>(me.threads), stretches = (row.cols + threads - 1) / threads;
-  for (auto stretch = static_cast<int32_t>(me.warp()); stretch < stretches; stretch += static_cast<int32_t>(me.warps())) {
-    Share share;
-    for (auto i = static_cast<int32_t>(me.lane()); i < threads; i += 32) {
-      if (stretch * threads + i < row.cols) share.add(row, stretch * threads + i, cut.bound);
-    }
-    share = share.ofWarp();
-    if (me.lane() == 0) shared[stretch] = share;
-  }
-  syncBlock();
-  const int32_t first = find(shared, stretches, cut, rest) * threads, own = first + static_cast<int32_t>(me.thread);
-  Share mine;
-  if (own < row.cols) mine.add(row, own, cut.bound);
-  const Share ofWarp = mine.ofWarp();
-  syncBlock();
-  if (me.lane() == 0) shared[me.warp()] = ofWarp;
-  syncBlock();
-  const int32_t warp = find(shared, static_cast<int32_t>(me.warps()), cut, rest);
-  syncBlock();
-  if (static_cast<int32_t>(me.warp()) == warp) shared[me.lane()] = mine;
-  syncBlock();
-  return first + warp * 32 + find(shared, 32, cut, rest);
-}
-
-KERNEL void chooseTokens(View<float> logits, const Sums* pieces, int32_t count, SampleOptions options, const RandomStream* streams, int32_t* tokens,
-                         float* entropy, float* logProbability, bool fours) {
+KERNEL BOUNDS(kMostThreads, 1) void chooseTokens(View<float> logits, const Sums* pieces, int32_t count, SampleOptions options,
+                                                 const RandomStream* streams, int32_t* tokens, float* entropy, float* logProbability,
+                                                 bool fours) {
   const Self me = self();
   const int64_t index = me.blockX;
   const auto cols = static_cast<int32_t>(logits.cols);
@@ -234,12 +294,10 @@ KERNEL void chooseTokens(View<float> logits, const Sums* pieces, int32_t count, 
   const Sums sums = join(pieces + index * count, count);
   int32_t token = sums.place < cols ? sums.place : cols - 1;  // where all are NaN there is no place
   if (options.temperature > 0 && sums.sum > 0 && sums.sum < INFINITY) {
-    double* const shared = sharedMemory<double>();
-    const Row row{x, cols, sums.best, options.temperature, fours};
-    const Cut cut = cutOf(row, options, shared);
+    const Row row{x, cols, sums.best, fminf(kLog2e / options.temperature, FLT_MAX), fours};
     const Four four = philox(streams[index], 0);
-    syncBlock();  // the last sum may still be read
-    token = draw(row, cut, unitDouble(four.numbers[0], four.numbers[1]) * cut.total, reinterpret_cast<Share*>(shared));
+    const float reached = options.topK <= count ? leastBest(pieces + index * count, count) : -INFINITY;
+    token = draw(row, options, reached, unitDouble(four.numbers[0], four.numbers[1]), sharedMemory<uint64_t>());
   }
   if (me.thread != 0) return;
   const float logSum = logf(sums.sum);
@@ -247,8 +305,6 @@ KERNEL void chooseTokens(View<float> logits, const Sums* pieces, int32_t count, 
   entropy[index] = logSum - sums.weighted / sums.sum;
   logProbability[index] = x[token] - sums.best - logSum;
 }
-
-constexpr int64_t kMostThreads = 1024;
 
 }  // namespace
 
@@ -259,8 +315,9 @@ void CudaBackend::sample(const Tensor& logits, const SampleOptions& options, con
   const unsigned pieces = blocksFor(logits.cols, kPiece), rows = static_cast<unsigned>(logits.rows);
   auto* const sums = scratch<Sums>(size_t{pieces} * rows);
   launch(stream_, {pieces, rows}, kThreads, kThreads / 32 * sizeof(Sums), sumPieces, sums, view<float>(logits), fours);
-  const auto threads = options.temperature > 0 ? static_cast<unsigned>(std::min((logits.cols + 31) / 32 * 32, kMostThreads)) : 32u;
-  launch(stream_, {rows}, threads, std::max(blocksFor(logits.cols, threads), 32u) * sizeof(Share), chooseTokens, view<float>(logits),
+  const bool draws = options.temperature > 0;
+  const auto threads = draws ? static_cast<unsigned>(std::min((logits.cols + 31) / 32 * 32, kMostThreads)) : 32u;
+  launch(stream_, {rows}, threads, draws ? (kFinding + kBins * kCopies) * sizeof(uint64_t) : 0, chooseTokens, view<float>(logits),
          static_cast<const Sums*>(sums), static_cast<int32_t>(pieces), options, streams, tokens, entropy, logProbability, fours);
 }
 
