@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "cpu/philox.h"
@@ -121,6 +123,47 @@ class Sampling : public CpuTest {
     EXPECT_EQ(draw(*logits, options, 11), tokens);
     EXPECT_NE(draw(*logits, options, 12), tokens);
   }
+  /// Cuts of all sizes: each token is the one on which the row's random number falls where the weights that are left, in double, are laid
+  /// one after another, by id or from the likeliest on.
+  void expectDefinition(const Numbers& row, float temperature) {
+    const auto cols = static_cast<int32_t>(row.size());
+    constexpr size_t draws = 4;
+    Numbers all;
+    for (size_t i = 0; i < draws; ++i) all.insert(all.end(), row.begin(), row.end());
+    const Device logits = device(draws, cols, all);
+    std::vector<int32_t> order(row.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return row[a] > row[b]; });
+    const auto weight = [&](int32_t id) { return std::exp((row[id] - row[order[0]]) / temperature); };
+    const auto sum = [&](const std::vector<int32_t>& ids) {
+      double total = 0;
+      for (int32_t id : ids) total += weight(id);
+      return total;
+    };
+    for (const int32_t topK : {0, 1, 3, 20, cols - 1}) {
+      for (const float topP : {1.0f, 1e-6f, 0.3f, 0.5f, 0.9f, 0.999999f}) {
+        std::vector<int32_t> likeliest(order.begin(), order.begin() + (topK > 0 ? std::min(topK, cols) : cols));
+        const double share = topP < 1 ? topP * sum(likeliest) : INFINITY;
+        size_t count = 0;
+        for (double held = 0; count < likeliest.size() && held < share; ++count) held += weight(likeliest[count]);
+        likeliest.resize(count);
+        auto byId = likeliest;
+        std::sort(byId.begin(), byId.end());
+        const double total = sum(likeliest);
+        const auto tokens = draw(*logits, {temperature, topK, topP}, 21);
+        for (size_t r = 0; r < draws; ++r) {
+          const auto bits = philox({21, r}, 0);
+          const double at = unitDouble(bits[0], bits[1]) * total, near = 1e-5 * total;
+          const auto falls = [&](const std::vector<int32_t>& ids) {
+            const auto token = std::find(ids.begin(), ids.end(), tokens[r]);
+            const double before = sum({ids.begin(), token});
+            return token != ids.end() && before < at + near && before + weight(tokens[r]) > at - near;
+          };
+          ASSERT_TRUE(falls(byId) || falls(likeliest)) << "token " << tokens[r] << " of " << topK << " and " << topP << ", draw " << r;
+        }
+      }
+    }
+  }
 };
 
 Numbers shares(Numbers weights) {
@@ -139,6 +182,67 @@ TEST_F(Sampling, FollowsTheDistributionAndItsCuts) {
   expectShares(row, {1, 0, 0.8f}, shares({0, 0.4, 0.25, 0, 0.2}));
   expectShares(row, {1, 3, 0.7f}, shares({0, 0.4, 0.25, 0, 0}));  // 0.7 of the three that top-k kept
   expectShares(row, {1, 99, 0.99f}, {0.1, 0.4, 0.25, 0.05, 0.2});
+}
+
+TEST_F(Sampling, IsWhatItsDefinitionSays) {
+  std::mt19937 random(1);
+  for (const bool negative : {false, true}) {
+    for (const int shift : {0, 10, 21}) {  // neighbours in their last bits, in the middle ones, in exponent and first bits
+      SCOPED_TRACE(testing::Message() << (negative ? "negative" : "positive") << " logits with differences in bit " << shift);
+      Numbers row;
+      for (int i = -20; i < 20; ++i) {
+        const uint32_t bits = 0x40000000u + (static_cast<uint32_t>(i) << shift);
+        float x;
+        std::memcpy(&x, &bits, sizeof x);
+        row.push_back(negative ? -x : x);
+      }
+      const double spread = std::abs(row.front() - row.back());
+      std::shuffle(row.begin(), row.end(), random);
+      expectDefinition(row, static_cast<float>(spread / 4));
+    }
+  }
+  for (const int64_t cols : {1, 2, 33, 9001}) {
+    SCOPED_TRACE(cols);
+    expectDefinition(randomNumbers(cols, 2), 1);
+  }
+  const Numbers row = randomNumbers(150, 3);
+  for (const float scale : {1e-30f, 1.0f, 1e30f}) {
+    SCOPED_TRACE(scale);
+    Numbers scaled;
+    for (double x : row) scaled.push_back(static_cast<float>(x * scale));
+    expectDefinition(scaled, scale);
+  }
+  for (const float temperature : {0.01f, 0.2f, 100.0f}) {
+    SCOPED_TRACE(temperature);
+    expectDefinition(row, temperature);
+  }
+}
+
+/// What is never kept counts in what top-p is a share of.
+TEST_F(Sampling, TopPIsAShareOfAll) {
+  constexpr int64_t rows = 64, cols = 2002;
+  Numbers all;
+  for (int64_t r = 0; r < rows; ++r) {
+    all.insert(all.end(), cols, std::log(2e-5));  // 0.04 in all
+    all[r * cols + 1000] = 0;
+    all[r * cols + 500] = std::log(0.1);
+  }
+  const Device logits = device(rows, cols, all);
+  for (const auto& [topP, kept] : {std::pair{0.87f, std::set<int32_t>{1000}}, {0.9f, std::set<int32_t>{500, 1000}}}) {
+    const auto tokens = draw(*logits, {1, 0, topP}, 1);
+    EXPECT_EQ(std::set<int32_t>(tokens.begin(), tokens.end()), kept);
+  }
+}
+
+TEST_F(Sampling, OfTiesTakesTheFirst) {
+  Numbers some(40'001), zeros(60), few(100, -std::numeric_limits<double>::infinity());
+  for (size_t c = 0; c < some.size(); ++c) some[c] = static_cast<double>(c * 7 % 4);
+  for (size_t c = 0; c < zeros.size(); ++c) zeros[c] = c % 3 == 0 ? 0.0 : -0.0;
+  few[5] = few[70] = 1;
+  few[3] = few[99] = 0;
+  expectDefinition(some, 1);
+  expectDefinition(zeros, 1);
+  expectDefinition(few, 1);
 }
 
 TEST_F(Sampling, TopPGrowsBeyondTheFirstSelection) {
