@@ -238,6 +238,10 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   bool closed_ = false;
 };
 
+#ifdef SFT_LAB_CUDA
+std::string idOf(const CudaDevice& card) { return "cuda:" + std::to_string(card.number); }
+#endif
+
 /// `cpu`, or `cuda:0`; the caller has asked `devices` which there are.
 std::shared_ptr<Backend> makeBackend([[maybe_unused]] const std::string& device, int threads) {
 #ifdef SFT_LAB_CUDA
@@ -326,18 +330,18 @@ Napi::Value devices(const Napi::CallbackInfo& call) {
   list.Set(0u, cpu);
 #ifdef SFT_LAB_CUDA
   const CudaDevices cards = cudaDevices();
-  for (size_t i = 0; i < cards.list.size(); ++i) {
+  for (const CudaDevice& found : cards.list) {
     auto card = Napi::Object::New(env);
-    card.Set("id", "cuda:" + std::to_string(i));
-    card.Set("name", cards.list[i].name);
-    card.Set("memory", static_cast<double>(cards.list[i].memory));
+    card.Set("id", idOf(found));
+    card.Set("name", found.name);
+    card.Set("memory", static_cast<double>(found.memory));
     card.Set("driver", cards.driver);
-    card.Set("capability", cards.list[i].capability);
+    card.Set("capability", found.capability);
     auto features = Napi::Array::New(env);
     features.Set(0u, "bf16");
     card.Set("features", features);
     if (!cards.driverVersion.empty()) card.Set("driverVersion", cards.driverVersion);
-    if (const auto use = cudaUse(cards.list[i])) card.Set("free", static_cast<double>(use->memoryFree));
+    if (const auto use = cudaUse(found)) card.Set("free", static_cast<double>(use->memoryFree));
     list.Set(list.Length(), card);
   }
 #endif
@@ -358,9 +362,9 @@ Napi::Value deviceUse(const Napi::CallbackInfo& call) {
 #ifdef SFT_LAB_CUDA
   static const CudaDevices cards = cudaDevices();  // asked for at every step: the list does not change
   const std::string device = call[0].As<Napi::String>().Utf8Value();
-  const size_t number = device.starts_with("cuda:") ? std::stoul(device.substr(5)) : cards.list.size();
-  if (number < cards.list.size()) {
-    if (const auto use = cudaUse(cards.list[number])) {
+  for (const CudaDevice& card : cards.list) {
+    if (idOf(card) != device) continue;
+    if (const auto use = cudaUse(card)) {
       auto value = Napi::Object::New(call.Env());
       value.Set("busy", use->busy);
       value.Set("memory", static_cast<double>(use->memoryUsed));

@@ -32,7 +32,7 @@ CudaDevices cudaDevices() {
     if (cudaGetDeviceProperties(&properties, i) != cudaSuccess || properties.major < 8) continue;
     char busId[32] = "";
     cudaDeviceGetPCIBusId(busId, sizeof busId, i);
-    found.list.push_back({properties.name, properties.totalGlobalMem,
+    found.list.push_back({i, properties.name, properties.totalGlobalMem,
                           std::to_string(properties.major) + "." + std::to_string(properties.minor), busId});
   }
   if (found.list.empty()) found.missing = "no card of compute capability 8.0 or newer is there";
@@ -43,7 +43,7 @@ CudaDevices cudaDevices() {
 
 CudaDevices cudaDevices() {
   const cuda::Nvml* const nvml = cuda::Nvml::get();
-  return {{{"emulated card", emulator::memoryBytes(), "0.0", "0000:65:00.0"}}, "0.0", nvml ? nvml->driver() : "", ""};
+  return {{{emulator::cardNumber(), "emulated card", emulator::memoryBytes(), "0.0", "0000:65:00.0"}}, "0.0", nvml ? nvml->driver() : "", ""};
 }
 
 #endif

@@ -11,6 +11,7 @@ namespace sftlab {
 
 /// A card that this engine can use.
 struct CudaDevice {
+  int number;              ///< as the runtime counts: cards that are too old are left out
   std::string name;
   size_t memory;           ///< bytes
   std::string capability;  ///< "9.0"

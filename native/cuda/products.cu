@@ -36,6 +36,7 @@ struct Products::Library {
 
   const CublasLt& lt = CublasLt::get();
   static constexpr int kCandidates = 8;
+  static constexpr size_t kMostPlans = 4096;
   Stream stream;
   CublasLt::Handle handle = nullptr;
   void* workspace = nullptr;
@@ -47,14 +48,25 @@ struct Products::Library {
     uint64_t kind = (ta ? 1u : 0u) | (tb ? 2u : 0u) | (a.dtype == DType::bf16 ? 4u : 0u) | (out.dtype == DType::bf16 ? 8u : 0u);
     for (const uint32_t bytes : alignments) kind = kind << 9 | bytes;
     kind = kind << 9 | (bias ? alignment(bias) : 0);
-    const auto [found, isNew] = plans.try_emplace(Key{out.rows, out.cols, inner, a.stride, b.stride, out.stride, addend.stride, kind});
-    if (!isNew) return found->second;
+    const Key key{out.rows, out.cols, inner, a.stride, b.stride, out.stride, addend.stride, kind};
+    if (const auto known = plans.find(key); known != plans.end()) return known->second;
+    // Without padding there are as many shapes as batches have numbers of tokens.
+    if (plans.size() >= kMostPlans) forget();
+    const auto found = plans.try_emplace(key).first;
     try {
       return make(found->second, out, addend, bias, a, ta, b, tb, alignments);
     } catch (...) {
       plans.erase(found);  // nothing half made is used later
       throw;
     }
+  }
+
+  void forget() {
+    for (const auto& [key, plan] : plans) {
+      lt.matmulDescDestroy(plan.desc);
+      for (void* layout : {plan.a, plan.b, plan.addend, plan.out}) lt.layoutDestroy(layout);
+    }
+    plans.clear();
   }
 
   /// What the library may take for granted of where x begins.
@@ -158,10 +170,7 @@ Products::Products(Stream stream) : stream_(stream), library_(std::make_unique<L
 }
 
 Products::~Products() {
-  for (const auto& [key, plan] : library_->plans) {
-    library_->lt.matmulDescDestroy(plan.desc);
-    for (void* layout : {plan.a, plan.b, plan.addend, plan.out}) library_->lt.layoutDestroy(layout);
-  }
+  library_->forget();
   library_->lt.destroy(library_->handle);
   cudaFree(library_->workspace);
 }

@@ -8,8 +8,9 @@ import type { Run } from '../runs/run-folder.js';
 /** @param wanted `auto`: the first GPU, else the CPU */
 export async function chooseDevice(wanted: string): Promise<string> {
   const ids = (await devices()).map(({ id }) => id);
-  if (wanted === 'auto') return ids.find((id) => id.startsWith('cuda')) ?? 'cpu';
-  const device = wanted === 'cuda' ? 'cuda:0' : wanted;
+  const card = ids.find((id) => id.startsWith('cuda'));
+  if (wanted === 'auto') return card ?? 'cpu';
+  const device = wanted === 'cuda' ? (card ?? 'cuda:0') : wanted;
   if (ids.includes(device)) return device;
   const missing = device.startsWith('cuda') ? withoutCuda() : undefined;
   throw new LabError(`no device ${device} here${missing === undefined ? '' : `: ${missing}`}`, {

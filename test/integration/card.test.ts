@@ -91,6 +91,16 @@ describe.skipIf(process.platform === 'win32')('a card', () => {
     }
   });
 
+  it('is known by its own number where others before it cannot be used', async () => {
+    const third = { ...withNvml, SFT_LAB_EMULATED_NUMBER: '2' };
+    expect((await lab(third, 'devices')).stdout).toMatch(/^cuda:2 {2}emulated card/m);
+    const keys = { device: 'cuda', max_steps: 1, eval_strategy: 'no', save_strategy: 'no' };
+    expect(await train('third', third, keys)).toMatchObject({ code: 0, stderr: '' });
+    const { history: folded } = await history(folderOf('third'));
+    expect(folded.setup?.device).toBe('cuda:2');
+    expect(folded.train[0]?.gpu).toEqual({ busy: 0.75, memory: 30 * 2 ** 30 });
+  });
+
   it('stopped as by Ctrl+C, a run goes on to the same bytes', async () => {
     const { child, ended } = start(workspace, ['train', 'stopped.sft.json', '--quiet'], engine);
     const begun = until('its third step', async () => (await history(folderOf('stopped'))).history.train.length >= 3);

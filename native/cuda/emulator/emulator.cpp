@@ -231,6 +231,8 @@ size_t memoryBytes() {
   return bytes;
 }
 
+int cardNumber() { return static_cast<int>(setting("SFT_LAB_EMULATED_NUMBER", 0)); }
+
 void launch(Index blocks, unsigned threadCount, size_t sharedBytes, const std::function<void()>& kernel) {
   if (threadCount == 0 || threadCount > 1024) throw std::logic_error("a block has 1 to 1024 threads");
   if (sharedBytes > 227 << 10) throw std::logic_error("a block has at most 227 KB of shared memory");

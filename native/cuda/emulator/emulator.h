@@ -34,6 +34,7 @@ void* sharedMemory();
 void* allocate(size_t bytes);
 void release(void* data);
 size_t memoryBytes();
+int cardNumber();  ///< `SFT_LAB_EMULATED_NUMBER`, as where others are too old
 
 extern unsigned replays;  ///< of recordings, so far: for tests
 extern Index thread, block, grid;
