@@ -107,10 +107,11 @@ export class RunDisplay {
       `Model  ${event.architecture}, ${formatCount(event.parameters)} parameters (${share}) on ${event.device}`,
     );
     if (event.memory !== undefined) {
-      const { peak, available, checkpointing } = event.memory;
-      const how = checkpointing ? '; activations are computed again in the backward pass, so that it fits' : '';
+      const { peak, available, checkpointing, joined = 0 } = event.memory;
+      const again = checkpointing ? '; activations are computed again in the backward pass, so that it fits' : '';
+      const together = joined > 0 ? `; microbatches are computed together up to ${grouped(joined)} tokens` : '';
       this.terminal.line(
-        `Memory ${formatBytes(peak)} of ${formatBytes(available)} free (${describePlan(event.memory)})${how}`,
+        `Memory ${formatBytes(peak)} of ${formatBytes(available)} free (${describePlan(event.memory)})${again}${together}`,
       );
     }
     for (const [name, set] of Object.entries(event.sets)) {

@@ -95,7 +95,9 @@ export const runConfigSchema = z.strictObject({
   per_device_eval_batch_size: positive
     .optional()
     .describe('Sequences evaluated, or answered, at a time. Left out: 8; on a GPU up to 64, as its memory allows.'),
-  gradient_accumulation_steps: positive.default(1).describe('Microbatches of a step.'),
+  gradient_accumulation_steps: positive
+    .default(1)
+    .describe('Microbatches of a step. Small ones are computed together, as memory allows: only rounding changes.'),
 
   // Optimizer
   learning_rate: z.number().min(0).default(5e-5).describe('Peak learning rate.'),

@@ -54,6 +54,8 @@ const setupEvent = z.object({
       peak: count,
       available: count,
       checkpointing: z.boolean(),
+      /** Tokens up to which a step's microbatches are joined; 0: they are not. */
+      joined: count.optional(),
     })
     .optional(),
   /** By name; the training data is `train`. */

@@ -1,6 +1,7 @@
 /** Examples to the engine's flat batches, without padding. */
 
 import { TokenGroup, type TokenizedExample } from '../core/data.js';
+import { joinSmall } from '../core/microbatches.js';
 import type { Batch } from '../engine/types.js';
 
 /** What a batch measures beside what it trains on. */
@@ -14,7 +15,7 @@ export type Measure = 'completions' | 'everything';
  * of the vocabulary projection; `completions`: they are left out
  */
 export function toBatch(examples: readonly TokenizedExample[], measure: Measure): Batch {
-  const size = examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  const size = tokensIn(examples);
   const tokens = new Int32Array(size);
   const targets = new Int32Array(size);
   const weights = new Float32Array(size);
@@ -38,9 +39,14 @@ export function toBatch(examples: readonly TokenizedExample[], measure: Measure)
   return { tokens, offsets, targets, weights, groups };
 }
 
-/** Cuts a step's examples into microbatches; the last may be smaller. */
-export function microbatches<T>(examples: readonly T[], size: number): T[][] {
-  const batches: T[][] = [];
-  for (let start = 0; start < examples.length; start += size) batches.push(examples.slice(start, start + size));
-  return batches;
+/** The step's microbatches, small neighbours joined up to so many tokens. */
+export function joinedMicrobatches(
+  batches: readonly (readonly TokenizedExample[])[],
+  most: number,
+): (readonly TokenizedExample[])[] {
+  return joinSmall(batches, most, tokensIn, (a, b) => [...a, ...b]);
+}
+
+export function tokensIn(examples: readonly TokenizedExample[]): number {
+  return examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
 }

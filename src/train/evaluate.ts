@@ -4,10 +4,11 @@ import type { ResolvedConfig } from '../core/config.js';
 import { placeKey, TokenGroup, type TokenizedExample } from '../core/data.js';
 import { LabError } from '../core/errors.js';
 import type { BodyOf } from '../core/events.js';
+import { microbatches } from '../core/microbatches.js';
 import type { EvaluationSet, TrainingData } from '../data/types.js';
 import type { GroupStats, Model, TokenStats } from '../engine/types.js';
 import { answerPrompts, type SetAnswers } from './answers.js';
-import { microbatches, toBatch } from './batching.js';
+import { toBatch } from './batching.js';
 import { addGroup, lossFigures, mean } from './meter.js';
 
 export interface EvaluationMeans {

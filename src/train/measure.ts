@@ -8,13 +8,14 @@ import type { ResolvedConfig } from '../core/config.js';
 import type { TokenizedExample } from '../core/data.js';
 import { LabError } from '../core/errors.js';
 import type { Measurement } from '../core/measurement.js';
+import { microbatches } from '../core/microbatches.js';
 import { leastMemory } from '../core/presets.js';
 import { describeModel } from '../data/models.js';
 import type { EvaluationSet, TrainingData } from '../data/types.js';
 import { devices } from '../engine/index.js';
 import type { Device, Model } from '../engine/types.js';
 import { answerPrompts } from './answers.js';
-import { microbatches, toBatch } from './batching.js';
+import { joinedMicrobatches, toBatch, tokensIn } from './batching.js';
 import type { EvaluationContext, EvaluationMeans } from './evaluate.js';
 import { availableMemory, planRun } from './memory.js';
 import { openRunData } from './open-data.js';
@@ -51,6 +52,7 @@ export async function measure({ config, seconds, stop }: MeasureOptions): Promis
         id,
         memory: device?.memory ?? 0,
         evalBatchSize: memory.evalBatchSize,
+        joined: memory.joined,
         seconds,
         stop,
       });
@@ -71,6 +73,7 @@ async function withModel(
     readonly id: string;
     readonly memory: number;
     readonly evalBatchSize: number;
+    readonly joined: number;
     readonly seconds: number;
     readonly stop: AbortSignal;
   },
@@ -152,7 +155,7 @@ async function timeSteps(
   data: TrainingData,
   model: Model,
   longest: readonly TokenizedExample[],
-  { seconds, stop }: { readonly seconds: number; readonly stop: AbortSignal },
+  { seconds, joined, stop }: { readonly seconds: number; readonly joined: number; readonly stop: AbortSignal },
 ): Promise<StepTimes> {
   const learningRate = learningRateAt(config, { totalSteps: 100, warmupSteps: 0 }, 0);
   const accumulate = (examples: readonly TokenizedExample[]): Promise<unknown> =>
@@ -171,27 +174,32 @@ async function timeSteps(
   let time = await timed(() => accumulate(longest));
   let times: StepTimes = {
     microbatches: 1,
-    secondsPerToken: time / tokensOf(longest),
+    secondsPerToken: time / tokensIn(longest),
     secondsPerUpdate: await timed(update),
   };
   // A model whose first microbatch takes this long is measured well enough.
   let left = time > 3 * seconds ? 0 : seconds;
   await data.seek(0, 0);
   const sum = { microbatches: 0, tokens: 0, seconds: 0, updates: 0, updateSeconds: 0 };
+  const size = config.per_device_train_batch_size;
   while (left > 0 && !stop.aborted) {
-    let examples = await data.next(config.per_device_train_batch_size, stop);
+    let examples = await data.next(size * config.gradient_accumulation_steps, stop);
     if (examples.length === 0) {
       await data.seek(0, 0);
-      examples = await data.next(config.per_device_train_batch_size, stop);
+      examples = await data.next(size * config.gradient_accumulation_steps, stop);
     }
-    time = await timed(() => accumulate(examples));
+    for (const batch of joinedMicrobatches(microbatches(examples, size), joined)) {
+      if (left <= 0) break;
+      time = await timed(() => accumulate(batch));
+      sum.microbatches++;
+      sum.tokens += tokensIn(batch);
+      sum.seconds += time;
+      left -= time;
+    }
     const updateTime = await timed(update);
-    sum.microbatches++;
     sum.updates++;
-    sum.tokens += tokensOf(examples);
-    sum.seconds += time;
     sum.updateSeconds += updateTime;
-    left -= time + updateTime;
+    left -= updateTime;
   }
   stop.throwIfAborted();
   if (sum.microbatches > 0) {
@@ -235,10 +243,6 @@ function evaluationCount(config: ResolvedConfig, totalSteps: number): number {
     case 'epoch':
       return atStart + Math.ceil(config.num_train_epochs);
   }
-}
-
-function tokensOf(examples: readonly TokenizedExample[]): number {
-  return examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

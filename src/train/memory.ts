@@ -14,7 +14,7 @@ import type { TrainingData } from '../data/types.js';
 import { devices, planMemory } from '../engine/index.js';
 import type { MemoryPlan, OpenOptions } from '../engine/types.js';
 import { type ModelNeeds, modelOptions } from './open-model.js';
-import { evaluationWork, trainingWork } from './workload.js';
+import { evaluationWork, joinedWork, trainingWork } from './workload.js';
 
 export interface RunMemory {
   /** To open the model with. */
@@ -24,6 +24,8 @@ export interface RunMemory {
   readonly available: number;
   /** Sequences to evaluate, or to answer, at a time. */
   readonly evalBatchSize: number;
+  /** Tokens up to which a step's microbatches are joined; 0: they are not. */
+  readonly joined: number;
 }
 
 interface Fit extends RunMemory {
@@ -37,6 +39,8 @@ export interface RunWork {
   /** Folder to continue from. */
   readonly checkpoint: string | undefined;
   readonly data: TrainingData;
+  /** Tokens up to which its microbatches were joined before; left out: as memory allows. */
+  readonly joined?: number | undefined;
 }
 
 /**
@@ -142,31 +146,53 @@ export function availableOf(text: string): number | undefined {
   return bytes > 0 ? bytes : undefined;
 }
 
-async function planFor({ needs, device, checkpoint, data }: RunWork, available: number): Promise<Fit> {
-  const { config, info } = needs;
+type Attempt = (evalBatchSize: number, how?: { checkpointing?: boolean | number; joined?: number }) => Promise<Fit>;
+
+async function planFor(work: RunWork, available: number): Promise<Fit> {
+  const { needs, device, checkpoint, data } = work;
   const options = modelOptions(needs, device, checkpoint);
-  const training = await trainingWork(needs, data);
-  const attempt = async (evalBatchSize: number, checkpointing = options.checkpointing): Promise<Fit> => {
+  const cut = await trainingWork(needs, data);
+  const attempt: Attempt = async (evalBatchSize, { checkpointing = options.checkpointing, joined = 0 } = {}) => {
     const wanted = { ...options, ...(checkpointing === undefined ? {} : { checkpointing }) };
+    const training = joinedWork(needs, cut, joined);
     const plan = await planMemory(wanted, { training, ...evaluationWork(needs, data, evalBatchSize) });
     const fits = plan.peak <= available;
-    return { options: { ...wanted, working: plan.working }, plan, available, evalBatchSize, fits };
+    return { options: { ...wanted, working: plan.working }, plan, available, evalBatchSize, joined, fits };
   };
+  const least = await planCut(needs.config, device, attempt);
+  if (!least.fits || needs.info.kind !== 'train' || needs.config.gradient_accumulation_steps === 1) return least;
+  // Part of what is free is left to others; but a run goes on as it began, or its last bits would be others.
+  const most = work.joined === undefined ? Math.max(least.plan.peak, available * 0.75) : available;
+  const { evalBatchSize } = least;
+  const { checkpointing = false } = least.options;
+  for (const joined of work.joined === undefined ? worthwhile(device) : [work.joined]) {
+    const together = await attempt(evalBatchSize, { checkpointing, joined });
+    if (together.plan.peak <= most) return together;
+  }
+  return least;
+}
+
+/** Tokens of a batch that keep a device busy, and fewer for where memory is short. */
+function worthwhile(device: string): number[] {
+  return device === 'cpu' ? [1024, 512] : [8192, 4096, 2048, 1024];
+}
+
+/** Microbatches as the config cuts them; what it leaves open, as memory allows. */
+async function planCut(config: ResolvedConfig, device: string, attempt: Attempt): Promise<Fit> {
   // A card is hardly busy with eight answers.
-  const open = device === 'cpu' ? 8 : 64;
-  let kept = await attempt(config.per_device_eval_batch_size ?? open);
+  let kept = await attempt(config.per_device_eval_batch_size ?? (device === 'cpu' ? 8 : 64));
   while (!kept.fits && config.per_device_eval_batch_size === undefined && kept.evalBatchSize > 8) {
     kept = await attempt(kept.evalBatchSize / 2);
   }
-  if (kept.fits || config.gradient_checkpointing !== 'auto' || info.kind !== 'train') return kept;
+  if (kept.fits || config.gradient_checkpointing !== 'auto' || kept.options.mode !== 'train') return kept;
   const { evalBatchSize } = kept;
-  const all = await attempt(evalBatchSize, true);
+  const all = await attempt(evalBatchSize, { checkpointing: true });
   if (!all.fits) return all;
   // As few layers as it takes: each that keeps its activations saves the work of making them again.
   let [least, found] = [1, all];
   for (let most = all.plan.layers; least < most; ) {
     const layers = Math.floor((least + most) / 2);
-    const some = await attempt(evalBatchSize, layers);
+    const some = await attempt(evalBatchSize, { checkpointing: layers });
     if (some.fits) [most, found] = [layers, some];
     else least = layers + 1;
   }

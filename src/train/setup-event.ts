@@ -35,6 +35,7 @@ export function setupEvent(
       peak: memory.plan.peak,
       available: memory.available,
       checkpointing: (memory.options.checkpointing ?? false) !== false,
+      joined: memory.joined,
     },
     sets: setSizes(data.report),
   };

@@ -18,6 +18,8 @@ export const trainerStateSchema = z.object({
   /** Tokens that went through the model. */
   tokens: z.number().int().min(0),
   window: windowSchema,
+  /** Tokens up to which microbatches are joined, from the run's start to its end. */
+  joined: z.number().int().min(0).default(0),
   /** An evaluation of this step was interrupted and is still to be done. */
   evaluationDue: z.boolean(),
 });
@@ -30,6 +32,7 @@ export const initialState: TrainerState = {
   position: { epoch: 0, index: 0 },
   tokens: 0,
   window: emptyWindow(),
+  joined: 0,
   evaluationDue: false,
 };
 

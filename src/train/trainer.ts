@@ -16,7 +16,7 @@ import { EventLog, readEvents } from '../runs/event-log.js';
 import { checkInputs } from '../runs/inputs.js';
 import { acquireLock } from '../runs/lock.js';
 import type { Run } from '../runs/run-folder.js';
-import { toBatch } from './batching.js';
+import { joinedMicrobatches, toBatch } from './batching.js';
 import { type EvaluationMeans, evaluateSet } from './evaluate.js';
 import { StepFeed, type StepWork } from './feed.js';
 import { availableMemory, outOfMemory, type Planned, planRun } from './memory.js';
@@ -142,7 +142,8 @@ class Attempt {
     const data = this.own(await openedData(opening, stop));
     for (const warning of problemEvents(data.report)) this.emit(warning);
     if (device !== 'cpu') await preparing; // a card has less memory free once it is in use
-    const work = { needs: run, device, checkpoint: checkpoint?.directory, data };
+    const joined = checkpoint === undefined ? undefined : this.state.joined;
+    const work = { needs: run, device, checkpoint: checkpoint?.directory, data, joined };
     const memory = await planRun(work, await availableMemory(device));
     this.planned = { work, memory };
     await preparing;
@@ -152,7 +153,7 @@ class Attempt {
     // The plan: how many steps there are and how the learning rate goes.
     const { records, exact } = data.report.train;
     const plan = this.plan(records, exact);
-    this.state = { ...this.state, totalSteps: plan.totalSteps };
+    this.state = { ...this.state, totalSteps: plan.totalSteps, joined: memory.joined };
     this.emit(setupEvent(run, device, model, memory, data, plan));
 
     const means = { model, data, config, batchSize: memory.evalBatchSize };
@@ -257,7 +258,7 @@ class Attempt {
     const promptsDue = config.prompt_loss_steps > 0 && (step - 1) % config.prompt_loss_steps === 0;
     let { window, tokens } = this.state;
     let weight = 0;
-    for (const examples of work.microbatches) {
+    for (const examples of joinedMicrobatches(work.microbatches, this.state.joined)) {
       const batch = toBatch(examples, promptsDue ? 'everything' : 'completions');
       const stats = await this.inEngine(() => model.accumulate(batch));
       if (!Number.isFinite(stats.weightedLoss)) throw await this.nonFinite(model, examples, step);

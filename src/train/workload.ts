@@ -1,14 +1,15 @@
 /** The largest of everything that a run will ask of its model: what its memory is planned by. */
 
+import { microbatches } from '../core/microbatches.js';
 import type { TrainingData } from '../data/types.js';
 import type { BatchShape, Work } from '../engine/types.js';
 import { answerLimit } from './answers.js';
-import { microbatches } from './batching.js';
 import type { ModelNeeds } from './open-model.js';
 import { planSteps } from './schedule.js';
 
 const nothing: BatchShape = { tokens: 0, longest: 0, trained: 0, measured: 0 };
 
+/** Of the microbatches as the config cuts them. */
 export async function trainingWork({ config, info }: ModelNeeds, data: TrainingData): Promise<BatchShape> {
   if (info.kind === 'baseline') return nothing;
   const { records, exact } = data.report.train;
@@ -19,6 +20,13 @@ export async function trainingWork({ config, info }: ModelNeeds, data: TrainingD
     Math.ceil(totalSteps / Math.max(1, stepsPerEpoch)),
   );
   return { ...most, measured: config.prompt_loss_steps > 0 ? most.tokens - most.trained : 0 };
+}
+
+/** What a microbatch may become where small ones of a step are joined up to so many tokens. */
+export function joinedWork({ config }: ModelNeeds, one: BatchShape, joined: number): BatchShape {
+  const all = (most: number): number =>
+    Math.min(most * config.gradient_accumulation_steps, Math.max(one.tokens, joined));
+  return { tokens: all(one.tokens), longest: one.longest, trained: all(one.trained), measured: all(one.measured) };
 }
 
 /** @param batchSize sequences evaluated, or answered, at a time */

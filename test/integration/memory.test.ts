@@ -1,6 +1,7 @@
 /** The memory plan: what a run says it will take is what it takes, and a run that does not fit is told what would. */
 
-import { dirname } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/cli/config-file.js';
 import type { ResolvedConfig } from '../../src/core/config.js';
@@ -8,7 +9,7 @@ import { resolveConfig } from '../../src/core/config-parse.js';
 import { devices } from '../../src/engine/index.js';
 import { planRun, type RunMemory } from '../../src/train/memory.js';
 import { openRunData } from '../../src/train/open-data.js';
-import { history, makeWorkspace, run, type Workspace } from './support.js';
+import { facts, history, makeWorkspace, run, type Workspace } from './support.js';
 
 let workspace: Workspace;
 beforeAll(() => {
@@ -36,6 +37,7 @@ it.each([
   ['short records', { max_length: 40 }],
   // Twelve epochs of two steps: each epoch has batches of its own.
   ['many records at once', { per_device_train_batch_size: 32 }],
+  ['small microbatches, joined', { per_device_train_batch_size: 1, gradient_accumulation_steps: 4 }],
   ['streamed', { streaming: true }],
 ])('a run takes what was planned: %s', async (name, keys) => {
   const file = workspace.config('planned.sft.json', {
@@ -61,25 +63,59 @@ it.each([
   }
 });
 
-describe('a run that does not fit', () => {
-  async function planned(keys: Partial<ResolvedConfig>, available: number): Promise<RunMemory> {
-    const file = workspace.config('large.sft.json', { per_device_train_batch_size: 32, ...keys });
-    const loaded = await loadConfig(file, []);
-    const config = {
-      ...resolveConfig(loaded.config, dirname(file), 'large'),
-      model_name_or_path: workspace.path('model'),
-    };
-    const data = await openRunData(config, undefined, new AbortController().signal);
-    try {
-      return await planRun(
-        { needs: { config, info: { kind: 'train' } }, device: 'cpu', checkpoint: undefined, data },
-        available,
-      );
-    } finally {
-      await data.close();
+describe('a step', () => {
+  it('of many small microbatches is computed as one: the same bytes as those of one large', async () => {
+    const steps = { max_steps: 6, save_steps: 6, eval_strategy: 'no', experiment: 'small' };
+    const cut = { per_device_train_batch_size: 1, gradient_accumulation_steps: 16, run_name: 'cut' };
+    const whole = { per_device_train_batch_size: 16, gradient_accumulation_steps: 1, run_name: 'whole' };
+    for (const how of [cut, whole]) {
+      const { code, stderr } = await run(workspace, 'train', workspace.config('small.sft.json', { ...steps, ...how }));
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     }
-  }
+    const folder = (name: string) => workspace.path('.sft', 'small', name);
+    expect(await facts(folder('cut'))).toEqual(await facts(folder('whole')));
+    const weights = 'checkpoints/step-000006/model.safetensors';
+    expect(readFileSync(join(folder('cut'), weights))).toEqual(readFileSync(join(folder('whole'), weights)));
+  });
 
+  const accumulated = { per_device_train_batch_size: 1, gradient_accumulation_steps: 32, eval_strategy: 'no' } as const;
+
+  it('is computed in as large pieces as memory allows, some of which is left to others', async () => {
+    const roomy = await planned(accumulated, 1e12);
+    expect(roomy.joined).toBe(1024);
+    const tight = await planned(accumulated, roomy.plan.peak);
+    expect(tight.joined).toBeLessThan(1024);
+    expect(tight.plan.peak).toBeLessThan(roomy.plan.peak);
+    expect((await planned({ ...accumulated, gradient_accumulation_steps: 1 }, 1e12)).joined).toBe(0);
+  });
+
+  it('of a run that goes on is computed as before, though less memory is free', async () => {
+    const { plan } = await planned(accumulated, 1e12);
+    expect((await planned(accumulated, plan.peak, 1024)).joined).toBe(1024);
+    expect((await planned(accumulated, plan.peak - 1, 1024)).joined).toBe(0);
+    expect((await planned(accumulated, 1e12, 0)).joined).toBe(0);
+  });
+});
+
+async function planned(keys: Partial<ResolvedConfig>, available: number, joined?: number): Promise<RunMemory> {
+  const file = workspace.config('large.sft.json', { per_device_train_batch_size: 32, ...keys });
+  const loaded = await loadConfig(file, []);
+  const config = {
+    ...resolveConfig(loaded.config, dirname(file), 'large'),
+    model_name_or_path: workspace.path('model'),
+  };
+  const data = await openRunData(config, undefined, new AbortController().signal);
+  try {
+    return await planRun(
+      { needs: { config, info: { kind: 'train' } }, device: 'cpu', checkpoint: undefined, data, joined },
+      available,
+    );
+  } finally {
+    await data.close();
+  }
+}
+
+describe('a run that does not fit', () => {
   it('computes activations again where the config leaves that open', async () => {
     const kept = await planned({}, 1e12);
     expect(kept.options.checkpointing).toBeUndefined();

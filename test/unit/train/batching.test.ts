@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { TokenizedExample } from '../../../src/core/data.js';
+import { microbatches } from '../../../src/core/microbatches.js';
 import { spread, tokenTexts } from '../../../src/train/answers.js';
-import { microbatches, toBatch } from '../../../src/train/batching.js';
+import { joinedMicrobatches, toBatch } from '../../../src/train/batching.js';
 import { addStats, emptyWindow, lossFigures } from '../../../src/train/meter.js';
 
 const place = { file: 'a', index: 0, line: 1 };
@@ -17,6 +18,30 @@ const example = (tokens: number[], groups: number[], mask: number[]): TokenizedE
 // Two prompt tokens, two completion tokens; then a sequence of one token.
 const short = example([10, 11, 12, 13], [1, 1, 2, 2], [0, 0, 1, 1]);
 const single = example([20], [1], [0]);
+
+describe('joinedMicrobatches', () => {
+  const of = (...lengths: number[]) => lengths.map((length) => [example(Array(length).fill(1), [], [])]);
+  const lengths = (batches: readonly (readonly TokenizedExample[])[]) =>
+    batches.map((batch) => batch.map(({ tokens }) => tokens.length));
+
+  it('joins neighbours in their order, as long as they have no more tokens than asked for', () => {
+    expect(lengths(joinedMicrobatches(of(3, 4, 3, 9, 1, 12, 2), 10))).toEqual([[3, 4, 3], [9, 1], [12], [2]]);
+    expect(lengths(joinedMicrobatches(of(3, 4), 0))).toEqual([[3], [4]]);
+    expect(joinedMicrobatches([], 10)).toEqual([]);
+  });
+
+  it('loses and reorders nothing, whatever the lengths', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 30 })), fc.nat(100), (all, most) => {
+        const joined = joinedMicrobatches(of(...all), most);
+        expect(lengths(joined).flat()).toEqual(all);
+        for (const batch of lengths(joined)) {
+          if (batch.length > 1) expect(batch.reduce((sum, length) => sum + length)).toBeLessThanOrEqual(most);
+        }
+      }),
+    );
+  });
+});
 
 describe('toBatch', () => {
   it('predicts the next token of the same sequence, and nothing at its end', () => {
