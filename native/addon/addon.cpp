@@ -92,7 +92,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
                         InstanceMethod<&ModelHandle::generate>("generate"), InstanceMethod<&ModelHandle::save>("save"),
                         InstanceMethod<&ModelHandle::saveState>("saveState"),
                         InstanceMethod<&ModelHandle::loadState>("loadState"), InstanceMethod<&ModelHandle::memory>("memory"),
-                        InstanceMethod<&ModelHandle::close>("close")});
+                        InstanceMethod<&ModelHandle::interrupt>("interrupt"), InstanceMethod<&ModelHandle::close>("close")});
   }
   explicit ModelHandle(const Napi::CallbackInfo& call)
       : Napi::ObjectWrap<ModelHandle>(call),
@@ -221,6 +221,8 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
     value.Set("peak", closed_ ? 0.0 : static_cast<double>(worker_->peakBytes.load()));
     return value;
   }
+
+  void interrupt(const Napi::CallbackInfo&) { worker_->interrupt(); }
 
   Napi::Value close(const Napi::CallbackInfo& call) {
     closed_ = true;

@@ -139,6 +139,7 @@ void Worker::loop() {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
       if (stopping_) break;
+      cancelled_ = false;  // that was the task before
       task = std::move(queue_.front());
       queue_.pop_front();
     }

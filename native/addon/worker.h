@@ -57,6 +57,8 @@ class Worker : public std::enable_shared_from_this<Worker> {
   void shutdown();
   /// The first half of `shutdown`, without the waiting.
   void cancel();
+  /// Calls off the task that runs now, if one does; those after it are done.
+  void interrupt() { cancelled_ = true; }
 
   // Of the engine's thread alone.
   std::shared_ptr<Backend> backend;

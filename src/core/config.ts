@@ -94,7 +94,9 @@ export const runConfigSchema = z.strictObject({
   per_device_train_batch_size: positive.default(8).describe('Sequences of a microbatch.'),
   per_device_eval_batch_size: positive
     .optional()
-    .describe('Sequences evaluated, or answered, at a time. Left out: 8; on a GPU up to 64, as its memory allows.'),
+    .describe(
+      'Sequences evaluated, or answered, at a time. Left out: as memory allows, up to 32 answers, on a GPU 64.',
+    ),
   gradient_accumulation_steps: positive
     .default(1)
     .describe('Microbatches of a step. Small ones are computed together, as memory allows: only rounding changes.'),

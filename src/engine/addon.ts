@@ -33,6 +33,7 @@ export interface NativeModel {
   saveState(directory: string): Promise<void>;
   loadState(directory: string): Promise<void>;
   memory(): Memory;
+  interrupt(): void;
   close(): Promise<void>;
 }
 

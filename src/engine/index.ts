@@ -121,6 +121,9 @@ class EngineModel implements Model {
   memory() {
     return this.#native.memory();
   }
+  interrupt() {
+    this.#native.interrupt();
+  }
   async close() {
     await this.#native.close();
   }

@@ -221,5 +221,7 @@ export interface Model {
   saveState(directory: string): Promise<void>;
   loadState(directory: string): Promise<void>;
   memory(): Memory;
+  /** Calls off what the model does now, if anything: its promise rejects, within the time of a layer. What waits is done. */
+  interrupt(): void;
   close(): Promise<void>;
 }

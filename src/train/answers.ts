@@ -30,7 +30,7 @@ export interface SetAnswers {
 
 /** Undefined: stopped before it was done. */
 export async function answerPrompts(context: EvaluationContext, set: EvaluationSet): Promise<SetAnswers | undefined> {
-  const { model, data, config, batchSize, step, stop, progress } = context;
+  const { model, data, config, cut, step, stop, progress } = context;
   const kind = verifierOf(config, set);
   const samples = spread(set.prompts.length, config.num_sample_generations);
   // Free text is generated for the samples alone: there is nothing to count.
@@ -49,7 +49,7 @@ export async function answerPrompts(context: EvaluationContext, set: EvaluationS
   let generateMs = 0;
   let entropy = { sum: 0, tokens: 0 };
   let done = 0;
-  for (const indexes of microbatches(wanted, batchSize)) {
+  for (const indexes of microbatches(wanted, cut.answers)) {
     if (stop.aborted) return undefined;
     progress(done, wanted.length);
     const prompts = indexes.flatMap((index) => set.prompts[index] ?? []);

@@ -1,7 +1,7 @@
 /** Examples to the engine's flat batches, without padding. */
 
 import { TokenGroup, type TokenizedExample } from '../core/data.js';
-import { joinSmall } from '../core/microbatches.js';
+import { joinSmall, microbatches } from '../core/microbatches.js';
 import type { Batch } from '../engine/types.js';
 
 /** What a batch measures beside what it trains on. */
@@ -39,12 +39,29 @@ export function toBatch(examples: readonly TokenizedExample[], measure: Measure)
   return { tokens, offsets, targets, weights, groups };
 }
 
+/** How much of an evaluation is computed at a time. */
+export interface EvaluationCut {
+  /** Sequences whose loss is measured at a time, and tokens up to which small pieces are joined. */
+  readonly batch: number;
+  readonly joined: number;
+  /** Prompts answered at a time. */
+  readonly answers: number;
+}
+
 /** The step's microbatches, small neighbours joined up to so many tokens. */
 export function joinedMicrobatches(
   batches: readonly (readonly TokenizedExample[])[],
   most: number,
 ): (readonly TokenizedExample[])[] {
   return joinSmall(batches, most, tokensIn, (a, b) => [...a, ...b]);
+}
+
+/** An evaluation set's examples as they are measured. */
+export function evaluationBatches(
+  examples: readonly TokenizedExample[],
+  { batch, joined }: EvaluationCut,
+): (readonly TokenizedExample[])[] {
+  return joinedMicrobatches(microbatches(examples, batch), joined);
 }
 
 export function tokensIn(examples: readonly TokenizedExample[]): number {

@@ -4,19 +4,17 @@ import type { ResolvedConfig } from '../core/config.js';
 import { placeKey, TokenGroup, type TokenizedExample } from '../core/data.js';
 import { LabError } from '../core/errors.js';
 import type { BodyOf } from '../core/events.js';
-import { microbatches } from '../core/microbatches.js';
 import type { EvaluationSet, TrainingData } from '../data/types.js';
 import type { GroupStats, Model, TokenStats } from '../engine/types.js';
 import { answerPrompts, type SetAnswers } from './answers.js';
-import { toBatch } from './batching.js';
+import { type EvaluationCut, evaluationBatches, toBatch } from './batching.js';
 import { addGroup, lossFigures, mean } from './meter.js';
 
 export interface EvaluationMeans {
   readonly model: Model;
   readonly data: TrainingData;
   readonly config: ResolvedConfig;
-  /** Sequences at a time. */
-  readonly batchSize: number;
+  readonly cut: EvaluationCut;
 }
 
 export interface EvaluationContext extends EvaluationMeans {
@@ -33,8 +31,22 @@ export interface Evaluation {
   readonly samples: readonly BodyOf<'sample'>[];
 }
 
-/** Undefined: stopped before it was done. */
+/** Undefined: stopped before it was done, at once. */
 export async function evaluateSet(context: EvaluationContext, set: EvaluationSet): Promise<Evaluation | undefined> {
+  const { model, stop } = context;
+  const interrupt = (): void => model.interrupt();
+  stop.addEventListener('abort', interrupt, { once: true });
+  try {
+    return await evaluated(context, set);
+  } catch (error) {
+    if (stop.aborted) return undefined;
+    throw error;
+  } finally {
+    stop.removeEventListener('abort', interrupt);
+  }
+}
+
+async function evaluated(context: EvaluationContext, set: EvaluationSet): Promise<Evaluation | undefined> {
   const { config, step, epoch, stop } = context;
   const started = performance.now();
   const losses = await measureLosses(context, set);
@@ -65,12 +77,12 @@ interface SetLosses {
 }
 
 async function measureLosses(context: EvaluationContext, set: EvaluationSet): Promise<SetLosses | undefined> {
-  const { model, batchSize, stop, progress } = context;
+  const { model, cut, stop, progress } = context;
   let prompt: GroupStats = { tokens: 0, loss: 0, entropy: 0, correct: 0 };
   let completion = prompt;
   let trained = { loss: 0, tokens: 0 };
   const perExample: (number | null)[] = [];
-  for (const batch of microbatches(set.examples, batchSize)) {
+  for (const batch of evaluationBatches(set.examples, cut)) {
     if (stop.aborted) return undefined;
     progress(perExample.length, set.examples.length);
     const stats = await model.evaluate(toBatch(batch, 'everything'));

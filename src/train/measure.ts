@@ -14,8 +14,8 @@ import { describeModel } from '../data/models.js';
 import type { EvaluationSet, TrainingData } from '../data/types.js';
 import { devices } from '../engine/index.js';
 import type { Device, Model } from '../engine/types.js';
-import { answerPrompts } from './answers.js';
-import { joinedMicrobatches, toBatch, tokensIn } from './batching.js';
+import { answerLimit, answerPrompts } from './answers.js';
+import { type EvaluationCut, evaluationBatches, joinedMicrobatches, toBatch, tokensIn } from './batching.js';
 import type { EvaluationContext, EvaluationMeans } from './evaluate.js';
 import { availableMemory, planRun } from './memory.js';
 import { openRunData } from './open-data.js';
@@ -51,7 +51,7 @@ export async function measure({ config, seconds, stop }: MeasureOptions): Promis
       return await withModel(config, data, model, longest, {
         id,
         memory: device?.memory ?? 0,
-        evalBatchSize: memory.evalBatchSize,
+        evaluation: memory.evaluation,
         joined: memory.joined,
         seconds,
         stop,
@@ -72,7 +72,7 @@ async function withModel(
   at: {
     readonly id: string;
     readonly memory: number;
-    readonly evalBatchSize: number;
+    readonly evaluation: EvaluationCut;
     readonly joined: number;
     readonly seconds: number;
     readonly stop: AbortSignal;
@@ -92,7 +92,7 @@ async function withModel(
   const evaluations = evaluationCount(config, plan.totalSteps);
   let once = 0;
   for (const set of data.evaluation)
-    once += await timeEvaluation({ config, data, model, batchSize: at.evalBatchSize, stop: at.stop }, set);
+    once += await timeEvaluation({ config, data, model, cut: at.evaluation, stop: at.stop }, set);
   return {
     device: at.id,
     deviceMemory: at.memory,
@@ -212,25 +212,41 @@ async function timeSteps(
   return times;
 }
 
-/** Seconds that one evaluation of the set takes, by one batch of its examples and one of its answers. */
+/** Tokens of an answer that are waited for where whole answers would take longer than some seconds. */
+const triedTokens = 16;
+const longestTrial = 5;
+
+/**
+ * Seconds that one evaluation of the set takes, by one batch of its examples and as many answers as are made at a time; at most, where
+ * only their beginnings were waited for.
+ */
 async function timeEvaluation(
   context: EvaluationMeans & Pick<EvaluationContext, 'stop'>,
   set: EvaluationSet,
 ): Promise<number> {
-  const { config, batchSize, model } = context;
-  const [batch] = microbatches(set.examples, batchSize);
+  const { config, cut, model } = context;
+  const [batch] = evaluationBatches(set.examples, cut);
   if (batch === undefined) return 0;
   const losses = await timed(() => model.evaluate(toBatch(batch, 'everything')));
-  let seconds = (losses * set.examples.length) / batch.length;
-  const wanted = config.eval_generate_samples === 0 ? set.prompts.length : config.eval_generate_samples;
-  const answered = Math.min(wanted, set.prompts.length);
-  const prompts = set.prompts.slice(0, batchSize);
-  if (answered > 0 && config.verifier !== 'none') {
-    const work = { ...context, step: 0, epoch: 0, progress: () => undefined };
-    const answers = await timed(() => answerPrompts(work, { ...set, prompts }));
-    seconds += (answers * answered) / Math.min(prompts.length, answered);
-  }
-  return seconds;
+  const seconds = (losses * set.examples.length) / batch.length;
+
+  const prompts = set.prompts.slice(0, cut.answers);
+  const longest = config.eval_max_new_tokens ?? answerLimit(set);
+  // Token by token takes some times as long as all at once.
+  const whole = 4 * (losses / tokensIn(batch)) * prompts.length * longest;
+  const tried = whole > longestTrial ? Math.min(longest, triedTokens) : longest;
+  const short = { ...config, eval_max_new_tokens: tried, eval_generate_samples: 0 };
+  const work = { ...context, config: short, step: 0, epoch: 0, progress: () => undefined };
+  const began = performance.now();
+  const answers = await answerPrompts(work, { ...set, prompts });
+  const took = (performance.now() - began) / 1000;
+  if (answers === undefined) return seconds;
+  // Free text is generated for the samples alone.
+  const { stats, samples } = answers;
+  const made = stats?.count ?? samples.length;
+  const wanted = stats === null ? config.num_sample_generations : config.eval_generate_samples || set.prompts.length;
+  if (made === 0) return seconds;
+  return seconds + ((took * Math.min(wanted, set.prompts.length)) / made) * (longest / tried);
 }
 
 function evaluationCount(config: ResolvedConfig, totalSteps: number): number {

@@ -13,6 +13,7 @@ import { formatBytes } from '../core/units.js';
 import type { TrainingData } from '../data/types.js';
 import { devices, planMemory } from '../engine/index.js';
 import type { MemoryPlan, OpenOptions } from '../engine/types.js';
+import type { EvaluationCut } from './batching.js';
 import { type ModelNeeds, modelOptions } from './open-model.js';
 import { evaluationWork, joinedWork, trainingWork } from './workload.js';
 
@@ -22,8 +23,7 @@ export interface RunMemory {
   readonly plan: MemoryPlan;
   /** Bytes that were free. */
   readonly available: number;
-  /** Sequences to evaluate, or to answer, at a time. */
-  readonly evalBatchSize: number;
+  readonly evaluation: EvaluationCut;
   /** Tokens up to which a step's microbatches are joined; 0: they are not. */
   readonly joined: number;
 }
@@ -146,55 +146,71 @@ export function availableOf(text: string): number | undefined {
   return bytes > 0 ? bytes : undefined;
 }
 
-type Attempt = (evalBatchSize: number, how?: { checkpointing?: boolean | number; joined?: number }) => Promise<Fit>;
+type Attempt = (evaluation: EvaluationCut, how?: { checkpointing?: boolean | number; joined?: number }) => Promise<Fit>;
 
 async function planFor(work: RunWork, available: number): Promise<Fit> {
   const { needs, device, checkpoint, data } = work;
   const options = modelOptions(needs, device, checkpoint);
   const cut = await trainingWork(needs, data);
-  const attempt: Attempt = async (evalBatchSize, { checkpointing = options.checkpointing, joined = 0 } = {}) => {
+  const attempt: Attempt = async (evaluation, { checkpointing = options.checkpointing, joined = 0 } = {}) => {
     const wanted = { ...options, ...(checkpointing === undefined ? {} : { checkpointing }) };
     const training = joinedWork(needs, cut, joined);
-    const plan = await planMemory(wanted, { training, ...evaluationWork(needs, data, evalBatchSize) });
+    const plan = await planMemory(wanted, { training, ...evaluationWork(needs, data, evaluation) });
     const fits = plan.peak <= available;
-    return { options: { ...wanted, working: plan.working }, plan, available, evalBatchSize, joined, fits };
+    return { options: { ...wanted, working: plan.working }, plan, available, evaluation, joined, fits };
   };
-  const least = await planCut(needs.config, device, attempt);
+  const least = await planCut(needs.config, device, available, attempt);
   if (!least.fits || needs.info.kind !== 'train' || needs.config.gradient_accumulation_steps === 1) return least;
-  // Part of what is free is left to others; but a run goes on as it began, or its last bits would be others.
-  const most = work.joined === undefined ? Math.max(least.plan.peak, available * 0.75) : available;
-  const { evalBatchSize } = least;
+  const { evaluation } = least;
   const { checkpointing = false } = least.options;
-  for (const joined of work.joined === undefined ? worthwhile(device) : [work.joined]) {
-    const together = await attempt(evalBatchSize, { checkpointing, joined });
+  // A run goes on as it began, or its last bits would be others.
+  const most = work.joined === undefined ? Math.max(least.plan.peak, available * fairShare) : available;
+  for (const joined of work.joined === undefined ? busyTokens(device) : [work.joined]) {
+    const together = await attempt(evaluation, { checkpointing, joined });
     if (together.plan.peak <= most) return together;
   }
   return least;
 }
 
+/** Of the free memory, for what would go without it, too: the rest is left to others. */
+const fairShare = 0.75;
+
 /** Tokens of a batch that keep a device busy, and fewer for where memory is short. */
-function worthwhile(device: string): number[] {
+function busyTokens(device: string): number[] {
   return device === 'cpu' ? [1024, 512] : [8192, 4096, 2048, 1024];
 }
 
+interface EvaluationCuts {
+  /** What keeps a device busy, the most first; none where the config says what to do. */
+  readonly more: readonly EvaluationCut[];
+  readonly least: EvaluationCut;
+}
+
+function evaluationCuts({ per_device_eval_batch_size: size }: ResolvedConfig, device: string): EvaluationCuts {
+  if (size !== undefined) return { more: [], least: { batch: size, joined: 0, answers: size } };
+  const [joined = 0] = busyTokens(device);
+  const more = (device === 'cpu' ? [32, 16] : [64, 32, 16]).map((answers) => ({ batch: 1, joined, answers }));
+  return { more, least: { batch: 1, joined: 1024, answers: 8 } };
+}
+
 /** Microbatches as the config cuts them; what it leaves open, as memory allows. */
-async function planCut(config: ResolvedConfig, device: string, attempt: Attempt): Promise<Fit> {
-  // A card is hardly busy with eight answers.
-  let kept = await attempt(config.per_device_eval_batch_size ?? (device === 'cpu' ? 8 : 64));
-  while (!kept.fits && config.per_device_eval_batch_size === undefined && kept.evalBatchSize > 8) {
-    kept = await attempt(kept.evalBatchSize / 2);
+async function planCut(config: ResolvedConfig, device: string, available: number, attempt: Attempt): Promise<Fit> {
+  const { least, more } = evaluationCuts(config, device);
+  for (const evaluation of more) {
+    const kept = await attempt(evaluation);
+    if (kept.plan.peak <= available * fairShare) return kept;
   }
+  const kept = await attempt(least);
   if (kept.fits || config.gradient_checkpointing !== 'auto' || kept.options.mode !== 'train') return kept;
-  const { evalBatchSize } = kept;
-  const all = await attempt(evalBatchSize, { checkpointing: true });
+  const all = await attempt(least, { checkpointing: true });
   if (!all.fits) return all;
   // As few layers as it takes: each that keeps its activations saves the work of making them again.
-  let [least, found] = [1, all];
-  for (let most = all.plan.layers; least < most; ) {
-    const layers = Math.floor((least + most) / 2);
-    const some = await attempt(evalBatchSize, { checkpointing: layers });
+  let [fewest, found] = [1, all];
+  for (let most = all.plan.layers; fewest < most; ) {
+    const layers = Math.floor((fewest + most) / 2);
+    const some = await attempt(least, { checkpointing: layers });
     if (some.fits) [most, found] = [layers, some];
-    else least = layers + 1;
+    else fewest = layers + 1;
   }
   return found;
 }

@@ -156,7 +156,7 @@ class Attempt {
     this.state = { ...this.state, totalSteps: plan.totalSteps, joined: memory.joined };
     this.emit(setupEvent(run, device, model, memory, data, plan));
 
-    const means = { model, data, config, batchSize: memory.evalBatchSize };
+    const means = { model, data, config, cut: memory.evaluation };
     // Evaluation before the first step, and one that an interruption left undone.
     if (this.state.step === 0 && (config.eval_on_start || baseline)) {
       if (!(await this.evaluate(means, 0))) return this.end('interrupted');

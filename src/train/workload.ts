@@ -1,9 +1,9 @@
 /** The largest of everything that a run will ask of its model: what its memory is planned by. */
 
-import { microbatches } from '../core/microbatches.js';
 import type { TrainingData } from '../data/types.js';
 import type { BatchShape, Work } from '../engine/types.js';
 import { answerLimit } from './answers.js';
+import { type EvaluationCut, evaluationBatches, tokensIn } from './batching.js';
 import type { ModelNeeds } from './open-model.js';
 import { planSteps } from './schedule.js';
 
@@ -29,26 +29,21 @@ export function joinedWork({ config }: ModelNeeds, one: BatchShape, joined: numb
   return { tokens: all(one.tokens), longest: one.longest, trained: all(one.trained), measured: all(one.measured) };
 }
 
-/** @param batchSize sequences evaluated, or answered, at a time */
 export function evaluationWork(
   { config, info }: ModelNeeds,
   data: TrainingData,
-  batchSize: number,
+  cut: EvaluationCut,
 ): Omit<Work, 'training'> {
   if (config.eval_strategy === 'no' && !config.eval_on_start && info.kind !== 'baseline') {
     return { evaluation: nothing, prompts: 0, promptLength: 0, newTokens: 0 };
   }
   let [tokens, longest, prompts, promptLength, newTokens] = [0, 0, 0, 0, 0];
   for (const set of data.evaluation) {
-    for (const batch of microbatches(set.examples, batchSize)) {
-      const lengths = batch.map((example) => example.tokens.length);
-      tokens = Math.max(
-        tokens,
-        lengths.reduce((sum, length) => sum + length, 0),
-      );
-      longest = Math.max(longest, ...lengths);
+    for (const batch of evaluationBatches(set.examples, cut)) {
+      tokens = Math.max(tokens, tokensIn(batch));
+      for (const example of batch) longest = Math.max(longest, example.tokens.length);
     }
-    prompts = Math.max(prompts, Math.min(set.prompts.length, batchSize));
+    prompts = Math.max(prompts, Math.min(set.prompts.length, cut.answers));
     for (const { prompt } of set.prompts) promptLength = Math.max(promptLength, prompt.length);
     newTokens = Math.max(newTokens, config.eval_max_new_tokens ?? answerLimit(set));
   }

@@ -117,16 +117,27 @@ async function planned(keys: Partial<ResolvedConfig>, available: number, joined?
 
 describe('a run that does not fit', () => {
   it('computes activations again where the config leaves that open', async () => {
-    const kept = await planned({}, 1e12);
+    const trains: Partial<ResolvedConfig> = { eval_strategy: 'no' };
+    const kept = await planned(trains, 1e12);
     expect(kept.options.checkpointing).toBeUndefined();
-    const again = await planned({}, kept.plan.peak - 1);
+    const again = await planned(trains, kept.plan.peak - 1);
     expect(again.plan.peak).toBeLessThan(kept.plan.peak);
     // One byte short: one layer is enough. With less, more of them are.
     expect(again.options.checkpointing).toBe(1);
-    const all = await planned({ gradient_checkpointing: true }, 1e12);
-    const tight = await planned({}, all.plan.peak);
+    const all = await planned({ ...trains, gradient_checkpointing: true }, 1e12);
+    const tight = await planned(trains, all.plan.peak);
     expect(tight.options.checkpointing).not.toBe(1);
     expect(tight.plan.peak).toBeLessThanOrEqual(all.plan.peak);
+  });
+
+  it('answers as many prompts at a time as memory allows, some of which is left to others, unless the config says how many', async () => {
+    const roomy = await planned({}, 1e12);
+    expect(roomy.evaluation).toEqual({ batch: 1, joined: 1024, answers: 32 });
+    const tight = await planned({}, roomy.plan.peak);
+    expect(tight.evaluation.answers).toBeLessThan(32);
+    expect(tight.plan.peak).toBeLessThanOrEqual(roomy.plan.peak);
+    const said = await planned({ per_device_eval_batch_size: 5 }, 1e12);
+    expect(said.evaluation).toEqual({ batch: 5, joined: 0, answers: 5 });
   });
 
   it('is refused with what would fit, and that fits', async () => {

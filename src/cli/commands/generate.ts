@@ -70,7 +70,7 @@ export function addGenerate(program: Command): void {
     .option('--top-k <k>', 'draw from the k most likely tokens; 0: off', whole(0), 0)
     .option('--top-p <p>', 'draw from the most likely tokens that make up p; 1: off', real(0, 1), 1)
     .option('--seed <n>', 'seed of the draws', whole(0), 42)
-    .option('--batch-size <n>', 'prompts at a time; left out: 8, on a GPU 64', whole(1))
+    .option('--batch-size <n>', 'prompts at a time; left out: 32, on a GPU 64', whole(1))
     .option('--device <id>', '`auto`, `cpu` or `cuda:0`', 'auto')
     .option(
       '--bf16',
@@ -111,7 +111,7 @@ async function generate(name: string, flags: GenerateFlags): Promise<void> {
       ...(folders.adapter === undefined ? {} : { adapter: folders.adapter }),
     });
     try {
-      const size = flags.batchSize ?? (device === 'cpu' ? 8 : 64);
+      const size = flags.batchSize ?? (device === 'cpu' ? 32 : 64);
       let asked = 0;
       for (const batch of microbatches(prompts, size)) {
         const longest = Math.max(...batch.map(({ prompt }) => prompt.length));

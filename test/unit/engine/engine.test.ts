@@ -278,6 +278,24 @@ describe('misuse has its own message', () => {
     expect(closed.memory()).toEqual({ current: 0, peak: 0 });
   });
 
+  test('what runs is called off, and the model goes on as if it had not been asked', async () => {
+    const options = { maxNewTokens: 30, temperature: 0, topK: 0, topP: 1, seed: 0, stopTokens: new Int32Array() };
+    const prompts = Array.from({ length: 2000 }, (_, i) => Int32Array.of(i % 50, 1));
+    const [first] = prompts;
+    if (first === undefined) throw new Error('no prompt');
+    const before = await model.generate([first], options);
+    const long = model.generate(prompts, options);
+    const waiting = model.generate([first], options);
+    // It has to have been begun.
+    const called = setInterval(() => model.interrupt(), 1);
+    await expect(long).rejects.toThrow('the work was cancelled');
+    clearInterval(called);
+    await waiting.catch(() => undefined);
+    expect(await model.generate([first], options)).toEqual(before);
+    model.interrupt();
+    expect(await model.generate([first], options)).toEqual(before);
+  });
+
   test('closing lets the running task finish and rejects those that wait', async () => {
     const closing = await fresh();
     // Many, so that the last still waits, however soon the others are done.
