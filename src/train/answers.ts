@@ -17,6 +17,7 @@ import { microbatches } from '../core/microbatches.js';
 import type { EvaluationSet, PromptExample, TrainingData } from '../data/types.js';
 import type { Generated } from '../engine/types.js';
 import type { EvaluationContext } from './evaluate.js';
+import { generateEach } from './generate.js';
 
 /** Longest answer where the config does not say. */
 const longestAnswer = 512;
@@ -54,12 +55,17 @@ export async function answerPrompts(context: EvaluationContext, set: EvaluationS
     progress(done, wanted.length);
     const prompts = indexes.flatMap((index) => set.prompts[index] ?? []);
     const began = performance.now();
-    const answers = await generateFor(prompts, indexes);
+    const answers = await generateEach(
+      model,
+      prompts.map(({ prompt }) => prompt),
+      indexes.map((index) => config.seed + step * 1_000_003 + index),
+      { maxNewTokens, temperature: config.temperature, topK: 0, topP: 1, stopTokens: data.stopTokens },
+    );
     generateMs += performance.now() - began;
     for (const [i, prompt] of prompts.entries()) {
-      const generated = answers[i];
+      const generated = answers[i] ?? noAnswer;
       const index = indexes[i];
-      if (generated === undefined || index === undefined) continue;
+      if (index === undefined) continue;
       const text = await answerText(data, generated);
       const verdict = verify?.(text, prompt.reference);
       if (verdict !== undefined && counted.has(index)) verdicts.push(verdict);
@@ -85,32 +91,6 @@ export async function answerPrompts(context: EvaluationContext, set: EvaluationS
   };
   progress(done, wanted.length);
   return { stats, samples: events, byPlace };
-
-  /** Each as it would be alone: a long prompt shortens no other's answer, and the draws are its own. Prompts that fill the whole context get none. */
-  async function generateFor(batch: readonly PromptExample[], indexes: readonly number[]): Promise<Generated[]> {
-    const answers = batch.map(() => noAnswer);
-    const byLimit = new Map<number, number[]>();
-    for (const [i, { prompt }] of batch.entries()) {
-      const limit = Math.min(maxNewTokens, model.info.maxPositions - prompt.length);
-      if (limit > 0) byLimit.set(limit, [...(byLimit.get(limit) ?? []), i]);
-    }
-    for (const [limit, places] of byLimit) {
-      const generated = await model.generate(
-        places.map((i) => batch[i]?.prompt ?? new Int32Array()),
-        {
-          maxNewTokens: limit,
-          temperature: config.temperature,
-          topK: 0,
-          topP: 1,
-          seed: config.seed,
-          seeds: places.map((i) => config.seed + step * 1_000_003 + (indexes[i] ?? 0)),
-          stopTokens: data.stopTokens,
-        },
-      );
-      for (const [at, i] of places.entries()) answers[i] = generated[at] ?? noAnswer;
-    }
-    return answers;
-  }
 }
 
 const noAnswer: Generated = {

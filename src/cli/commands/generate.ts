@@ -14,6 +14,7 @@ import { newestGoodCheckpoint } from '../../runs/checkpoints.js';
 import { runsByActivity } from '../../runs/list.js';
 import { exists, openRun, type Run } from '../../runs/run-folder.js';
 import { answerText } from '../../train/answers.js';
+import { generateEach } from '../../train/generate.js';
 import { findModel, foldersOf, isStoredInBf16, type ModelFolders } from '../../train/model-folder.js';
 import { chooseDevice } from '../../train/open-model.js';
 import { asUsage } from '../failure.js';
@@ -87,7 +88,7 @@ export function addGenerate(program: Command): void {
     .option('--output-dir <folder>', 'where `latest` looks', '.sft')
     .option('--json', 'print one JSON object a prompt, with tokens and entropies')
     .option('--quiet', 'print answers only')
-    .action((name: string, flags: GenerateFlags) => generate(name, flags));
+    .action((name: string, flags: GenerateFlags) => withAdvice(generate(name, flags)));
 }
 
 async function generate(name: string, flags: GenerateFlags): Promise<void> {
@@ -114,28 +115,21 @@ async function generate(name: string, flags: GenerateFlags): Promise<void> {
       const size = flags.batchSize ?? (device === 'cpu' ? 32 : 64);
       let asked = 0;
       for (const batch of microbatches(prompts, size)) {
-        const longest = Math.max(...batch.map(({ prompt }) => prompt.length));
-        const room = model.info.maxPositions - longest;
-        if (room <= 0) {
-          throw new LabError(`a prompt of ${longest} tokens fills the model's ${model.info.maxPositions} positions`, {
-            advice: 'Shorten the prompt.',
-          });
+        for (const { prompt } of batch) {
+          if (prompt.length < model.info.maxPositions) continue;
+          throw new LabError(
+            `a prompt of ${prompt.length} tokens fills the model's ${model.info.maxPositions} positions`,
+            { advice: 'Shorten the prompt.' },
+          );
         }
         const first = flags.seed + asked;
         asked += batch.length;
-        const answers = await withAdvice(
-          model.generate(
-            batch.map(({ prompt }) => prompt),
-            {
-              maxNewTokens: Math.min(flags.maxNewTokens, room),
-              temperature: flags.temperature,
-              topK: flags.topK,
-              topP: flags.topP,
-              seed: flags.seed,
-              seeds: batch.map((_, i) => first + i),
-              stopTokens: data.stopTokens,
-            },
-          ),
+        const { maxNewTokens, temperature, topK, topP } = flags;
+        const answers = await generateEach(
+          model,
+          batch.map(({ prompt }) => prompt),
+          batch.map((_, i) => first + i),
+          { maxNewTokens, temperature, topK, topP, stopTokens: data.stopTokens },
         );
         for (const [i, prompt] of batch.entries()) {
           const answer = answers[i];
@@ -157,12 +151,13 @@ function canBf16(device: string): boolean {
 }
 
 /** What of training's advice is not meant for one who asks. */
-async function withAdvice<T>(answers: Promise<T>): Promise<T> {
+async function withAdvice(generated: Promise<void>): Promise<void> {
   try {
-    return await answers;
+    await generated;
   } catch (error) {
     if (!isOutOfMemory(error)) throw error;
-    throw new LabError('not enough memory', { advice: 'Lower --batch-size or --max-new-tokens.', cause: error });
+    const advice = 'Lower --batch-size or --max-new-tokens, or choose another --device.';
+    throw new LabError('not enough memory', { advice, cause: error });
   }
 }
 
