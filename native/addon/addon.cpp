@@ -350,13 +350,20 @@ Napi::Value devices(const Napi::CallbackInfo& call) {
   return list;
 }
 
-/// Why there is no CUDA device; empty where there is one.
+/// Why there is no CUDA device, and whether there is a driver all the same; undefined where there is a device.
 Napi::Value withoutCuda(const Napi::CallbackInfo& call) {
+  auto value = Napi::Object::New(call.Env());
 #ifdef SFT_LAB_CUDA
-  return Napi::String::New(call.Env(), cudaDevices().missing);
+  const CudaDevices cards = cudaDevices();
+  if (cards.missing.empty()) return call.Env().Undefined();
+  value.Set("reason", cards.missing);
+  value.Set("driver", !cards.driver.empty());
+  if (!cards.advice.empty()) value.Set("advice", cards.advice);
 #else
-  return Napi::String::New(call.Env(), "this engine was built without it, since nvcc was not there");
+  value.Set("reason", "this engine was built without it, since nvcc was not there");
+  value.Set("driver", false);
 #endif
+  return value;
 }
 
 /// How busy a card is and what is taken of its memory; undefined where that is not known, and for the CPU.

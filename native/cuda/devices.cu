@@ -1,5 +1,7 @@
 #include "cuda/devices.h"
 
+#include <cstdlib>
+
 #include "cuda/cublaslt.h"
 #include "cuda/dialect.h"
 
@@ -21,12 +23,6 @@ CudaDevices cudaDevices() {
     found.missing = error == cudaSuccess ? "the driver sees no card" : cudaGetErrorString(error);
     return found;
   }
-  try {
-    cuda::CublasLt::get();
-  } catch (const std::exception& missing) {
-    found.missing = missing.what();
-    return found;
-  }
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp properties{};
     if (cudaGetDeviceProperties(&properties, i) != cudaSuccess || properties.major < 8) continue;
@@ -35,7 +31,17 @@ CudaDevices cudaDevices() {
     found.list.push_back({i, properties.name, properties.totalGlobalMem,
                           std::to_string(properties.major) + "." + std::to_string(properties.minor), busId});
   }
-  if (found.list.empty()) found.missing = "no card of compute capability 8.0 or newer is there";
+  if (found.list.empty()) {
+    found.missing = "no card of compute capability 8.0 or newer is there";
+    return found;
+  }
+  try {
+    cuda::CublasLt::get();
+  } catch (const Error& missing) {
+    found.missing = found.list.front().name + " is there, but " + missing.what();
+    found.advice = missing.advice;
+    found.list.clear();
+  }
   return found;
 }
 
@@ -43,7 +49,8 @@ CudaDevices cudaDevices() {
 
 CudaDevices cudaDevices() {
   const cuda::Nvml* const nvml = cuda::Nvml::get();
-  return {{{emulator::cardNumber(), "emulated card", emulator::memoryBytes(), "0.0", "0000:65:00.0"}}, "0.0", nvml ? nvml->driver() : "", ""};
+  if (const char* const missing = std::getenv("SFT_LAB_EMULATED_MISSING")) return {{}, "0.0", "", missing, "Install it."};
+  return {{{emulator::cardNumber(), "emulated card", emulator::memoryBytes(), "0.0", "0000:65:00.0"}}, "0.0", nvml ? nvml->driver() : "", "", ""};
 }
 
 #endif

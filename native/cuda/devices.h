@@ -23,6 +23,7 @@ struct CudaDevices {
   std::string driver;   ///< "13.0", the newest CUDA that the driver knows; empty without one
   std::string driverVersion;  ///< "580.159.04", where it is told
   std::string missing;  ///< what is missing where there is no device, for people
+  std::string advice;   ///< what to do about that, where it is known
 };
 
 CudaDevices cudaDevices();

@@ -19,6 +19,7 @@ import type {
   TokenStats,
   UpdateOptions,
   UpdateStats,
+  WithoutCuda,
   Work,
 } from './types.js';
 
@@ -42,8 +43,8 @@ export interface NativeEngine {
   plan(options: OpenOptions, work: Work): Promise<MemoryPlan>;
   devices(): Device[];
   prepare(device: string): Promise<void>;
-  /** Why there is no CUDA device; empty where there is one. */
-  withoutCuda(): string;
+  /** Undefined where there is a CUDA device. */
+  withoutCuda(): WithoutCuda | undefined;
   /** Undefined for the CPU, and where the driver does not tell. */
   deviceUse(device: string): DeviceUse | undefined;
   /** Cancels what the engine does and ends its threads. For a process that exits: nothing settles afterwards. */

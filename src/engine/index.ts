@@ -13,6 +13,7 @@ import type {
   ModelInfo,
   OpenOptions,
   UpdateOptions,
+  WithoutCuda,
   Work,
 } from './types.js';
 
@@ -30,8 +31,8 @@ export async function prepareDevice(device: string): Promise<void> {
 }
 
 /** What keeps this engine from training on an NVIDIA card here; undefined where nothing does. */
-export function withoutCuda(): string | undefined {
-  return loadAddon().withoutCuda() || undefined;
+export function withoutCuda(): WithoutCuda | undefined {
+  return loadAddon().withoutCuda();
 }
 
 /** Whether something failed because the device, or the host, had no memory left. */

@@ -198,6 +198,15 @@ export interface Device {
   readonly features?: readonly string[];
 }
 
+/** What keeps this engine from training on an NVIDIA card here. */
+export interface WithoutCuda {
+  readonly reason: string;
+  /** What to do about it, where that is known. */
+  readonly advice?: string;
+  /** Whether there is a driver: then somebody will expect that its card is used. */
+  readonly driver: boolean;
+}
+
 /** Of a GPU, by all processes. */
 export interface DeviceUse {
   /** Share of the last moments in which it computed. */

@@ -13,10 +13,17 @@ export async function chooseDevice(wanted: string): Promise<string> {
   const device = wanted === 'cuda' ? (card ?? 'cuda:0') : wanted;
   if (ids.includes(device)) return device;
   const missing = device.startsWith('cuda') ? withoutCuda() : undefined;
-  throw new LabError(`no device ${device} here${missing === undefined ? '' : `: ${missing}`}`, {
+  throw new LabError(`no device ${device} here${missing === undefined ? '' : `: ${missing.reason}`}`, {
     place: { field: 'device' },
-    advice: `There is: ${ids.join(', ')}.`,
+    advice: [missing?.advice ?? [], `There is: ${ids.join(', ')}.`].flat().join(' '),
   });
+}
+
+/** Where `auto` takes the CPU although a card seems to be there. */
+export function cardUnused(wanted: string, device: string): string | undefined {
+  const missing = wanted === 'auto' && device === 'cpu' ? withoutCuda() : undefined;
+  if (missing?.driver !== true) return undefined;
+  return [`trains on the CPU: ${missing.reason}.`, missing.advice ?? []].flat().join(' ');
 }
 
 /** What of a run its model depends on. */

@@ -23,7 +23,7 @@ import { availableMemory, outOfMemory, type Planned, planRun } from './memory.js
 import { addStats, emptyWindow, windowFigures } from './meter.js';
 import { isFiniteOn, nonFiniteError } from './non-finite.js';
 import { beginRunData, type OpeningData, openedData, problemEvents } from './open-data.js';
-import { chooseDevice, openRunModel } from './open-model.js';
+import { cardUnused, chooseDevice, openRunModel } from './open-model.js';
 import { CheckpointSaver } from './saver.js';
 import { isDue, learningRateAt, type Plan, planSteps } from './schedule.js';
 import { setupEvent } from './setup-event.js';
@@ -136,6 +136,8 @@ class Attempt {
     this.own({ close: async () => opening.giveUp(undefined) });
     const device = await chooseDevice(config.device);
     this.device = device;
+    const unused = cardUnused(config.device, device);
+    if (unused !== undefined) this.emit({ type: 'warning', kind: 'device', message: unused });
     const preparing = prepareDevice(device);
     const prepared = preparing.catch(() => undefined); // where it is awaited, it is told
     this.own({ close: () => prepared });

@@ -91,6 +91,21 @@ describe.skipIf(process.platform === 'win32')('a card', () => {
     }
   });
 
+  it('that cannot be used is told of, though the run is trained on the CPU', async () => {
+    const missing = { ...engine, SFT_LAB_EMULATED_MISSING: 'a library is missing' };
+    const { stdout } = await lab(missing, 'devices');
+    expect(stdout).toMatch(/^cuda {4}not available: a library is missing\n {8}Install it\.$/m);
+    const { code, stderr } = await train('missing', missing, { device: 'auto', max_steps: 1, eval_strategy: 'no' });
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: 'Warning: trains on the CPU: a library is missing. Install it.\n',
+    });
+    const refused = await train('missing-cuda', missing, { device: 'cuda' });
+    expect(refused.stderr).toContain(
+      'device: no device cuda:0 here: a library is missing\n  Install it. There is: cpu.',
+    );
+  });
+
   it('is known by its own number where others before it cannot be used', async () => {
     const third = { ...withNvml, SFT_LAB_EMULATED_NUMBER: '2' };
     expect((await lab(third, 'devices')).stdout).toMatch(/^cuda:2 {2}emulated card/m);

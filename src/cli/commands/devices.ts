@@ -31,7 +31,10 @@ export function addDevices(program: Command): void {
           process.stdout.write(flags.quiet === true ? `${id}\n` : `${id.padEnd(8)}${facts.join(', ')}\n`);
         }
         const missing = withoutCuda();
-        if (flags.quiet !== true && missing !== undefined) process.stdout.write(`cuda    not available: ${missing}\n`);
+        if (flags.quiet !== true && missing !== undefined) {
+          const advice = missing.advice === undefined ? '' : `        ${missing.advice}\n`;
+          process.stdout.write(`cuda    not available: ${missing.reason}\n${advice}`);
+        }
       }
       process.exitCode = exitCode.ok;
     });
