@@ -25,10 +25,11 @@ import { asError } from './kit/work.js';
 import { generate } from './trials/generate.js';
 import { growth } from './trials/growth.js';
 import { profile } from './trials/profile.js';
+import { small } from './trials/small.js';
 import { start } from './trials/start.js';
 import { training } from './trials/training.js';
 
-const trials: readonly Trial[] = [training, generate, start, growth, profile];
+const trials: readonly Trial[] = [training, generate, start, growth, small, profile];
 
 const root = process.cwd();
 const scratch = join(root, 'build', 'bench');
