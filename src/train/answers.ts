@@ -13,9 +13,9 @@ import {
   type Verdict,
   type VerifierKind,
 } from '../core/metrics.js';
-import { microbatches } from '../core/microbatches.js';
 import type { EvaluationSet, PromptExample, TrainingData } from '../data/types.js';
 import type { Generated } from '../engine/types.js';
+import { microbatches } from './batching.js';
 import type { EvaluationContext } from './evaluate.js';
 import { generateEach } from './generate.js';
 

@@ -1,7 +1,6 @@
 /** Examples to the engine's flat batches, without padding. */
 
 import { TokenGroup, type TokenizedExample } from '../core/data.js';
-import { joinSmall, microbatches } from '../core/microbatches.js';
 import type { Batch } from '../engine/types.js';
 
 /** What a batch measures beside what it trains on. */
@@ -48,19 +47,42 @@ export interface EvaluationCut {
   readonly answers: number;
 }
 
-/** The step's microbatches, small neighbours joined up to so many tokens. */
+/** Cuts a step's examples into microbatches; the last may be smaller. */
+export function microbatches<T>(examples: readonly T[], size: number): T[][] {
+  const batches: T[][] = [];
+  for (let start = 0; start < examples.length; start += size) batches.push(examples.slice(start, start + size));
+  return batches;
+}
+
+/**
+ * Joins neighbours as long as they have at most `most` tokens together. Gradients are sums, and nothing is padded: that changes their
+ * rounding alone, and large batches are computed sooner than many small ones.
+ */
 export function joinedMicrobatches(
   batches: readonly (readonly TokenizedExample[])[],
   most: number,
-): (readonly TokenizedExample[])[] {
-  return joinSmall(batches, most, tokensIn, (a, b) => [...a, ...b]);
+): TokenizedExample[][] {
+  const joined: TokenizedExample[][] = [];
+  let tokens = 0;
+  for (const batch of batches) {
+    const more = tokensIn(batch);
+    const last = joined.at(-1);
+    if (last !== undefined && tokens + more <= most) {
+      last.push(...batch);
+      tokens += more;
+    } else {
+      joined.push([...batch]);
+      tokens = more;
+    }
+  }
+  return joined;
 }
 
 /** An evaluation set's examples as they are measured. */
 export function evaluationBatches(
   examples: readonly TokenizedExample[],
   { batch, joined }: EvaluationCut,
-): (readonly TokenizedExample[])[] {
+): TokenizedExample[][] {
   return joinedMicrobatches(microbatches(examples, batch), joined);
 }
 

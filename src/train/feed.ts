@@ -1,8 +1,8 @@
 /** The training examples, a step at a time, over the epochs. */
 
 import { LabError } from '../core/errors.js';
-import { microbatches } from '../core/microbatches.js';
 import type { TokenizedExample, TrainingData } from '../data/types.js';
+import { microbatches } from './batching.js';
 
 /** Where in the data a run stands: epochs done, and examples of the next one used. */
 export interface DataPosition {

@@ -2,6 +2,11 @@
 
 import type { Generated, GenerateOptions, Model } from '../engine/types.js';
 
+/** Prompts at a time that keep a device busy. */
+export function busyAnswers(device: string): number {
+  return device === 'cpu' ? 32 : 64;
+}
+
 /**
  * A long prompt shortens no other's answer, and each draws by a seed of its own. Undefined where a prompt fills the model's whole context.
  *

@@ -8,14 +8,20 @@ import type { ResolvedConfig } from '../core/config.js';
 import type { TokenizedExample } from '../core/data.js';
 import { LabError } from '../core/errors.js';
 import type { Measurement } from '../core/measurement.js';
-import { microbatches } from '../core/microbatches.js';
 import { leastMemory } from '../core/presets.js';
 import { describeModel } from '../data/models.js';
 import type { EvaluationSet, TrainingData } from '../data/types.js';
 import { devices } from '../engine/index.js';
 import type { Device, Model } from '../engine/types.js';
 import { answerLimit, answerPrompts } from './answers.js';
-import { type EvaluationCut, evaluationBatches, joinedMicrobatches, toBatch, tokensIn } from './batching.js';
+import {
+  type EvaluationCut,
+  evaluationBatches,
+  joinedMicrobatches,
+  microbatches,
+  toBatch,
+  tokensIn,
+} from './batching.js';
 import type { EvaluationContext, EvaluationMeans } from './evaluate.js';
 import { availableMemory, planRun } from './memory.js';
 import { openRunData } from './open-data.js';

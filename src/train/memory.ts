@@ -9,11 +9,13 @@ import { freemem } from 'node:os';
 import { promisify } from 'node:util';
 import type { ResolvedConfig } from '../core/config.js';
 import { LabError } from '../core/errors.js';
+import { computesInBf16 } from '../core/features.js';
 import { formatBytes } from '../core/units.js';
 import type { TrainingData } from '../data/types.js';
 import { devices, planMemory } from '../engine/index.js';
 import type { MemoryPlan, OpenOptions } from '../engine/types.js';
 import type { EvaluationCut } from './batching.js';
+import { busyAnswers } from './generate.js';
 import { type ModelNeeds, modelOptions } from './open-model.js';
 import { evaluationWork, joinedWork, trainingWork } from './workload.js';
 
@@ -189,8 +191,10 @@ interface EvaluationCuts {
 function evaluationCuts({ per_device_eval_batch_size: size }: ResolvedConfig, device: string): EvaluationCuts {
   if (size !== undefined) return { more: [], least: { batch: size, joined: 0, answers: size } };
   const [joined = 0] = busyTokens(device);
-  const more = (device === 'cpu' ? [32, 16] : [64, 32, 16]).map((answers) => ({ batch: 1, joined, answers }));
-  return { more, least: { batch: 1, joined: 1024, answers: 8 } };
+  const least = { batch: 1, joined: 1024, answers: 8 };
+  const most = busyAnswers(device);
+  const more = [most, ...halves(most)].filter((answers) => answers > least.answers);
+  return { more: more.map((answers) => ({ batch: 1, joined, answers })), least };
 }
 
 /** Microbatches as the config cuts them; what it leaves open, as memory allows. */
@@ -220,8 +224,7 @@ type Change = readonly [string, Partial<ResolvedConfig>];
 
 /** What one could change, the least harmful first; of each kind the smallest change first. */
 function changesOf(config: ResolvedConfig, device: string): Change[][] {
-  const features = devices().find(({ id }) => id === device)?.features ?? [];
-  const bf16 = !config.bf16 && features.some((feature) => /bf16/.test(feature));
+  const bf16 = !config.bf16 && computesInBf16(devices().find(({ id }) => id === device)?.features);
   const batch = config.per_device_train_batch_size;
   return [
     when(config.gradient_checkpointing === false, '"gradient_checkpointing": "auto"', {

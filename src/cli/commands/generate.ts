@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import { type Command, InvalidArgumentError } from 'commander';
 import { LabError } from '../../core/errors.js';
-import { microbatches } from '../../core/microbatches.js';
+import { computesInBf16 } from '../../core/features.js';
 import { openTrainingData } from '../../data/index.js';
 import type { PromptExample, TrainingData } from '../../data/types.js';
 import { devices, isOutOfMemory, openModel } from '../../engine/index.js';
@@ -14,7 +14,8 @@ import { newestGoodCheckpoint } from '../../runs/checkpoints.js';
 import { runsByActivity } from '../../runs/list.js';
 import { exists, openRun, type Run } from '../../runs/run-folder.js';
 import { answerText } from '../../train/answers.js';
-import { generateEach } from '../../train/generate.js';
+import { microbatches } from '../../train/batching.js';
+import { busyAnswers, generateEach } from '../../train/generate.js';
 import { findModel, foldersOf, isStoredInBf16, type ModelFolders } from '../../train/model-folder.js';
 import { chooseDevice } from '../../train/open-model.js';
 import { asUsage } from '../failure.js';
@@ -101,7 +102,8 @@ async function generate(name: string, flags: GenerateFlags): Promise<void> {
   try {
     const prompts = await readPrompts(data, flags);
     const device = await chooseDevice(flags.device);
-    const bf16 = flags.bf16 ?? (canBf16(device) && (run?.config.bf16 ?? (await isStoredInBf16(folders.base))));
+    const can = computesInBf16(devices().find(({ id }) => id === device)?.features);
+    const bf16 = flags.bf16 ?? (can && (run?.config.bf16 ?? (await isStoredInBf16(folders.base))));
     const model = await openModel({
       directory: folders.base,
       device,
@@ -112,7 +114,7 @@ async function generate(name: string, flags: GenerateFlags): Promise<void> {
       ...(folders.adapter === undefined ? {} : { adapter: folders.adapter }),
     });
     try {
-      const size = flags.batchSize ?? (device === 'cpu' ? 32 : 64);
+      const size = flags.batchSize ?? busyAnswers(device);
       let asked = 0;
       for (const batch of microbatches(prompts, size)) {
         for (const { prompt } of batch) {
@@ -143,11 +145,6 @@ async function generate(name: string, flags: GenerateFlags): Promise<void> {
   } finally {
     await data.close();
   }
-}
-
-function canBf16(device: string): boolean {
-  const features = devices().find(({ id }) => id === device)?.features ?? [];
-  return features.some((feature) => /bf16/.test(feature));
 }
 
 /** What of training's advice is not meant for one who asks. */

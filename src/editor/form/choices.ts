@@ -6,6 +6,7 @@ import { totalmem } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
 import * as z from 'zod';
+import { computesInBf16 } from '../../core/features.js';
 import { portablePath } from '../../core/paths.js';
 import { formatBytes, formatCount } from '../../core/units.js';
 import { type Choice, evaluationNone, evaluationSplit } from '../../core/view/form.js';
@@ -105,7 +106,7 @@ export async function findDevices({ node, program }: MeasurerOptions): Promise<D
     });
     const found = devicesSchema.parse(JSON.parse(stdout));
     const first = found.find(({ id }) => id.startsWith('cuda')) ?? found[0];
-    const bf16 = first?.features?.some((feature) => /bf16/.test(feature)) ?? false;
+    const bf16 = computesInBf16(first?.features);
     const choices = found.map(({ id, name, memory }) => ({
       value: id,
       label: `${id} · ${visibleText(name)}`,

@@ -1,9 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { TokenizedExample } from '../../../src/core/data.js';
-import { microbatches } from '../../../src/core/microbatches.js';
 import { spread, tokenTexts } from '../../../src/train/answers.js';
-import { joinedMicrobatches, toBatch } from '../../../src/train/batching.js';
+import { joinedMicrobatches, microbatches, toBatch } from '../../../src/train/batching.js';
 import { addStats, emptyWindow, lossFigures } from '../../../src/train/meter.js';
 
 const place = { file: 'a', index: 0, line: 1 };

@@ -1,26 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Model, openModel } from '../../../src/engine/index.js';
 import { generateEach } from '../../../src/train/generate.js';
+import { tinyModel, writeModel } from '../../integration/support.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'sft-lab-generate-'));
 let model: Model;
 beforeAll(async () => {
-  const config = {
-    architectures: ['Qwen3ForCausalLM'],
-    hidden_size: 32,
-    intermediate_size: 48,
-    num_hidden_layers: 2,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    head_dim: 8,
-    vocab_size: 50,
-    max_position_embeddings: 40,
-    tie_word_embeddings: true,
-  };
-  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  writeModel(folder, { ...tinyModel, max_position_embeddings: 40 });
   model = await openModel({
     directory: folder,
     device: 'cpu',
