@@ -4,13 +4,13 @@
 
 JOBS has a line for each job, done one after the other in this process, so that PyTorch is started once:
 
-    {"stage": "train", "model": "0.5b", "kind": "full", "side": "padded" | "best" | "compiled", "limit": SECONDS,
+    {"stage": "train", "model": "0.5b", "kind": "full", "side": "padded" | "best" | "compiled" | "joined", "limit": SECONDS,
      "job": {"model": FOLDER, "records": FILE, "device": "cuda", "lora": 0, "batch": 8, "accumulation": 1, "steps": 8, "warmup": 3}}
     {"stage": "generate", ..., "job": {"model": FOLDER, "records": FILE, "device": "cuda", "count": 64, "new": 128}}
 
 padded: as people run it, batches padded to their longest record. best: records flattened into one sequence, whose positions keep them apart
 (no padding), FlashAttention where it is installed, Liger's kernels where they are. compiled: the same with torch.compile, where records are of
-one length. Prints for each job a line of run.sh's results, which is the line without limit and job, and with a result; before them the versions of
+one length. joined: as best, with all of a step in one microbatch, which is the job's to say. Prints for each job a line of run.sh's results, which is the line without limit and job, and with a result; before them the versions of
 what is compared with.
 """
 

@@ -7,9 +7,11 @@
 #   test       every operation, models against the reference, 20-step trajectories, bf16 gradients beside PyTorch's
 #   sanitize   compute-sanitizer over the operations: memcheck, then racecheck
 #   rates      what the card can do: a large product, each model's products, the other operations, a pass of generation
-#   train      full, LoRA, completion-only; memory, and process start to first step
+#   train      full, LoRA, completion-only, small microbatches of a step joined as the trainer does; memory, and process start to first step
 #   generate   64 prompts at once
-#   peers      Hugging Face Trainer and PEFT on the same weights, records and steps, then the same with torch.compile (Python with torch and transformers)
+#   peers      Hugging Face Trainer and PEFT on the same weights, records and steps, then the same with torch.compile, then with a step's
+#              microbatches as one (Python with torch and transformers)
+#   wide       ours with microbatches joined up to twice as many tokens, which is not what is done without being asked for
 #   tuned      ours with the fastest of each product's algorithms, which is not what is used without being asked for
 #   table      table.md of whatever results there are
 #   pack       builds on a machine with nvcc and the libraries what another one will run: build/gpu-pack (not among the default stages)
@@ -33,7 +35,7 @@ while [ $# -gt 0 ]; do
       case $1 in --out) out=$2 ;; --models) models=$2 ;; --limit) limit=$2 ;; --device) device=$2 ;; esac
       shift 2
       ;;
-    build | test | sanitize | rates | train | generate | peers | tuned | table | pack) stages+=("$1"); shift ;;
+    build | test | sanitize | rates | train | generate | peers | wide | tuned | table | pack) stages+=("$1"); shift ;;
     --help) usage ;;
     *) echo "run.sh: no such stage or option: $1" >&2; usage ;;
   esac
@@ -42,7 +44,7 @@ done
 for model in $models; do
   [ -f "$root/native/gpu/models/$model/config.json" ] || { echo "run.sh: no such model: $model" >&2; exit 2; }
 done
-[ ${#stages[@]} -gt 0 ] || stages=(build test sanitize rates train generate peers tuned table)
+[ ${#stages[@]} -gt 0 ] || stages=(build test sanitize rates train generate peers wide tuned table)
 
 mkdir -p "$out"
 results=$out/results.jsonl
@@ -145,10 +147,10 @@ stage_sanitize() {
 
 # The sizes of a step, smaller for the model that is for trying this script out.
 shape() {
-  batch=4 accumulation=2 steps=6 warmup=2 tokens=8192 length=2048 vocabulary=151936 count=64 mixed=1024 new=128 size=8192 prompts=64
+  batch=4 accumulation=2 join=8192 steps=6 warmup=2 tokens=8192 length=2048 vocabulary=151936 count=64 mixed=1024 new=128 size=8192 prompts=64
   case $1 in
     7b) batch=2 accumulation=2 tokens=4096 steps=4 warmup=1 ;;
-    tiny) batch=2 accumulation=2 steps=2 warmup=1 tokens=256 length=128 vocabulary=512 count=8 mixed=64 new=8 size=256 prompts=4 ;;
+    tiny) batch=2 accumulation=2 join=256 steps=2 warmup=1 tokens=256 length=128 vocabulary=512 count=8 mixed=64 new=8 size=256 prompts=4 ;;
   esac
 }
 inputs() { # MODEL: records and prompts, and weights that peers can read too
@@ -192,15 +194,30 @@ stage_rates() {
     record rates "$model" generation ours 40 "$bin/sft_lab_gpu_rates" generation --device "$device" --model "$root/native/gpu/models/$model"
   done
 }
+ours() { # MODEL KIND SIDE JOIN [FLAG...]: trains as kind_of says
+  local model=$1 kind=$2 side=$3 join=$4
+  shift 4
+  kind_of "$kind"
+  record train "$model" "$kind" "$side" 60 "$bin/sft_lab_gpu_train" --model "$work/$model" --records "$work/$model.$data" --device "$device" \
+    --lora $rank --moments $moments --batch $micro --accumulation $accumulation --join "$join" --steps $steps --warmup $warmup "$@"
+}
 stage_train() {
   local model kind
   for model in $models; do
     inputs "$model" || { fail "the weights and records of $model; see log.txt"; continue; }
     for kind in $(kinds "$model"); do
-      kind_of "$kind"
-      record train "$model" "$kind" ours 60 "$bin/sft_lab_gpu_train" --model "$work/$model" --records "$work/$model.$data" --device "$device" \
-        --lora $rank --moments $moments --batch $micro --accumulation $accumulation --steps $steps --warmup $warmup --started "$(date +%s.%N)" || fail "train $model $kind"
+      ours "$model" "$kind" ours $join --started "$(date +%s.%N)" || fail "train $model $kind"
+      # Memory is compared at microbatches of one size.
+      [[ $kind != completion* ]] || ours "$model" "$kind" apart 0 || fail "train $model $kind apart"
     done
+  done
+}
+stage_wide() {
+  local model kind
+  for model in $models; do
+    [ -f "$work/$model/config.json" ] || continue
+    shape "$model"
+    for kind in $(kinds "$model"); do ours "$model" "$kind" wide $((2 * join)); done
   done
 }
 stage_tuned() {
@@ -209,10 +226,7 @@ stage_tuned() {
     [ "$device" != cpu ] && [ -f "$work/$model/config.json" ] || continue
     shape "$model"
     for kind in $(kinds "$model"); do
-      [[ $kind != completion* ]] || continue
-      kind_of "$kind"
-      SFT_LAB_CUDA_TUNE=1 record train "$model" "$kind" tuned 60 "$bin/sft_lab_gpu_train" --model "$work/$model" --records "$work/$model.$data" \
-        --device "$device" --lora $rank --moments $moments --batch $micro --accumulation $accumulation --steps $steps --warmup $warmup
+      [[ $kind == completion* ]] || SFT_LAB_CUDA_TUNE=1 ours "$model" "$kind" tuned $join
     done
   done
 }
@@ -237,6 +251,7 @@ job() { # STAGE MODEL KIND SIDE LIMIT JOB: a line for peers.py
 }
 peer() { # MODEL KIND SIDE LIMIT
   kind_of "$2"
+  if [ "$3" = joined ]; then local micro=$((micro * accumulation)) accumulation=1; fi
   job train "$1" "$2" "$3" "$4" \
     "\"records\":\"$work/$1.$data\",\"lora\":$rank,\"batch\":$micro,\"accumulation\":$accumulation,\"steps\":$steps,\"warmup\":$warmup"
 }
@@ -257,6 +272,13 @@ compiled_jobs() { # MODEL
     if [ "$1" != 7b ] && [[ " $(kinds "$1") " == *" $kind "* ]]; then peer "$1" "$kind" compiled 90; fi
   done
 }
+joined_jobs() { # MODEL
+  local kind
+  shape "$1"
+  for kind in $(kinds "$1"); do
+    [ "$kind" = full-bf16-moments ] || peer "$1" "$kind" joined 60
+  done
+}
 # All in one process: starting PyTorch takes longer than many a job.
 stage_peers() {
   local model made=()
@@ -267,6 +289,7 @@ stage_peers() {
   {
     for model in "${made[@]}"; do peer_jobs "$model"; done
     for model in "${made[@]}"; do compiled_jobs "$model"; done
+    for model in "${made[@]}"; do joined_jobs "$model"; done
   } >"$work/jobs"
   SFT_LAB_STARTED=$(date +%s.%N) limited 540 "$python" "$root/native/gpu/peers.py" "$work/jobs" 2>>"$log" | tee -a "$results" |
     while read -r line; do say "peers: ${line:0:200}"; done

@@ -75,25 +75,32 @@ void training(double rate) {
       if (!ours.is_object()) continue;
       const json padded = find("train", model, kind, "padded");
       double best = NAN, memory = NAN;
-      for (const char* side : {"padded", "best", "compiled"}) {
+      for (const std::string side : {"padded", "best", "compiled", "joined"}) {
         const json peer = find("train", model, kind, side);
         best = std::fmax(best, number(peer, "tokens_per_second"));
         const double bytes = number(peer, "peak_bytes");
-        if (bytes > 0) memory = std::fmin(memory, bytes);
+        if (bytes > 0 && side != "joined") memory = std::fmin(memory, bytes);
         const std::string reason = whyNot(peer);
         if (!reason.empty() && peer.is_object()) notes.push_back(model + " " + kind + ", " + side + ": " + reason);
       }
       if (const std::string reason = whyNot(ours); !reason.empty()) notes.push_back(model + " " + kind + ", ours: " + reason);
-      if (const double tuned = number(find("train", model, kind, "tuned"), "tokens_per_second"); !std::isnan(tuned)) {
-        notes.push_back(model + " " + kind + ": " + show(tuned, "%.0f") + " tokens/s with the fastest algorithm of each product (SFT_LAB_CUDA_TUNE=1)");
-      }
+      const auto noteRate = [&](const char* side, const char* how) {
+        const double rate = number(find("train", model, kind, side), "tokens_per_second");
+        if (!std::isnan(rate)) notes.push_back(model + " " + kind + ": " + show(rate, "%.0f") + " tokens/s " + how);
+      };
+      noteRate("tuned", "with the fastest algorithm of each product (SFT_LAB_CUDA_TUNE=1)");
+      noteRate("apart", "with microbatches as they are cut; the peak memory is this run's, since microbatches are the peers' there");
+      noteRate("wide", "with microbatches joined up to twice as many tokens");
+      noteRate("joined", "by the peer with all of a step in one microbatch");
+      const json cut = find("train", model, kind, "apart");
+      const double peak = number(cut.is_object() ? cut : ours, "peak_bytes");
       const double speed = number(ours, "tokens_per_second"), flops = number(ours, "useful_tflops");
       const double ceiling = number(products, std::string(kind).ends_with("lora") ? "lora_tflops" : "full_tflops");
       std::printf("| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s MB | %s | %s s | %s |\n", model.c_str(), kind, show(speed, "%.0f").c_str(),
                   show(number(padded, "tokens_per_second"), "%.0f").c_str(), show(best, "%.0f").c_str(),
                   show(speed / number(padded, "tokens_per_second"), "%.2f×").c_str(), show(speed / best, "%.2f×").c_str(), show(flops).c_str(),
-                  show(flops / rate, "%.2f").c_str(), show(flops / ceiling, "%.2f").c_str(), show(number(ours, "peak_bytes") / 1e6, "%.0f").c_str(),
-                  show(number(ours, "peak_bytes") / memory, "%.2f×").c_str(), show(number(ours, "start_to_first_step"), "%.2f").c_str(),
+                  show(flops / rate, "%.2f").c_str(), show(flops / ceiling, "%.2f").c_str(), show(peak / 1e6, "%.0f").c_str(),
+                  show(peak / memory, "%.2f×").c_str(), show(number(ours, "start_to_first_step"), "%.2f").c_str(),
                   show(apart(ours, padded), "%.1e").c_str());
     }
   }

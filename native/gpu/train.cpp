@@ -1,13 +1,15 @@
 // Training steps on a device, timed; our side of gpu/peers.py.
 //
 //   sft_lab_gpu_train --model FOLDER --records FILE [--device cuda:0] [--precision bf16] [--lora 16] [--batch 8] [--accumulation 1]
-//                     [--steps 8] [--warmup 3] [--initialize 1] [--save FOLDER] [--checkpointing LAYERS] [--moments bf16] [--started SECONDS]
+//                     [--join TOKENS] [--steps 8] [--warmup 3] [--initialize 1] [--save FOLDER] [--checkpointing LAYERS] [--moments bf16]
+//                     [--started SECONDS]
 //   sft_lab_gpu_train --make FILE --count 256 --shortest 2048 --longest 2048 --share 0 --vocabulary 151936
 //   sft_lab_gpu_train --prompts FILE --count 64 --shortest 32 --longest 192 --vocabulary 151936
 //
-// A microbatch is `batch` records in the file's order, over and over; a step is `accumulation` of them. `--initialize` draws random weights,
-// so that config.json is enough, and `--save` writes them before the first step and stops there. `--started` is when the process was started, in
-// seconds since 1970, for the time to the first step. Prints one JSON object.
+// A microbatch is `batch` records in the file's order, over and over; a step is `accumulation` of them. `--join` puts microbatches of a step
+// together up to so many tokens, as the trainer does. `--initialize` draws random weights, so that config.json is enough, and `--save` writes
+// them before the first step and stops there. `--started` is when the process was started, in seconds since 1970, for the time to the first
+// step. Prints one JSON object.
 
 #include <chrono>
 #include <cstdio>
@@ -59,20 +61,46 @@ double blockParameters(const ModelConfig& c) {
   return c.layers * (c.hiddenSize * (2 * queries + 2 * keys) + 3.0 * c.hiddenSize * c.intermediateSize);
 }
 
-/// What of `count` neighbouring records is largest, each for itself.
-BatchShape largest(const std::vector<bench::Record>& records, int32_t count) {
-  BatchShape shape;
-  for (size_t first = 0; first < records.size(); ++first) {
-    BatchShape one;
-    for (int32_t i = 0; i < count; ++i) {
-      const bench::Record& record = records[(first + static_cast<size_t>(i)) % records.size()];
-      const auto tokens = static_cast<int32_t>(record.tokens.size());
-      one.tokens += tokens;
-      one.trained += tokens - std::max(record.prompt, 1);
-      shape.longest = std::max(shape.longest, tokens);
+using Records = std::vector<const bench::Record*>;
+
+int32_t tokensIn(const Records& records) {
+  int32_t tokens = 0;
+  for (const bench::Record* record : records) tokens += static_cast<int32_t>(record->tokens.size());
+  return tokens;
+}
+
+/// The microbatches of each step, in the file's order, over and over.
+std::vector<std::vector<Records>> cut(const std::vector<bench::Record>& records, int32_t steps, int32_t accumulation, int32_t batch, int32_t join) {
+  std::vector<std::vector<Records>> all(static_cast<size_t>(steps));
+  size_t next = 0;
+  for (std::vector<Records>& step : all) {
+    for (int32_t micro = 0; micro < accumulation; ++micro) {
+      Records one;
+      for (int32_t i = 0; i < batch; ++i) one.push_back(&records[next++ % records.size()]);
+      if (!step.empty() && tokensIn(step.back()) + tokensIn(one) <= join) {
+        step.back().insert(step.back().end(), one.begin(), one.end());
+      } else {
+        step.push_back(std::move(one));
+      }
     }
-    shape.tokens = std::max(shape.tokens, one.tokens);
-    shape.trained = std::max(shape.trained, one.trained);
+  }
+  return all;
+}
+
+/// What of all microbatches is largest, each for itself.
+BatchShape largest(const std::vector<std::vector<Records>>& steps) {
+  BatchShape shape;
+  for (const std::vector<Records>& step : steps) {
+    for (const Records& micro : step) {
+      int32_t trained = 0;
+      for (const bench::Record* record : micro) {
+        const auto tokens = static_cast<int32_t>(record->tokens.size());
+        trained += tokens - std::max(record->prompt, 1);
+        shape.longest = std::max(shape.longest, tokens);
+      }
+      shape.tokens = std::max(shape.tokens, tokensIn(micro));
+      shape.trained = std::max(shape.trained, trained);
+    }
   }
   return shape;
 }
@@ -92,12 +120,14 @@ json train(const Flags& flags) {
         {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}};
   }
   const auto backend = bench::device(flags.text("device", "cuda:0"), flags.whole("threads", 0));
-  const int32_t batch = flags.whole("batch", 8), accumulation = flags.whole("accumulation", 1);
+  const int32_t steps = flags.whole("steps", 8), warmup = flags.whole("warmup", 3);
   std::vector<bench::Record> records;
+  std::vector<std::vector<Records>> work;
   if (options.train) {
     records = bench::readRecords(flags.text("records"));
+    work = cut(records, warmup + steps, flags.whole("accumulation", 1), flags.whole("batch", 8), flags.whole("join", 0));
     // Working memory is taken at once, as the trainer does.
-    options.working = Model::plan(options, {.training = largest(records, batch)}, *backend).working;
+    options.working = Model::plan(options, {.training = largest(work), .evaluation = {}}, *backend).working;
   }
   const auto model = Model::open(options, backend);
   backend->synchronize();
@@ -111,17 +141,15 @@ json train(const Flags& flags) {
   }
 
   const ModelConfig config = readModelConfig(options.directory);
-  const int32_t steps = flags.whole("steps", 8), warmup = flags.whole("warmup", 3);
   const double started = flags.number("started", 0);
-  size_t next = 0;
-  double seconds = 0, tokens = 0, rows = 0;
+  double seconds = 0, tokens = 0, rows = 0, microbatches = 0;
   json losses = json::array();
   for (int32_t step = 0; step < warmup + steps; ++step) {
     const auto start = Clock::now();
     double loss = 0, weight = 0, size = 0;
-    for (int32_t micro = 0; micro < accumulation; ++micro) {
+    for (const Records& micro : work[static_cast<size_t>(step)]) {
       bench::FlatBatch flat;
-      for (int32_t i = 0; i < batch; ++i) flat.add(records[next++ % records.size()]);
+      for (const bench::Record* record : micro) flat.add(*record);
       const BatchStats stats = model->accumulate(flat.view());
       loss += stats.weightedLoss;
       weight += stats.weight;
@@ -138,10 +166,11 @@ json train(const Flags& flags) {
     seconds += secondsSince(start);
     tokens += size;
     rows += weight;
+    microbatches += static_cast<double>(work[static_cast<size_t>(step)].size());
   }
   const double flops = (rank > 0 ? 4 : 6) * (blockParameters(config) * tokens + static_cast<double>(config.hiddenSize) * config.vocabularySize * rows);
   result.update({{"step_seconds", seconds / steps}, {"tokens_per_second", tokens / seconds}, {"tokens_per_step", tokens / steps},
-                 {"useful_tflops", flops / seconds / 1e12}, {"peak_bytes", backend->peakBytes()}, {"losses", losses}});
+                 {"microbatches_per_step", microbatches / steps}, {"useful_tflops", flops / seconds / 1e12}, {"peak_bytes", backend->peakBytes()}, {"losses", losses}});
   return result;
 }
 
