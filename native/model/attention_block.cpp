@@ -100,12 +100,12 @@ Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t lay
     saved.queryRstd = arena.take(m * pass.config.heads, 1);
     saved.keyRstd = arena.take(n * pass.config.kvHeads, 1);
   }
-  saved.out = arena.take(m, saved.query.cols, pass.dtype);
+  saved.out = takeBeside(pass, weights.output, m, saved.query.cols);
   saved.outputLow = reserve(pass, weights.output, m);
   saved.lse = pass.cached ? Tensor{} : arena.take(m, pass.config.heads);
   {
     const ArenaScope scope(arena);
-    const Tensor normed = arena.take(n, input.cols, pass.dtype), rstd = arena.take(n, 1);
+    const Tensor normed = takeBeside(pass, group[0], n, input.cols), rstd = arena.take(n, 1);
     backend.rmsNorm(normed, rstd, input, weights.inputNorm->value, pass.config.normEpsilon);
     linear(pass, group, projected.products, normed, saved.low);
     if (asked) linear(pass, weights.query, projected.query, choose(pass, asked, normed), saved.queryLow);
@@ -138,7 +138,7 @@ void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32
     const ArenaScope attention(arena);
     const Tensor dquery = takeTurned(pass, weights, gradient.query), dkey = takeTurned(pass, weights, gradient.key);
     const Tensor dout = arena.take(saved.out.rows, saved.out.cols, pass.dtype);
-    linearBackward(pass, weights.output, dout, true, inDtype(pass, asked ? dresult : dx), saved.out, saved.outputLow);
+    linearBackward(pass, weights.output, dout, true, gradientFor(pass, weights.output, asked ? dresult : dx), saved.out, saved.outputLow);
     backend.attentionBackward(dquery, dkey, gradient.value, dout, saved.out, saved.lse, saved.query, saved.key, saved.projected.value,
                               shapeOf(pass, layer), pass.sequences, asked.queries);
     turnBackward(pass, weights, asked, gradient, dquery, dkey, saved);

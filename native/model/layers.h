@@ -41,18 +41,22 @@ struct Asked {
 };
 
 struct SavedLinear {
-  Tensor low;  ///< A dropout(x) of its adapters: (tokens, r of each)
+  Tensor low;  ///< scale * A dropout(x) of its adapters: (tokens, r of each)
 };
+
+/// Takes (rows, cols) in the pass's dtype for what a layer reads: its input, or the gradient of its output. Where the layer is extended there is
+/// room beside for what its adapters make of that.
+Tensor takeBeside(const Pass& pass, const LinearWeights& weights, int64_t rows, int64_t cols);
 
 /// Takes what `linear` keeps, for so many rows. Before anything that the caller takes for itself and gives back.
 SavedLinear reserve(const Pass& pass, const LinearWeights& weights, int64_t rows);
 /// The adapter's part of `linear` that is kept.
 void lower(const Pass& pass, const LinearWeights& weights, const Tensor& x, const SavedLinear& saved);
-/// out (n, out) = x (n, in) W^T + b, plus the adapter's part, plus `addend`, if any, which may be `out` itself.
+/// out (n, out) = x (n, in) W^T + b, plus the adapter's part, plus `addend`, if any, which may be `out` itself. x is from `takeBeside`.
 void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, const Tensor& x, const SavedLinear& saved,
             const Tensor& addend = {});
 
-/// The gradient of a layer's output, and from it that of `SavedLinear::low`.
+/// The gradient of a layer's output (from `takeBeside`), and from it scale * that of `SavedLinear::low`.
 struct OutputGradient {
   Tensor dout, dlow;
 };
@@ -83,8 +87,8 @@ void linear(const Pass& pass, const LinearGroup& group, const OfGroup<Tensor>& o
 void linearBackward(const Pass& pass, const LinearGroup& group, const Tensor& dx, const OfGroup<Tensor>& doutputs, const Tensor& x,
                     const OfGroup<SavedLinear>& saved);
 
-/// x (f32) as the pass's products want it: itself, or a copy in bf16 from the arena.
-Tensor inDtype(const Pass& pass, const Tensor& x);
+/// The gradient of a layer's output as its products want it: x (f32) itself, or a copy from `takeBeside`.
+Tensor gradientFor(const Pass& pass, const LinearWeights& weights, const Tensor& x);
 
 /// Queries, keys and values as their products make them, before QK-norm and positions; or the gradients of these.
 struct Projected {

@@ -1,5 +1,11 @@
-// A linear layer with optional low-rank adapters, never merged: y = x W^T + b + scale * ((dropout(x) A^T) B^T).
+// A linear layer with optional low-rank adapters, never merged: y = x W^T + b + low B^T, where low = scale * dropout(x) A^T.
 // Frozen weights cost no product for their gradient. dropout(x) is made again in the backward pass from its random stream.
+//
+// Small products beside a large one cost a GPU much, since what the large one makes is written, read and written again. Where weights and
+// adapters stand as one matrix (`LinearWeights::extended`) there are none: y = [x, low] [W, B]^T, and, unless A's part of it passes through
+// dropout, dx = [dy, dlow] [W; A].
+
+#include <stdexcept>
 
 #include "model/layers.h"
 
@@ -35,52 +41,55 @@ void eachUp(const LowRank& adapter, const Tensor& low, const Tensor& out, const 
   }
 }
 
-/// The columns that adapters add to: all, unless some layers of a group have none. (Those of a group that drop other numbers add to their own.)
-int64_t raised(const LinearWeights& weights) {
-  int64_t columns = 0;
-  for (const LowRank& adapter : weights.adapters) {
-    for (const LowRank::Up& up : adapter.ups) columns += up.b->value.rows;
-  }
-  return columns;
+/// x, or the gradient of an output, with what stands beside it in memory that was taken for both (`takeBeside`).
+Tensor withLow(const LinearWeights& weights, const Tensor& x) {
+  const Tensor both{x.data, x.rows, x.cols + weights.ranks(), x.stride, x.dtype};
+  if (both.cols > both.stride) throw std::logic_error("there is no room beside what an extended layer reads");
+  return both;
 }
+Tensor lowBeside(const LinearWeights& weights, const Tensor& x) { return withLow(weights, x).columns(x.cols, weights.ranks()); }
 
 }  // namespace
 
+Tensor takeBeside(const Pass& pass, const LinearWeights& weights, int64_t rows, int64_t cols) {
+  if (!weights.extended) return pass.arena.take(rows, cols, pass.dtype);
+  constexpr int64_t kLine = 64;  // numbers, to begin rows where a GPU's memory is read from soonest
+  return pass.arena.take(rows, (cols + weights.ranks() + kLine - 1) / kLine * kLine, pass.dtype).columns(0, cols);
+}
+
 SavedLinear reserve(const Pass& pass, const LinearWeights& weights, int64_t rows) {
-  int64_t ranks = 0;
-  for (const LowRank& adapter : weights.adapters) ranks += adapter.a->value.rows;
-  return ranks > 0 ? SavedLinear{pass.arena.take(rows, ranks, pass.dtype)} : SavedLinear{};
+  return weights.adapters.empty() ? SavedLinear{} : SavedLinear{pass.arena.take(rows, weights.ranks(), pass.dtype)};
 }
 
 void lower(const Pass& pass, const LinearWeights& weights, const Tensor& x, const SavedLinear& saved) {
   for (const LowRank& adapter : weights.adapters) {
     const ArenaScope scope(pass.arena);
     pass.backend.matmul(columnsOf(adapter, saved.low), dropped(pass, adapter, x), Transpose::no, adapter.a->operand(pass.dtype),
-                        Transpose::yes, 1, 0);
+                        Transpose::yes, adapter.scale, 0);
   }
 }
 
 void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, const Tensor& x, const SavedLinear& saved,
             const Tensor& addend) {
   Backend& backend = pass.backend;
+  const Tensor bias = weights.bias ? weights.bias->value : Tensor{};
+  if (weights.extended) {
+    const Tensor low = lowBeside(weights, x);
+    lower(pass, weights, x, {low});
+    if (pass.training) backend.copy(saved.low, low);
+    return backend.matmulAdd(out, addend, bias, withLow(weights, x), Transpose::no, weights.extended.slice(0, out.cols), Transpose::yes);
+  }
   lower(pass, weights, x, saved);
-  const auto raise = [&](float beta) {
-    for (const LowRank& adapter : weights.adapters) {
-      eachUp(adapter, saved.low, out, [&](const Parameter& b, const Tensor& low, const Tensor& part) {
-        backend.matmul(part, low, Transpose::no, b.operand(pass.dtype), Transpose::yes, adapter.scale, beta);
-      });
-    }
-  };
-  // A GPU's small products take as long as their results are written and read: the large one has time to read what they have written.
-  const bool adaptersFirst = backend.stacks() && !addend && raised(weights) == out.cols;
-  if (adaptersFirst) raise(0);
-  backend.matmulAdd(out, adaptersFirst ? out : addend, weights.bias ? weights.bias->value : Tensor{}, x, Transpose::no,
-                    weights.weight->operand(pass.dtype), Transpose::yes);
-  if (!adaptersFirst) raise(1);
+  backend.matmulAdd(out, addend, bias, x, Transpose::no, weights.weight->operand(pass.dtype), Transpose::yes);
+  for (const LowRank& adapter : weights.adapters) {
+    eachUp(adapter, saved.low, out, [&](const Parameter& b, const Tensor& low, const Tensor& part) {
+      backend.matmul(part, low, Transpose::no, b.operand(pass.dtype), Transpose::yes, 1, 1);
+    });
+  }
 }
 
 OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dout) {
-  const OutputGradient gradient{dout, reserve(pass, weights, dout.rows).low};
+  const OutputGradient gradient{dout, weights.extended ? lowBeside(weights, dout) : reserve(pass, weights, dout.rows).low};
   for (const LowRank& adapter : weights.adapters) {
     eachUp(adapter, gradient.dlow, dout, [&](const Parameter& b, const Tensor& dlow, const Tensor& part) {
       pass.backend.matmul(dlow, part, Transpose::no, b.operand(pass.dtype), Transpose::no, adapter.scale, 0);
@@ -92,6 +101,10 @@ OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, co
 void inputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite,
                    const OutputGradient& gradient) {
   Backend& backend = pass.backend;
+  if (weights.extended && !drops(pass, weights.adapters.front())) {
+    const Tensor both = withLow(weights, gradient.dout);
+    return backend.matmul(dx, both, Transpose::no, weights.extended.columns(0, dx.cols), Transpose::no, 1, overwrite ? 0 : 1);
+  }
   for (const LowRank& adapter : weights.adapters) {
     const ArenaScope scope(pass.arena);
     // Where the adapter's part passes through dropout it needs a place of its own: dx itself, as long as that is to be overwritten.
@@ -121,7 +134,7 @@ void weightGradient(const Pass& pass, const LinearWeights& weights, const Output
     if (!adapter.a->trained) continue;
     const ArenaScope scope(pass.arena);
     eachUp(adapter, saved.low, gradient.dout, [&](const Parameter& b, const Tensor& low, const Tensor& part) {
-      backend.matmul(b.gradient, part, Transpose::yes, low, Transpose::no, adapter.scale, 1);
+      backend.matmul(b.gradient, part, Transpose::yes, low, Transpose::no, 1, 1);
     });
     backend.matmul(adapter.a->gradient, columnsOf(adapter, gradient.dlow), Transpose::yes, dropped(pass, adapter, x), Transpose::no, 1, 1);
   }
@@ -137,7 +150,7 @@ void linearBackward(const Pass& pass, const LinearWeights& weights, const Tensor
 
 OfGroup<Tensor> takeOutputs(const Pass& pass, const LinearGroup& group, int64_t rows) {
   OfGroup<Tensor> outputs;
-  for (size_t i = 0; i < group.size(); ++i) outputs[i] = pass.arena.take(rows, group[i].weight->value.rows, pass.dtype);
+  for (size_t i = 0; i < group.size(); ++i) outputs[i] = takeBeside(pass, group[i], rows, group[i].weight->value.rows);
   return outputs;
 }
 
@@ -171,9 +184,9 @@ void linearBackward(const Pass& pass, const LinearGroup& group, const Tensor& dx
   for (size_t i = 0; i < group.size(); ++i) linearBackward(pass, group[i], dx, i == 0, doutputs[i], x, saved[i]);
 }
 
-Tensor inDtype(const Pass& pass, const Tensor& x) {
-  if (x.dtype == pass.dtype) return x;
-  const Tensor out = pass.arena.take(x.rows, x.cols, pass.dtype);
+Tensor gradientFor(const Pass& pass, const LinearWeights& weights, const Tensor& x) {
+  if (x.dtype == pass.dtype && !weights.extended) return x;
+  const Tensor out = takeBeside(pass, weights, x.rows, x.cols);
   pass.backend.copy(out, x);
   return out;
 }

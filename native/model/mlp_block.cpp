@@ -16,12 +16,12 @@ void mlpBlock(const Pass& pass, const LayerWeights& weights, const Tensor& resul
   const ArenaScope scope(arena);
   {
     const ArenaScope norm(arena);
-    const Tensor normed = arena.take(n, input.cols, pass.dtype), rstd = arena.take(n, 1);
+    const Tensor normed = takeBeside(pass, weights.gateUp[0], n, input.cols), rstd = arena.take(n, 1);
     backend.rmsNorm(normed, rstd, input, weights.attentionNorm->value, pass.config.normEpsilon);
     linear(pass, weights.gateUp, saved.products, normed, saved.low);
   }
   if (!result && weights.down.adapters.empty()) return;
-  const Tensor act = arena.take(n, inner, pass.dtype);
+  const Tensor act = takeBeside(pass, weights.down, n, inner);
   const auto [gate, up, none] = split(saved.products, {inner, inner});
   backend.swiglu(act, gate, up);
   if (!result) return lower(pass, weights.down, act, saved.downLow);
@@ -36,7 +36,7 @@ void mlpBlockBackward(const Pass& pass, const LayerWeights& weights, const Tenso
   {
     const ArenaScope down(arena);
     const Tensor dact = arena.take(n, inner, pass.dtype);
-    const OutputGradient gradient = outputGradient(pass, weights.down, inDtype(pass, dx));
+    const OutputGradient gradient = outputGradient(pass, weights.down, gradientFor(pass, weights.down, dx));
     inputGradient(pass, weights.down, dact, true, gradient);
     const Tensor act = readsInput(weights.down) ? dact : Tensor{};
     // SwiGLU is made again beside its gradient, in the memory of what that gradient is read from.

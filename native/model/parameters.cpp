@@ -47,7 +47,9 @@ Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, st
     addLinear(layer.up, prefix + "mlp.up_proj", inner, hidden, config.mlpBias, i);
     addLinear(layer.down, prefix + "mlp.down_proj", hidden, inner, config.mlpBias, i);
     join({layer.query, layer.key, layer.value});
+    join({layer.output});
     join({layer.gate, layer.up});
+    join({layer.down});
     layers.push_back(layer);
   }
   finalNorm = add("model.norm.weight", {hidden});
@@ -66,6 +68,8 @@ Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, st
     layer.queryKeyValue = stack({layer.query, layer.key, layer.value});
     layer.keyValue = stack({layer.key, layer.value});
     layer.gateUp = stack({layer.gate, layer.up});
+    layer.output = stack({layer.output}).front();
+    layer.down = stack({layer.down}).front();
   }
   if (base) {
     read(std::move(*base), false);
@@ -193,24 +197,25 @@ void Parameters::read(TensorFiles files, bool adapter) {
 void Parameters::load(const Tensor& value, const FileTensor& tensor) {
   // f32 and bf16 travel as they are: half the bytes, and the device converts sooner than the host.
   const bool same = tensor.dtype == (value.dtype == DType::bf16 ? FileDType::bf16 : FileDType::f32);
-  if (same) return backend_->upload(value.data, tensor.data, tensor.bytes);
+  if (same && value.contiguous()) return backend_->upload(value.data, tensor.data, tensor.bytes);
   const DType carried = tensor.dtype == FileDType::bf16 ? DType::bf16 : DType::f32;
-  constexpr int64_t kPiece = 1 << 22;
-  const std::shared_ptr<void> memory(backend_->allocate(static_cast<size_t>(std::min(kPiece, value.size())) * sizeOf(carried)),
+  // A vector is one row, and no longer than this; of a matrix whole rows are taken.
+  const int64_t most = std::clamp<int64_t>((int64_t{1} << 22) / value.cols, 1, value.rows);
+  const std::shared_ptr<void> memory(backend_->allocate(static_cast<size_t>(most * value.cols) * sizeOf(carried)),
                                      [this](void* block) { backend_->release(block); });
   std::vector<float> piece;
-  for (int64_t first = 0; first < value.size(); first += kPiece) {
+  for (int64_t first = 0; first < value.rows; first += most) {
     throwIfCancelled();
-    const int64_t count = std::min(kPiece, value.size() - first);
-    const Tensor part{memory.get(), 1, count, count, carried};
+    const int64_t rows = std::min(most, value.rows - first), start = first * value.cols, count = rows * value.cols;
+    const Tensor part{memory.get(), rows, value.cols, value.cols, carried};
     if (tensor.dtype == FileDType::f16) {
       piece.resize(static_cast<size_t>(count));
-      toFloat(tensor, first, count, piece.data());
+      toFloat(tensor, start, count, piece.data());
       backend_->upload(part.data, piece.data(), part.bytes());
     } else {
-      backend_->upload(part.data, tensor.data + static_cast<size_t>(first) * sizeOf(carried), part.bytes());
+      backend_->upload(part.data, tensor.data + static_cast<size_t>(start) * sizeOf(carried), part.bytes());
     }
-    backend_->copy(value.reshape(1, value.size()).columns(first, count), part);
+    backend_->copy(value.slice(first, rows), part);
     backend_->synchronize();
   }
 }

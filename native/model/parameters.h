@@ -46,6 +46,12 @@ struct LinearWeights {
   Parameter* weight = nullptr;  ///< (out, in)
   Parameter* bias = nullptr;    ///< (out), or none
   std::vector<LowRank> adapters;  ///< of several layers as one: one, or where each drops other numbers of x, one of each
+  /// (out + r of each, in + r of each) [[W, B], [A, 0]], where all of it stands as one: x and A x side by side make the output in one product,
+  /// its gradient and that of A x the input's. Else none.
+  Tensor extended{};
+
+  /// Numbers that all the adapters make of a token.
+  int64_t ranks() const;
 };
 
 /// Layers that share their input, as they are multiplied: in turn, or, where the backend stacks, as one layer that has the rows of all.
@@ -91,6 +97,8 @@ class Parameters {
   using Run = std::vector<Parameter*>;
   /// Has the weights of these layers stand in runs, and so their biases.
   void join(const LinearGroup& layers);
+  /// The memory of frozen weights and their adapters as one, where products can read it so.
+  void extend(const LinearGroup& layers);
   /// These layers as few as can be, once they have their places.
   LinearGroup stack(const LinearGroup& layers);
   Parameter* stack(const Run& run);
@@ -110,6 +118,8 @@ class Parameters {
   std::string baseDirectory_;
   std::vector<std::unique_ptr<Parameter>> all_;
   std::vector<Run> runs_;  ///< all of them
+  std::vector<LinearGroup> groups_;  ///< of layers that share their input, all of them
+  std::map<const Parameter*, Tensor> extended_;  ///< by the first weight of its layers
   std::vector<std::unique_ptr<Parameter>> stacks_;
   std::vector<Parameter*> trained_;
   std::vector<std::shared_ptr<void>> blocks_;

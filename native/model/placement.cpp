@@ -16,6 +16,9 @@ Tensor shaped(const Parameter& parameter, void* data = nullptr, DType dtype = DT
   return {data, rows, cols, cols, dtype};
 }
 
+/// So many numbers as whole lines of a GPU's memory.
+int64_t padded(int64_t count) { return (count + 63) / 64 * 64; }
+
 /// What can stand side by side of layers that share their input: their weights, their biases, and the A of their adapters.
 std::array<std::vector<Parameter*>, 3> runsOf(const LinearGroup& layers) {
   std::array<std::vector<Parameter*>, 3> runs;
@@ -28,6 +31,12 @@ std::array<std::vector<Parameter*>, 3> runsOf(const LinearGroup& layers) {
 }
 
 }  // namespace
+
+int64_t LinearWeights::ranks() const {
+  int64_t sum = 0;
+  for (const LowRank& adapter : adapters) sum += adapter.a->shape[0];
+  return sum;
+}
 
 void* Parameters::allocate(int64_t count, DType dtype) {
   void* const data = backend_->allocate(static_cast<size_t>(count) * sizeOf(dtype));
@@ -42,10 +51,40 @@ bool Parameters::multiplied(const Parameter& parameter) const {
 
 void Parameters::join(const LinearGroup& layers) {
   if (!backend_->stacks()) return;
+  groups_.push_back(layers);
   for (const Run& run : runsOf(layers)) {
-    if (run.empty()) continue;
+    if (run.size() < 2) continue;
     std::erase_if(runs_, [&](const Run& one) { return std::find(run.begin(), run.end(), one.front()) != run.end(); });
     runs_.push_back(run);
+  }
+}
+
+/// Not where a rank would have rows begin at places that products read slowly.
+void Parameters::extend(const LinearGroup& layers) {
+  int64_t out = 0, ranks = 0;
+  for (const LinearWeights& layer : layers) {
+    out += layer.weight->shape[0];
+    ranks += layer.ranks();
+    for (const LowRank& adapter : layer.adapters) {
+      if (adapter.a->shape[0] % 8 != 0) return;
+    }
+  }
+  if (ranks == 0) return;
+  const int64_t in = layers.front().weight->shape[1], stride = padded(in + ranks);
+  const Tensor memory{allocate((out + ranks) * stride, DType::bf16), out + ranks, stride, stride, DType::bf16};
+  backend_->zero(memory);
+  const Tensor all = extended_[layers.front().weight] = memory.columns(0, in + ranks);
+  int64_t row = 0, rank = 0;
+  for (const LinearWeights& layer : layers) {
+    const Tensor rows = all.slice(row, layer.weight->shape[0]);
+    layer.weight->value = rows.columns(0, in);
+    for (const LowRank& adapter : layer.adapters) {
+      const int64_t r = adapter.a->shape[0];
+      adapter.a->rounded = all.slice(out + rank, r).columns(0, in);
+      adapter.ups[0].b->rounded = rows.columns(in + rank, r);
+      rank += r;
+    }
+    row += rows.rows;
   }
 }
 
@@ -68,6 +107,7 @@ LinearGroup Parameters::stack(const LinearGroup& layers) {
     column += layer.weight->value.rows;
   }
   if (all.adapters.size() == 1) all.adapters[0].a = stack(downs);
+  if (const auto found = extended_.find(layers.front().weight); found != extended_.end()) all.extended = found->second;
   return {all};
 }
 
@@ -78,7 +118,12 @@ Parameter* Parameters::stack(const Run& run) {
   Parameter& all = *stacks_.back();
   for (size_t i = 1; i < run.size(); ++i) all.shape[0] += run[i]->shape[0];
   for (Tensor* tensor : {&all.value, &all.gradient, &all.rounded}) {
-    if (*tensor) *tensor = shaped(all, tensor->data, tensor->dtype);
+    if (!*tensor) continue;
+    if (all.shape.size() == 2) {
+      tensor->rows = all.shape[0];
+    } else {
+      *tensor = shaped(all, tensor->data, tensor->dtype);
+    }
   }
   return &all;
 }
@@ -88,10 +133,10 @@ Parameter* Parameters::stack(const Run& run) {
 /// are read as they are.
 void Parameters::place(const OpenOptions& options, const TensorFiles* base) {
   const bool rounds = dtype_ == DType::bf16 && backend_->keepsRounded();
-  const auto padded = [](const Run& run) {
+  const auto sizeOfRun = [](const Run& run) {
     int64_t count = 0;
     for (const Parameter* parameter : run) count += shaped(*parameter).size();
-    return (count + 63) / 64 * 64;
+    return padded(count);
   };
   const auto put = [](const Run& run, Tensor Parameter::*which, void* memory, DType dtype) {
     for (Parameter* parameter : run) {
@@ -100,7 +145,7 @@ void Parameters::place(const OpenOptions& options, const TensorFiles* base) {
     }
   };
   int64_t total = 0;
-  for (const Run& run : runs_) total += run.front()->trained ? padded(run) : 0;
+  for (const Run& run : runs_) total += run.front()->trained ? sizeOfRun(run) : 0;
   if (total > 0) {
     const auto block = [&](DType dtype) {
       const Tensor all{allocate(total, dtype), 1, total, total, dtype};
@@ -113,16 +158,20 @@ void Parameters::place(const OpenOptions& options, const TensorFiles* base) {
     int64_t at = 0;
     for (const Run& run : runs_) {
       if (!run.front()->trained) continue;
-      const auto part = [&](Tensor Parameter::*which, const Tensor& all) { put(run, which, all.columns(at, padded(run)).data, all.dtype); };
+      const auto part = [&](Tensor Parameter::*which, const Tensor& all) { put(run, which, all.columns(at, sizeOfRun(run)).data, all.dtype); };
       part(&Parameter::value, values);
       part(&Parameter::gradient, gradients_);
       part(&Parameter::first, first);
       part(&Parameter::second, second);
-      at += padded(run);
+      at += sizeOfRun(run);
     }
+  }
+  if (rounds) {
+    for (const LinearGroup& group : groups_) extend(group);
   }
   for (const Run& run : runs_) {
     const Parameter& parameter = *run.front();
+    if (!parameter.trained && parameter.value) continue;
     const bool ofModel = !parameter.name.starts_with("base_model.");
     if (!parameter.trained) {
       if (!options.initialize && ofModel && backend_->usesHostMemory()) {
@@ -132,10 +181,10 @@ void Parameters::place(const OpenOptions& options, const TensorFiles* base) {
       const bool half = rounds && ofModel && parameter.shape.size() == 2 &&
                         (&parameter != embedding || (base && base->require(parameter.name, parameter.shape).dtype == FileDType::bf16));
       const DType dtype = half ? DType::bf16 : DType::f32;
-      put(run, &Parameter::value, allocate(padded(run), dtype), dtype);
+      put(run, &Parameter::value, allocate(sizeOfRun(run), dtype), dtype);
       if (half) continue;
     }
-    if (rounds && multiplied(parameter)) put(run, &Parameter::rounded, allocate(padded(run), DType::bf16), DType::bf16);
+    if (rounds && multiplied(parameter) && !parameter.rounded) put(run, &Parameter::rounded, allocate(sizeOfRun(run), DType::bf16), DType::bf16);
   }
 }
 
