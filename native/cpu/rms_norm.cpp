@@ -36,7 +36,7 @@ void CpuBackend::rmsNorm(const Tensor& out, const Tensor& rstd, const Tensor& x,
 }
 
 void CpuBackend::rmsNormBackward(const Tensor& dx, const Tensor& dweight, const Tensor& dout, const Tensor& x,
-                                 const Tensor& rstd, const Tensor& weight) {
+                                 const Tensor& rstd, const Tensor& weight, const Tensor& rounded) {
   requireF32(dweight, rstd, weight);
   requireSame(dx, dout, x);
   const int64_t cols = x.cols, rows = x.rows;
@@ -63,6 +63,10 @@ void CpuBackend::rmsNormBackward(const Tensor& dx, const Tensor& dweight, const 
         }
 #pragma omp simd
         for (int64_t c = 0; c < cols; ++c) put(to[c], get(to[c]) + r * (get(d[c]) * w[c] - get(v[c]) * scale));
+        if (!rounded) continue;
+        Bf16* const copy = at<Bf16>(rounded, row);
+#pragma omp simd
+        for (int64_t c = 0; c < cols; ++c) put(copy[c], get(to[c]));
       }
     });
   });

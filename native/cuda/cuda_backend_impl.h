@@ -63,7 +63,7 @@ class CudaBackend final : public Backend {
 
   void rmsNorm(const Tensor& out, const Tensor& rstd, const Tensor& x, const Tensor& weight, float epsilon) override;
   void rmsNormBackward(const Tensor& dx, const Tensor& dweight, const Tensor& dout, const Tensor& x, const Tensor& rstd,
-                       const Tensor& weight) override;
+                       const Tensor& weight, const Tensor& rounded) override;
   void rope(const Tensor& x, const Tensor& table, const int32_t* positions, int32_t headSize, bool inverse) override;
   void normRope(const Tensor& out, const Tensor& rstd, const Tensor& x, const Tensor& weight, float epsilon, const Tensor& table,
                 const int32_t* positions) override;

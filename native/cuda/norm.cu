@@ -55,10 +55,10 @@ KERNEL BOUNDS(kNormThreads, 1) void normHeld(View<Out> out, float* rstd, int64_t
   }
 }
 
-/// A block takes `each` rows; partial (blocks, cols), if any, is its part of the weight's gradient.
+/// A block takes `each` rows; partial (blocks, cols), if any, is its part of the weight's gradient, and `rounded`, if any, dx in bf16.
 template <typename T>
 KERNEL BOUNDS(kNormThreads, 1) void normHeldBackward(View<T> dx, float* partial, View<T> dout, View<T> x, const float* rstd, int64_t rstdStride,
-                                                   const float* weight, int64_t each) {
+                                                   const float* weight, int64_t each, View<Bf16> rounded) {
   const Self me = self();
   const int64_t first = me.blockX * each, end = first + each < x.rows ? first + each : x.rows;
   float sums[kHeld][4] = {};
@@ -79,6 +79,7 @@ KERNEL BOUNDS(kNormThreads, 1) void normHeldBackward(View<T> dx, float* partial,
     const float scale = blockSum(dot, sharedMemory<float>()) * r * r / static_cast<float>(x.cols);
     UNROLL for (int i = 0; i < 4 * kHeld; ++i) to[i / 4][i % 4] += r * (d[i / 4][i % 4] - v[i / 4][i % 4] * scale);
     storeRow(dx.row(row), to, x.cols);
+    if (rounded.data) storeRow(rounded.row(row), to, x.cols);
   }
   if (partial) storeRow(partial + me.blockX * x.cols, sums, x.cols);
 }
@@ -257,22 +258,23 @@ void CudaBackend::rmsNorm(const Tensor& out, const Tensor& rstd, const Tensor& x
 }
 
 void CudaBackend::rmsNormBackward(const Tensor& dx, const Tensor& dweight, const Tensor& dout, const Tensor& x, const Tensor& rstd,
-                                  const Tensor& weight) {
+                                  const Tensor& weight, const Tensor& rounded) {
   requireF32(dweight, rstd, weight);
   requireSame(dx, dout, x);
   const float *const scales = rstd.f32(), *const weights = weight.f32();
-  const unsigned threads = holders(x, dx, dout, weight);
+  const unsigned threads = holders(x, dx, dout, weight, rounded ? rounded : dx);
   withNumbers(x.dtype, [&]<typename T>() {
     if (threads) {
       const int64_t each = rowsEach(x.rows), blocks = (x.rows + each - 1) / each;
       float* const partial = dweight ? scratch<float>(static_cast<size_t>(blocks * x.cols)) : nullptr;
       launch(stream_, {static_cast<unsigned>(blocks)}, threads, kNormThreads / 32 * sizeof(float), normHeldBackward<T>, view<T>(dx), partial,
-             view<T>(dout), view<T>(x), scales, rstd.stride, weights, each);
+             view<T>(dout), view<T>(x), scales, rstd.stride, weights, each, view<Bf16>(rounded));
       if (dweight) addPartial(stream_, dweight, partial, blocks);
       return;
     }
     if (dweight) columnSums<1>(dweight, x.rows, WeightTerm<T>{view<T>(dout), view<T>(x), scales, rstd.stride});
     launch(stream_, gridOfWarps(x.rows), kThreads, 0, normRowsBackward<T>, view<T>(dx), view<T>(dout), view<T>(x), scales, rstd.stride, weights);
+    if (rounded) copy(rounded, dx);
   });
 }
 

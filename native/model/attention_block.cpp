@@ -127,18 +127,19 @@ Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t lay
   return result;
 }
 
-void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32_t layer, const Asked& asked, const Tensor& dresult,
-                            const Tensor& dx, bool needInput, const SavedAttention& saved) {
+void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32_t layer, const Asked& asked, const StreamGradient& dresult,
+                            const StreamGradient& dstream, bool needInput, const SavedAttention& saved) {
   Backend& backend = pass.backend;
   Arena& arena = pass.arena;
   const ArenaScope scope(arena);
   const int64_t n = pass.tokens;
+  const Tensor& dx = dstream.exact;
   const Projected gradient = takeProjected(pass, weights, asked);
   {
     const ArenaScope attention(arena);
     const Tensor dquery = takeTurned(pass, weights, gradient.query), dkey = takeTurned(pass, weights, gradient.key);
     const Tensor dout = arena.take(saved.out.rows, saved.out.cols, pass.dtype);
-    linearBackward(pass, weights.output, dout, true, gradientFor(pass, weights.output, asked ? dresult : dx), saved.out, saved.outputLow);
+    linearBackward(pass, weights.output, dout, true, (asked ? dresult : dstream).operand, saved.out, saved.outputLow);
     backend.attentionBackward(dquery, dkey, gradient.value, dout, saved.out, saved.lse, saved.query, saved.key, saved.projected.value,
                               shapeOf(pass, layer), pass.sequences, asked.queries);
     turnBackward(pass, weights, asked, gradient, dquery, dkey, saved);
@@ -156,9 +157,10 @@ void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32
   if (!needInput) return;
   if (asked) {
     backend.zero(dx);
-    backend.gatherRowsBackward(dx, dresult, asked.rows);
+    backend.gatherRowsBackward(dx, dresult.exact, asked.rows);
   }
-  backend.rmsNormBackward(dx, weights.inputNorm->gradient, dnormed, saved.input, rstd, weights.inputNorm->value);
+  backend.rmsNormBackward(dx, weights.inputNorm->gradient, dnormed, saved.input, rstd, weights.inputNorm->value,
+                          dstream.rounded());
 }
 
 }  // namespace sftlab

@@ -162,9 +162,10 @@ class Backend {
   /// dtype than x.
   /// x, out may have stride > cols only as whole rows; QK-norm passes a (tokens * heads, headSize) reshape.
   virtual void rmsNorm(const Tensor& out, const Tensor& rstd, const Tensor& x, const Tensor& weight, float epsilon) = 0;
-  /// dx (n, c) is added to; dweight (1, c), if any, is added to. x is the forward's input.
+  /// dx (n, c) is added to; dweight (1, c), if any, is added to. x is the forward's input. `rounded` (n, c; bf16), if any, is overwritten by
+  /// what dx is then.
   virtual void rmsNormBackward(const Tensor& dx, const Tensor& dweight, const Tensor& dout, const Tensor& x,
-                               const Tensor& rstd, const Tensor& weight) = 0;
+                               const Tensor& rstd, const Tensor& weight, const Tensor& rounded = {}) = 0;
   /// Rotates x (n, heads * headSize) in place, the half-split pairing of Hugging Face Llama (i with i + headSize / 2).
   /// `table` (positions, headSize) f32 holds cos in the first half of a row and sin in the second (any attention factor
   /// is already in it); `positions` (n) are rows of it. `inverse` rotates back: the backward pass.

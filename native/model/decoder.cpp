@@ -93,7 +93,9 @@ Tensor Decoder::forward(const Pass& pass, const int32_t* tokens, const Asked& as
 }
 
 void Decoder::backward(const Pass& pass, const int32_t* tokens, const Asked& asked, const Tensor& dhidden) {
-  const Tensor dinput = asked ? arena_.take(pass.tokens, config_.hiddenSize) : dhidden;
+  const StreamGradient dresult = readable(pass, parameters_.layers.front(), dhidden);
+  if (dresult.rounded()) backend_->copy(dresult.operand, dhidden);
+  const StreamGradient dinput = asked ? readable(pass, parameters_.layers.front(), arena_.take(pass.tokens, config_.hiddenSize)) : dresult;
   for (int32_t i = config_.layers - 1; i >= 0; --i) {
     throwIfCancelled();
     const LayerWeights& weights = parameters_.layers[static_cast<size_t>(i)];
@@ -105,10 +107,10 @@ void Decoder::backward(const Pass& pass, const int32_t* tokens, const Asked& ask
       const Tensor middle = attentionBlock(pass, weights, i, chosen, inputs_[static_cast<size_t>(i)], layer.attention);
       mlpBlock(pass, weights, {}, middle, layer.mlp);
     }
-    mlpBlockBackward(pass, weights, last ? dhidden : dinput, layer.mlp);
-    attentionBlockBackward(pass, weights, i, chosen, dhidden, dinput, i > 0 || parameters_.embedding->trained, layer.attention);
+    mlpBlockBackward(pass, weights, last ? dresult : dinput, layer.mlp);
+    attentionBlockBackward(pass, weights, i, chosen, dresult, dinput, i > 0 || parameters_.embedding->trained, layer.attention);
   }
-  if (parameters_.embedding->trained) backend_->gatherRowsBackward(parameters_.embedding->gradient, dinput, tokens);
+  if (parameters_.embedding->trained) backend_->gatherRowsBackward(parameters_.embedding->gradient, dinput.exact, tokens);
 }
 
 Asked Decoder::ask(const Batch& batch, HeadRows& rows, std::vector<int32_t>& offsets) {

@@ -87,8 +87,14 @@ void linear(const Pass& pass, const LinearGroup& group, const OfGroup<Tensor>& o
 void linearBackward(const Pass& pass, const LinearGroup& group, const Tensor& dx, const OfGroup<Tensor>& doutputs, const Tensor& x,
                     const OfGroup<SavedLinear>& saved);
 
-/// The gradient of a layer's output as its products want it: x (f32) itself, or a copy from `takeBeside`.
-Tensor gradientFor(const Pass& pass, const LinearWeights& weights, const Tensor& x);
+/// The gradient of the residual stream, (n, hidden): in f32, and as products read it, which is the same tensor or one from `takeBeside`.
+struct StreamGradient {
+  Tensor exact, operand;
+  /// What has to be kept equal to `exact`, if anything.
+  Tensor rounded() const { return operand.data == exact.data ? Tensor{} : operand; }
+};
+/// With an operand for any of the layers; what it holds has no meaning yet.
+StreamGradient readable(const Pass& pass, const LayerWeights& weights, const Tensor& exact);
 
 /// Queries, keys and values as their products make them, before QK-norm and positions; or the gradients of these.
 struct Projected {
@@ -109,10 +115,10 @@ struct SavedAttention {
 /// saves, and nothing more.
 Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t layer, const Asked& asked, const Tensor& input,
                       SavedAttention& saved);
-/// dx (n, hidden) f32 holds the gradient of the block's result and receives that of its input, unless `needInput` is false. Where
-/// only some rows are asked about, `dresult` (their count, hidden) f32 holds the gradient of the result, and dx is overwritten.
-void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32_t layer, const Asked& asked, const Tensor& dresult,
-                            const Tensor& dx, bool needInput, const SavedAttention& saved);
+/// dstream (n, hidden) holds the gradient of the block's result and receives that of its input, unless `needInput` is false. Where
+/// only some rows are asked about, `dresult` (their count, hidden) holds the gradient of the result, and dstream is overwritten.
+void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32_t layer, const Asked& asked, const StreamGradient& dresult,
+                            const StreamGradient& dstream, bool needInput, const SavedAttention& saved);
 
 struct SavedMlp {
   Tensor input;
@@ -125,7 +131,7 @@ struct SavedMlp {
 /// result, only makes what is saved.
 void mlpBlock(const Pass& pass, const LayerWeights& weights, const Tensor& result, const Tensor& input, SavedMlp& saved);
 /// Overwrites what was saved of gate and up.
-void mlpBlockBackward(const Pass& pass, const LayerWeights& weights, const Tensor& dx, const SavedMlp& saved);
+void mlpBlockBackward(const Pass& pass, const LayerWeights& weights, const StreamGradient& dstream, const SavedMlp& saved);
 
 /// Rows of a batch that predict something, in the order trained first, then measured only.
 struct HeadRows {

@@ -184,11 +184,11 @@ void linearBackward(const Pass& pass, const LinearGroup& group, const Tensor& dx
   for (size_t i = 0; i < group.size(); ++i) linearBackward(pass, group[i], dx, i == 0, doutputs[i], x, saved[i]);
 }
 
-Tensor gradientFor(const Pass& pass, const LinearWeights& weights, const Tensor& x) {
-  if (x.dtype == pass.dtype && !weights.extended) return x;
-  const Tensor out = takeBeside(pass, weights, x.rows, x.cols);
-  pass.backend.copy(out, x);
-  return out;
+StreamGradient readable(const Pass& pass, const LayerWeights& weights, const Tensor& exact) {
+  if (exact.dtype == pass.dtype) return {exact, exact};
+  // Adapters are of one rank wherever they are.
+  const LinearWeights& reader = weights.down.extended ? weights.down : weights.output;
+  return {exact, takeBeside(pass, reader, exact.rows, exact.cols)};
 }
 
 }  // namespace sftlab

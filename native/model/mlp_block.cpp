@@ -28,15 +28,16 @@ void mlpBlock(const Pass& pass, const LayerWeights& weights, const Tensor& resul
   linear(pass, weights.down, result, act, saved.downLow, input);
 }
 
-void mlpBlockBackward(const Pass& pass, const LayerWeights& weights, const Tensor& dx, const SavedMlp& saved) {
+void mlpBlockBackward(const Pass& pass, const LayerWeights& weights, const StreamGradient& dstream, const SavedMlp& saved) {
   Backend& backend = pass.backend;
   Arena& arena = pass.arena;
   const ArenaScope scope(arena);
+  const Tensor& dx = dstream.exact;
   const int64_t n = dx.rows, inner = weights.gate.weight->value.rows;
   {
     const ArenaScope down(arena);
     const Tensor dact = arena.take(n, inner, pass.dtype);
-    const OutputGradient gradient = outputGradient(pass, weights.down, gradientFor(pass, weights.down, dx));
+    const OutputGradient gradient = outputGradient(pass, weights.down, dstream.operand);
     inputGradient(pass, weights.down, dact, true, gradient);
     const Tensor act = readsInput(weights.down) ? dact : Tensor{};
     // SwiGLU is made again beside its gradient, in the memory of what that gradient is read from.
@@ -48,7 +49,8 @@ void mlpBlockBackward(const Pass& pass, const LayerWeights& weights, const Tenso
   backend.rmsNorm(normed, rstd, saved.input, weights.attentionNorm->value, pass.config.normEpsilon);
   const Tensor dnormed = arena.take(n, dx.cols);
   linearBackward(pass, weights.gateUp, dnormed, saved.products, normed, saved.low);
-  backend.rmsNormBackward(dx, weights.attentionNorm->gradient, dnormed, saved.input, rstd, weights.attentionNorm->value);
+  backend.rmsNormBackward(dx, weights.attentionNorm->gradient, dnormed, saved.input, rstd, weights.attentionNorm->value,
+                          dstream.rounded());
 }
 
 }  // namespace sftlab

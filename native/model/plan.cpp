@@ -65,7 +65,7 @@ class CountingBackend final : public Backend {
   void fillUniform(const Tensor&, float, RandomStream) override {}
   void fill(const Tensor&, float) override {}
   void rmsNorm(const Tensor&, const Tensor&, const Tensor&, const Tensor&, float) override {}
-  void rmsNormBackward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
+  void rmsNormBackward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
   void rope(const Tensor&, const Tensor&, const int32_t*, int32_t, bool) override {}
   void attention(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const AttentionShape&, const Sequences&,
                  const Queries&) override {}

@@ -74,6 +74,16 @@ TEST_F(Norm, ForwardAndGradient) {
     backend->rmsNormBackward(*alone, Tensor{}, *dout, *dx, *rstd, *dw);
     EXPECT_TRUE(sameBits(alone.floats(), gradX.floats()));
 
+    // What is rounded with it is what a copy makes, and may be columns of a wider matrix.
+    const Device again = device(rows, cols, oldX), memory = device(rows, cols + 8), seen = device(rows, cols), expected = device(rows, cols);
+    const Tensor half = Tensor{(*memory).data, rows, 2 * (cols + 8), 2 * (cols + 8), DType::bf16}.columns(8, cols);
+    backend->rmsNormBackward(*again, Tensor{}, *dout, *dx, *rstd, *dw, half);
+    EXPECT_TRUE(sameBits(again.floats(), gradX.floats()));
+    backend->copy(*seen, half);
+    backend->copy(half, *gradX);
+    backend->copy(*expected, half);
+    EXPECT_TRUE(sameBits(seen.floats(), expected.floats()));
+
     backend->rmsNorm(*dx, *rstd, *dx, *dw, 1e-5f);  // in place
     EXPECT_TRUE(sameBits(dx.floats(), out.floats()));
   }
