@@ -60,12 +60,6 @@ DEVICE float rowSum(float x) {
   return x + shuffleXor(x, 2u);
 }
 
-struct alignas(8) Two {
-  float first, second;
-};
-DEVICE void putTwo(float* at, float first, float second) { *reinterpret_cast<Two*>(at) = {first, second}; }
-DEVICE void putTwo(Bf16* at, float first, float second) { *reinterpret_cast<uint32_t*>(at) = pairOf(first, second); }
-
 /// Stores this warp's rows, as many as are there.
 template <int size, typename T>
 DEVICE void store(T* to, int64_t stride, const FragmentC (&sums)[size / 8], int count, const float (&scale)[2]) {

@@ -51,6 +51,7 @@ class CudaBackend final : public Backend {
                  Transpose tb) override;
   void addBias(const Tensor& x, const Tensor& bias) override;
   void addBiasBackward(const Tensor& dbias, const Tensor& dout) override;
+  void lowRankBackward(const Tensor& dlow, const Tensor& db, const Tensor& dout, const Tensor& b, const Tensor& low, float scale) override;
 
   void add(const Tensor& out, const Tensor& x) override;
   void swiglu(const Tensor& out, const Tensor& gate, const Tensor& up) override;

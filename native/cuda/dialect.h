@@ -116,6 +116,8 @@ inline int attribute(cudaDeviceAttr which) {
 }
 /// Bytes of shared memory that a block can have on this card.
 inline size_t mostShared() { return static_cast<size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin)); }
+/// How many blocks run at the same time at least.
+inline int processors() { return attribute(cudaDevAttrMultiProcessorCount); }
 
 /// A stream, and who starts a kernel on it: taken where an operation says `stream_`.
 struct Caller {
@@ -191,6 +193,7 @@ void loadLast(float (&to)[width], const float* from) {
   std::memcpy(to, from, sizeof to);
 }
 inline size_t mostShared() { return 8 << 10; }  // less than any card's, so that small tests go beyond it
+inline int processors() { return 6; }                // likewise
 
 inline bool multipliesInGroups() { return false; }
 

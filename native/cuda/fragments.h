@@ -36,6 +36,12 @@ DEVICE uint32_t pairOf(float first, float second) {
 #endif
 }
 
+struct alignas(8) Two {
+  float first, second;
+};
+DEVICE void putTwo(float* at, float first, float second) { *reinterpret_cast<Two*>(at) = {first, second}; }
+DEVICE void putTwo(Bf16* at, float first, float second) { *reinterpret_cast<uint32_t*>(at) = pairOf(first, second); }
+
 /// c += a b
 DEVICE void multiplyAdd(FragmentC& c, const FragmentA& a, const FragmentB& b) {
 #ifdef __CUDA_ARCH__
@@ -89,6 +95,20 @@ DEVICE void awaitCopies() {
 #endif
 }
 
+/// Where several copies are to be under way: ends a group of them, and waits until no more than `pending` of this thread's groups are, the
+/// last ones. For what threads read, not tensor cores by themselves.
+DEVICE void endCopies() {
+#ifdef __CUDA_ARCH__
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+template <int pending>
+DEVICE void awaitCopies() {
+#ifdef __CUDA_ARCH__
+  asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
+#endif
+}
+
 /// `rows` rows of `size` bf16 numbers in shared memory, in panels of 64 columns. A row of a panel is 128 bytes; its eight pieces of 16 stand
 /// in each row in another order, so that what a warp reads at once lies in different banks. It is the layout that products of warpgroups
 /// read (PTX ISA, wgmma, 128-byte swizzling), which is why panels have to begin at multiples of 1,024 bytes.
@@ -107,6 +127,12 @@ struct Tile {
     read<false>(a.r, first + halfOf(8), col + halfOf(16));
     return a;
   }
+  /// As A, turned: its rows are columns [col, col + 16), its columns rows [first, first + 16).
+  DEVICE FragmentA leftTurned(int first, int col) const {
+    FragmentA a;
+    read<true>(a.r, first + halfOf(16), col + halfOf(8));
+    return a;
+  }
   /// As B, turned, of two products: their columns are rows [first, first + 8) and the eight after these, their rows columns [col, col + 16).
   DEVICE void turned(FragmentB (&b)[2], int first, int col) const {
     uint32_t r[4];
@@ -119,12 +145,13 @@ struct Tile {
     read<true>(r, first + halfOf(8), col + halfOf(16));
     UNROLL for (int i = 0; i < 4; ++i) b[i / 2].r[i % 2] = r[i];
   }
-  /// Starts to fill it from memory, by all `threads` of the block; rows from `count` on become zeros. `awaitCopies` waits.
+  /// Starts to fill it from memory, by `threads` threads, all of the block or those that are numbered otherwise; rows from `count` on become
+  /// zeros. `awaitCopies` waits.
   template <int threads>
-  DEVICE void fill(const Bf16* from, int64_t stride, int count) const {
+  DEVICE void fill(const Bf16* from, int64_t stride, int count, uint32_t thread = self().thread) const {
     // A power of two of pieces a row: with fewer, some threads have nothing to do.
     constexpr uint32_t pieces = size <= 16 ? 2 : size <= 32 ? 4 : size <= 64 ? 8 : 16, step = threads / pieces;
-    const uint32_t row = self().thread / pieces, col = self().thread % pieces * 8;
+    const uint32_t row = thread / pieces, col = thread % pieces * 8;
     const Bf16* source = from + row * static_cast<uint64_t>(stride) + col;  // not read where no row is there
     if (col >= size) return;
     UNROLL for (uint32_t first = 0; first < rows; first += step, source += step * stride) {

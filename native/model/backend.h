@@ -139,6 +139,12 @@ class Backend {
   virtual void addBias(const Tensor& x, const Tensor& bias) = 0;
   /// dbias (1, c) += column sums of dout (n, c)
   virtual void addBiasBackward(const Tensor& dbias, const Tensor& dout) = 0;
+  /// Both gradients of out (n, c) += low (n, r) * b (c, r)^T: db (f32), if any, += dout^T * low, and dlow = scale * dout * b, overwritten: that
+  /// of low before it was multiplied by `scale`. Without db, low may be empty.
+  virtual void lowRankBackward(const Tensor& dlow, const Tensor& db, const Tensor& dout, const Tensor& b, const Tensor& low, float scale) {
+    matmul(dlow, dout, Transpose::no, b, Transpose::no, scale, 0);
+    if (db) matmul(db, dout, Transpose::yes, low, Transpose::no, 1, 1);
+  }
 
   // ---- elementwise ------------------------------------------------------------------------------------------------
   /// out (f32) += x
