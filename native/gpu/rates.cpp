@@ -157,6 +157,10 @@ json operations(Bench& bench, const ModelConfig& c, int64_t tokens, int32_t leng
     moved("swiglu, backward", 6 * size, [&] { backend.swigluBackward(gate, up, out, out, gate, up); });
     const Tensor bias = bench.random(1, c.intermediateSize, DType::f32);
     moved("bias, backward", size, [&] { backend.addBiasBackward(bias, gate); });
+    const Tensor b = bench.random(c.intermediateSize, 16, half), low = bench.random(tokens, 16, half);
+    const Tensor dlow = arena.take(tokens, 16, half), db = bench.random(c.intermediateSize, 16, DType::f32);
+    moved("low rank, backward", size, [&] { backend.lowRankBackward(dlow, db, gate, b, low, 1); });
+    moved("low rank, backward, by two products", size, [&] { backend.Backend::lowRankBackward(dlow, db, gate, b, low, 1); });
   }
   {
     const ArenaScope scope(arena);
