@@ -62,7 +62,8 @@ KERNEL BOUNDS(kWarps * 32, 1) void lowRankTiles(View<Bf16> dlow, float* lowParts
       memory.dout(tile, warp).template fill<32>(ownDout + first * dout.stride, dout.stride, tokens - first, me.lane());
     }
     if (tile < tiles && upParts) {
-      for (int i = static_cast<int>(me.thread); i < kTokens * ranks; i += warps * 32) {
+      // By the last warps: the first ones have sums to add up.
+      for (int i = static_cast<int>(me.threads - 1 - me.thread); i < kTokens * ranks; i += warps * 32) {
         const int row = i / ranks, col = i % ranks * 8;
         copyAsync(memory.low(tile).at(row, col), firstLow + (first + row) * low.stride + col, first + row < tokens && col < cols);
       }
