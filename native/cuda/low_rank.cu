@@ -37,12 +37,13 @@ struct Memory {
   }
 };
 
+static_assert(std::max(Memory<16>::bytes(kWarps), Memory<kMostRank>::bytes(kWarps)) <= 99 << 10, "what a block can have on any card");
+
 /// Blocks are slabs of columns by ranges of tokens. Ranks between are padded with zeros. `lowParts` (slabs, n, r) is none where one slab is all
 /// columns: then dlow is whole; `upParts` (ranges, c, r) is none where db is not wanted.
 template <int rank>
 KERNEL BOUNDS(kWarps * 32, 1) void lowRankTiles(View<Bf16> dlow, float* lowParts, float* upParts, View<Bf16> dout, View<Bf16> b, View<Bf16> low,
                                                 float scale, int64_t range) {
-  static_assert(Memory<rank>::bytes(kWarps) <= 99 << 10, "what a block can have on any card");
   constexpr int stages = Memory<rank>::stages, ranks = rank / 8, steps = kWidth / 16;
   const Self me = self();
   const auto warps = static_cast<int>(me.warps()), warp = static_cast<int>(me.warp()), lane = static_cast<int>(me.lane());

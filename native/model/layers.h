@@ -60,15 +60,15 @@ void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, c
 struct OutputGradient {
   Tensor dout, dlow;
 };
-OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dout);
+/// Adds to the gradients of the adapters' B, too.
+OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dout, const SavedLinear& saved);
 /// Adds to dx (n, in), or with `overwrite` sets it.
 void inputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite,
                    const OutputGradient& gradient);
 /// Whether `weightGradient` reads x.
 bool readsInput(const LinearWeights& weights);
-/// Adds to the gradients of the trained weights.
-void weightGradient(const Pass& pass, const LinearWeights& weights, const OutputGradient& gradient, const Tensor& x,
-                    const SavedLinear& saved);
+/// Adds to the gradients of the trained weights, and of the adapters' A.
+void weightGradient(const Pass& pass, const LinearWeights& weights, const OutputGradient& gradient, const Tensor& x);
 /// All of it; dx may be empty.
 void linearBackward(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite, const Tensor& dout,
                     const Tensor& x, const SavedLinear& saved);

@@ -30,13 +30,13 @@ Tensor dropped(const Pass& pass, const LowRank& adapter, const Tensor& x) {
 /// Its columns of what is kept of all the layer's adapters, or of the gradient of that.
 Tensor columnsOf(const LowRank& adapter, const Tensor& low) { return low.columns(adapter.first, adapter.a->value.rows); }
 
-/// body(B, its columns of `low`, its columns of `out`) for each.
+/// body(B, the first of its columns of `SavedLinear::low`, its columns of `out`) for each.
 template <typename Body>
-void eachUp(const LowRank& adapter, const Tensor& low, const Tensor& out, const Body& body) {
+void eachUp(const LowRank& adapter, const Tensor& out, const Body& body) {
   int64_t first = adapter.first;
   for (const LowRank::Up& up : adapter.ups) {
     const Parameter& b = *up.b;
-    body(b, low.columns(first, b.value.cols), out.columns(up.column, b.value.rows));
+    body(b, first, out.columns(up.column, b.value.rows));
     first += b.value.cols;
   }
 }
@@ -82,17 +82,19 @@ void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, c
   lower(pass, weights, x, saved);
   backend.matmulAdd(out, addend, bias, x, Transpose::no, weights.weight->operand(pass.dtype), Transpose::yes);
   for (const LowRank& adapter : weights.adapters) {
-    eachUp(adapter, saved.low, out, [&](const Parameter& b, const Tensor& low, const Tensor& part) {
-      backend.matmul(part, low, Transpose::no, b.operand(pass.dtype), Transpose::yes, 1, 1);
+    eachUp(adapter, out, [&](const Parameter& b, int64_t first, const Tensor& part) {
+      backend.matmul(part, saved.low.columns(first, b.value.cols), Transpose::no, b.operand(pass.dtype), Transpose::yes, 1, 1);
     });
   }
 }
 
-OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dout) {
+OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dout, const SavedLinear& saved) {
   const OutputGradient gradient{dout, weights.extended ? lowBeside(weights, dout) : reserve(pass, weights, dout.rows).low};
   for (const LowRank& adapter : weights.adapters) {
-    eachUp(adapter, gradient.dlow, dout, [&](const Parameter& b, const Tensor& dlow, const Tensor& part) {
-      pass.backend.matmul(dlow, part, Transpose::no, b.operand(pass.dtype), Transpose::no, adapter.scale, 0);
+    eachUp(adapter, dout, [&](const Parameter& b, int64_t first, const Tensor& part) {
+      const int64_t rank = b.value.cols;
+      pass.backend.lowRankBackward(gradient.dlow.columns(first, rank), b.gradient, part, b.operand(pass.dtype), saved.low.columns(first, rank),
+                                   adapter.scale);
     });
   }
   return gradient;
@@ -123,8 +125,7 @@ bool readsInput(const LinearWeights& weights) {
   return weights.weight->trained || (!weights.adapters.empty() && weights.adapters[0].a->trained);
 }
 
-void weightGradient(const Pass& pass, const LinearWeights& weights, const OutputGradient& gradient, const Tensor& x,
-                    const SavedLinear& saved) {
+void weightGradient(const Pass& pass, const LinearWeights& weights, const OutputGradient& gradient, const Tensor& x) {
   Backend& backend = pass.backend;
   if (weights.weight->trained) {
     backend.matmul(weights.weight->gradient, gradient.dout, Transpose::yes, x, Transpose::no, 1, 1);
@@ -133,9 +134,6 @@ void weightGradient(const Pass& pass, const LinearWeights& weights, const Output
   for (const LowRank& adapter : weights.adapters) {
     if (!adapter.a->trained) continue;
     const ArenaScope scope(pass.arena);
-    eachUp(adapter, saved.low, gradient.dout, [&](const Parameter& b, const Tensor& low, const Tensor& part) {
-      backend.matmul(b.gradient, part, Transpose::yes, low, Transpose::no, 1, 1);
-    });
     backend.matmul(adapter.a->gradient, columnsOf(adapter, gradient.dlow), Transpose::yes, dropped(pass, adapter, x), Transpose::no, 1, 1);
   }
 }
@@ -143,8 +141,8 @@ void weightGradient(const Pass& pass, const LinearWeights& weights, const Output
 void linearBackward(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite, const Tensor& dout,
                     const Tensor& x, const SavedLinear& saved) {
   const ArenaScope scope(pass.arena);
-  const OutputGradient gradient = outputGradient(pass, weights, dout);
-  weightGradient(pass, weights, gradient, x, saved);
+  const OutputGradient gradient = outputGradient(pass, weights, dout, saved);
+  weightGradient(pass, weights, gradient, x);
   if (dx) inputGradient(pass, weights, dx, overwrite, gradient);
 }
 

@@ -37,13 +37,13 @@ void mlpBlockBackward(const Pass& pass, const LayerWeights& weights, const Strea
   {
     const ArenaScope down(arena);
     const Tensor dact = arena.take(n, inner, pass.dtype);
-    const OutputGradient gradient = outputGradient(pass, weights.down, dstream.operand);
+    const OutputGradient gradient = outputGradient(pass, weights.down, dstream.operand, saved.downLow);
     inputGradient(pass, weights.down, dact, true, gradient);
     const Tensor act = readsInput(weights.down) ? dact : Tensor{};
     // SwiGLU is made again beside its gradient, in the memory of what that gradient is read from.
     const auto [gate, up, none] = split(saved.products, {inner, inner});
     backend.swigluBackward(gate, up, act, dact, gate, up);
-    weightGradient(pass, weights.down, gradient, act, saved.downLow);
+    weightGradient(pass, weights.down, gradient, act);
   }
   const Tensor normed = arena.take(n, dx.cols, pass.dtype), rstd = arena.take(n, 1);
   backend.rmsNorm(normed, rstd, saved.input, weights.attentionNorm->value, pass.config.normEpsilon);
