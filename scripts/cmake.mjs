@@ -20,6 +20,22 @@ export function configuring(folder, settings) {
   return ['cmake', ['-S', 'native', '-B', folder, ...generator, ...settings]];
 }
 
+/** Command and arguments that run the tests in `folder`, each a process of its own, on all cores. */
+export function testing(folder, ...more) {
+  return [
+    'ctest',
+    [
+      '--test-dir',
+      folder,
+      '--output-on-failure',
+      '--no-tests=error',
+      '--parallel',
+      String(availableParallelism()),
+      ...more,
+    ],
+  ];
+}
+
 /** Command and arguments that build in `folder` on all cores: everything, or one target. */
 export function building(folder, target) {
   const only = target === undefined ? [] : ['--target', target];

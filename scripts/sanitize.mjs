@@ -1,6 +1,6 @@
 /** `npm run sanitize`: the engine's tests under the address and undefined-behaviour sanitizers. */
 
-import { building, configuring } from './cmake.mjs';
+import { building, configuring, testing } from './cmake.mjs';
 import { runSuites } from './suites.mjs';
 
 const folder = 'build/sanitize';
@@ -11,5 +11,5 @@ await runSuites([
     ...configuring(folder, ['-DCMAKE_BUILD_TYPE=RelWithDebInfo', '-DSFT_LAB_SANITIZE=address,undefined']),
   ],
   ['build with sanitizers', ...building(folder)],
-  ['engine under sanitizers', 'ctest', ['--test-dir', folder, '--output-on-failure', '--no-tests=error']],
+  ['engine under sanitizers', ...testing(folder)],
 ]);

@@ -1,5 +1,6 @@
 /** `npm test`: every check that needs nothing but Node, npm's registry and Debian's packages. */
 
+import { testing } from './cmake.mjs';
 import { packaged } from './programs.mjs';
 import { runSuites } from './suites.mjs';
 
@@ -8,6 +9,6 @@ await runSuites([
   ['lint and format', ...packaged('biome', ['ci', '--error-on-warnings'], { from: '@biomejs/biome' })],
   ['types', ...packaged('tsc', ['-p', '.'], { from: 'typescript' })],
   ['types of the pages', ...packaged('tsc', ['-p', 'webview', '--noEmit'], { from: 'typescript' })],
-  ['engine', 'ctest', ['--test-dir', 'build/native', '--output-on-failure', '--no-tests=error', '--progress']],
+  ['engine', ...testing('build/native', '--progress')],
   ['unit and integration', ...packaged('vitest', ['run'])],
 ]);

@@ -110,7 +110,10 @@ void Decoder::backward(const Pass& pass, const int32_t* tokens, const Asked& ask
     mlpBlockBackward(pass, weights, last ? dresult : dinput, layer.mlp);
     attentionBlockBackward(pass, weights, i, chosen, dresult, dinput, i > 0 || parameters_.embedding->trained, layer.attention);
   }
-  if (parameters_.embedding->trained) backend_->gatherRowsBackward(parameters_.embedding->gradient, dinput.exact, tokens);
+  if (Parameter& embedding = *parameters_.embedding; embedding.trained) {
+    embedding.clear(*backend_);
+    backend_->gatherRowsBackward(embedding.gradient, dinput.exact, tokens);
+  }
 }
 
 Asked Decoder::ask(const Batch& batch, HeadRows& rows, std::vector<int32_t>& offsets) {
@@ -197,6 +200,7 @@ BatchStats Decoder::accumulate(const Batch& batch) {
 constexpr uint64_t kRoundingStream = 1ull << 63;
 
 UpdateStats Decoder::update(const UpdateOptions& options) {
+  parameters_.clearGradients();
   std::vector<Tensor> gradients;
   std::vector<AdamParameter> list;
   for (const Parameter* parameter : parameters_.trained()) {
@@ -269,6 +273,7 @@ std::vector<float> Decoder::logits(const Batch& batch) {
 }
 
 std::map<std::string, std::vector<float>> Decoder::gradients() {
+  parameters_.clearGradients();
   std::map<std::string, std::vector<float>> all;
   for (const Parameter* parameter : parameters_.trained()) {
     std::vector<float>& values = all[parameter->name];

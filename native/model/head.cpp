@@ -47,7 +47,9 @@ HeadResult headLoss(const Pass& pass, const Parameters& parameters, const Tensor
                          dlogits);
     if (trains) {
       backend.matmul(dnormed.slice(first, size), dlogits, Transpose::no, table, Transpose::no, 1, 0);
-      if (parameters.head->trained) backend.matmul(parameters.head->gradient, dlogits, Transpose::yes, x, Transpose::no, 1, 1);
+      if (Parameter& head = *parameters.head; head.trained) {
+        backend.matmul(head.gradient, dlogits, Transpose::yes, x, Transpose::no, 1, head.beginSum(backend));
+      }
     }
     first += size;
   }

@@ -128,7 +128,7 @@ bool readsInput(const LinearWeights& weights) {
 void weightGradient(const Pass& pass, const LinearWeights& weights, const OutputGradient& gradient, const Tensor& x) {
   Backend& backend = pass.backend;
   if (weights.weight->trained) {
-    backend.matmul(weights.weight->gradient, gradient.dout, Transpose::yes, x, Transpose::no, 1, 1);
+    backend.matmul(weights.weight->gradient, gradient.dout, Transpose::yes, x, Transpose::no, 1, weights.weight->beginSum(backend));
     if (weights.bias) backend.addBiasBackward(weights.bias->gradient, gradient.dout);
   }
   for (const LowRank& adapter : weights.adapters) {

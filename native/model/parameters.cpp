@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "io/cancel.h"
 #include "system/system.h"
@@ -64,6 +65,7 @@ Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, st
   if (!options.initialize) base = openChecked(options.directory, "model", false);
   if (folder) adapter = openChecked(*folder, "adapter_model", true);
   place(options, base ? &*base : nullptr);
+  zeroGradients();
   for (LayerWeights& layer : layers) {
     layer.queryKeyValue = stack({layer.query, layer.key, layer.value});
     layer.keyValue = stack({layer.key, layer.value});
@@ -232,13 +234,35 @@ int64_t Parameters::trainedCount() const {
   return total;
 }
 
+float Parameter::beginSum(Backend& backend) {
+  if (parts.empty()) return std::exchange(zero, false) ? 0.0f : 1.0f;
+  const bool all = std::all_of(parts.begin(), parts.end(), [](const Parameter* part) { return part->zero; });
+  for (Parameter* part : parts) {
+    if (all) {
+      part->zero = false;
+    } else {
+      part->clear(backend);
+    }
+  }
+  return all ? 0.0f : 1.0f;
+}
+
+void Parameter::clear(Backend& backend) {
+  if (std::exchange(zero, false)) backend.zero(gradient);
+}
+
 void Parameters::zeroGradients() {
-  if (!gradients_) return;
+  for (Parameter* parameter : trained_) parameter->zero = summedByProducts(*parameter);
+  if (cleared_ == 0) return;
   // One long row would be cleared by one thread: clear it as many.
   constexpr int64_t kRow = 1 << 14;
-  const int64_t rows = gradients_.cols / kRow;
-  if (rows > 0) backend_->zero(gradients_.reshape(rows, kRow));
-  if (gradients_.cols % kRow) backend_->zero(gradients_.columns(rows * kRow, gradients_.cols % kRow));
+  const int64_t rows = cleared_ / kRow;
+  if (rows > 0) backend_->zero(gradients_.columns(0, rows * kRow).reshape(rows, kRow));
+  if (cleared_ % kRow) backend_->zero(gradients_.columns(rows * kRow, cleared_ % kRow));
+}
+
+void Parameters::clearGradients() {
+  for (Parameter* parameter : trained_) parameter->clear(*backend_);
 }
 
 TensorSource Parameters::source(const std::string& name, const Parameter& parameter, const Tensor& tensor) const {

@@ -20,6 +20,15 @@ struct Parameter {
   Tensor value, gradient, first, second;
   Tensor rounded;  ///< the value in bf16, where the backend wants that of what is in f32
   bool trained = false;
+  /// The gradient is zero whatever its memory holds: the product that is to add to it first overwrites it. Clearing it, and reading that
+  /// again, would take as long as a third of an update.
+  bool zero = false;
+  std::vector<Parameter*> parts;  ///< of several that stand as one
+
+  /// beta of a product that adds to the gradient.
+  float beginSum(Backend& backend);
+  /// Has the memory hold what `zero` says, for those who read it.
+  void clear(Backend& backend);
 
   /// What products of that precision read.
   const Tensor& operand(DType dtype) const { return dtype == DType::bf16 && rounded ? rounded : value; }
@@ -83,6 +92,8 @@ class Parameters {
   size_t trainingBytes() const { return gradients_.bytes() + momentBytes_; }  ///< of gradients and both moments
   /// The gradients of all trained tensors are one block of memory, and so are the moments.
   void zeroGradients();
+  /// Has the memory of all of them hold what they are.
+  void clearGradients();
 
   void save(const std::filesystem::path& directory) const;
   void saveState(const std::filesystem::path& directory, const std::map<std::string, std::string>& metadata) const;
@@ -109,6 +120,7 @@ class Parameters {
   /// A tensor of a file into device memory, a piece at a time, converted there.
   void load(const Tensor& value, const FileTensor& tensor);
   bool multiplied(const Parameter& parameter) const;
+  bool summedByProducts(const Parameter& parameter) const;
   TensorSource source(const std::string& name, const Parameter& parameter, const Tensor& tensor) const;
 
   ModelConfig config_;
@@ -124,6 +136,7 @@ class Parameters {
   std::vector<Parameter*> trained_;
   std::vector<std::shared_ptr<void>> blocks_;
   Tensor gradients_;
+  int64_t cleared_ = 0;  ///< of those, the first ones, which are not summed by products
   size_t momentBytes_ = 0;
   std::vector<TensorFiles> files_;  ///< frozen weights may lie in them
 };

@@ -49,6 +49,11 @@ bool Parameters::multiplied(const Parameter& parameter) const {
   return parameter.shape.size() == 2 && (&parameter != embedding || head == embedding);
 }
 
+/// Whether its gradient is what products of its own add up: of large matrices. (What adapters have is small.)
+bool Parameters::summedByProducts(const Parameter& parameter) const {
+  return parameter.trained && multiplied(parameter) && !parameter.name.starts_with("base_model.");
+}
+
 void Parameters::join(const LinearGroup& layers) {
   if (!backend_->stacks()) return;
   groups_.push_back(layers);
@@ -116,6 +121,7 @@ Parameter* Parameters::stack(const Run& run) {
   if (run.size() < 2) return run.empty() ? nullptr : run.front();
   stacks_.push_back(std::make_unique<Parameter>(*run.front()));
   Parameter& all = *stacks_.back();
+  all.parts = run;
   for (size_t i = 1; i < run.size(); ++i) all.shape[0] += run[i]->shape[0];
   for (Tensor* tensor : {&all.value, &all.gradient, &all.rounded}) {
     if (!*tensor) continue;
@@ -144,15 +150,16 @@ void Parameters::place(const OpenOptions& options, const TensorFiles* base) {
       memory = static_cast<char*>(memory) + tensor.bytes();
     }
   };
+  std::stable_partition(runs_.begin(), runs_.end(), [&](const Run& run) { return !summedByProducts(*run.front()); });
   int64_t total = 0;
-  for (const Run& run : runs_) total += run.front()->trained ? sizeOfRun(run) : 0;
+  for (const Run& run : runs_) {
+    if (run.front()->trained) total += sizeOfRun(run);
+    if (!summedByProducts(*run.front())) cleared_ = total;
+  }
   if (total > 0) {
-    const auto block = [&](DType dtype) {
-      const Tensor all{allocate(total, dtype), 1, total, total, dtype};
-      backend_->zero(all);
-      return all;
-    };
+    const auto block = [&](DType dtype) { return Tensor{allocate(total, dtype), 1, total, total, dtype}; };
     const Tensor values = block(DType::f32), first = block(options.moments), second = block(options.moments);
+    for (const Tensor& zeros : {values, first, second}) backend_->zero(zeros);
     gradients_ = block(DType::f32);
     momentBytes_ = first.bytes() + second.bytes();
     int64_t at = 0;

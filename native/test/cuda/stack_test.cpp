@@ -49,7 +49,7 @@ class Stack : public FamilyTest {
     const StoredBatch stored = batch(1, "all");
     UpdateOptions update;
     update.learningRate = 2e-2;
-    for (int step = 0; step < 4; ++step) {
+    for (int step = 0; step < 2; ++step) {
       model->accumulate(stored.view());
       model->update(update);
     }
@@ -95,7 +95,7 @@ TEST_P(Stack, ChangesOnlyRounding) {
 TEST_P(Stack, WithAdaptersIsAsCloseToExact) {
   const std::vector<std::string> all{"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
   const std::vector<std::tuple<int32_t, std::vector<std::string>, double>> cases{
-      {8, all, 0}, {16, all, 0}, {8, {"q_proj", "v_proj", "up_proj"}, 0}, {24, {"down_proj"}, 0}, {8, all, 0.3}};
+      {16, all, 0}, {8, {"q_proj", "v_proj", "up_proj"}, 0.3}, {24, {"down_proj"}, 0}};
   double ours = 0, theirs = 0;
   for (const auto& [rank, modules, dropout] : cases) {
     precision_ = DType::f32;

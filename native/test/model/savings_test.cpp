@@ -67,6 +67,26 @@ TEST_P(Savings, RowsThatNothingIsAskedAboutChangeOnlyRounding) {
   }
 }
 
+/// What a step adds first overwrites what the last one left, whichever layers its products are of: those of all rows, or of some.
+TEST_P(Savings, NothingIsLeftOfTheLastStep) {
+  const StoredBatch all = batch(3, "mixed");
+  StoredBatch few = all, none = all;
+  for (size_t i = 0; i < few.groups.size(); ++i) few.groups[i] = few.weights[i] > 0 ? 2 : 0;
+  std::fill(none.weights.begin(), none.weights.end(), 0.0f);
+  const std::vector<std::vector<const StoredBatch*>> steps{{&few, &all}, {&all, &few}, {&none}, {&none, &few}};
+  const auto model = Model::open(options(true, false), makeBackend(1));
+  for (const auto& step : steps) {
+    const auto fresh = Model::open(options(true, false), makeBackend(1));
+    for (const StoredBatch* stored : step) {
+      model->accumulate(stored->view());
+      fresh->accumulate(stored->view());
+    }
+    EXPECT_EQ(model->gradients(), fresh->gradients());
+    model->update({});  // at a rate of zero
+    for (const auto& [name, values] : model->gradients()) EXPECT_EQ(values, std::vector<float>(values.size())) << name;
+  }
+}
+
 TEST_P(Savings, OneRowIsEnough) {
   StoredBatch stored = batch(3, "all");
   StoredBatch few = stored;
