@@ -136,7 +136,7 @@ stage_sanitize() {
   local tool code tests
   for tool in memcheck racecheck; do
     tests='-Families*:Precision*:Parity*:Moments*:Matmul*'
-    [ $tool = memcheck ] || tests='*AttentionParts*:*AttentionCached*:Norm*:CrossEntropy*:Rows*:Sampling*:Elementwise*'  # those with shared memory
+    [ $tool = memcheck ] || tests='*AttentionParts*:*AttentionCached*:Norm*:CrossEntropy*:Rows*:Sampling*:Elementwise*:LowRank*'  # those with shared memory
     limited 60 compute-sanitizer --tool $tool --error-exitcode 9 "$bin/sft_lab_gpu_test" "--gtest_filter=$tests" >"$out/$tool.txt" 2>&1
     code=$?
     printf '{"stage":"sanitize","kind":"%s","result":{"code":%d,"summary":"%s"}}\n' $tool $code "$(grep -h 'SUMMARY' "$out/$tool.txt" | tail -n 1 | tr -d '"\\=')" >>"$results"
