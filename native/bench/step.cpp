@@ -1,7 +1,7 @@
 // Steps of training on synthetic records, without Node around them: the thing to run under `perf`.
 //
 //   sft_lab_bench_step --model FOLDER [--precision fp32|bf16] [--lora R] [--tokens 8192] [--length 1024]
-//                      [--completion 0.2] [--steps 4] [--warmup 1] [--threads 0] [--initialize 1]
+//                      [--completion 0.2] [--dropout 0] [--steps 4] [--warmup 1] [--threads 0] [--initialize 1]
 //
 // Records have lengths spread evenly over [length / 8, length]; the last fifth of each is its completion. One step is one
 // `accumulate` over whole records of about `tokens` tokens, and one `update`. With `--initialize 1` config.json is enough.
@@ -94,7 +94,7 @@ int run(std::map<std::string, std::string> flags) {
   }
   if (rank > 0) {
     options.adapter = sftlab::AdapterOptions{
-        .r = rank, .alpha = 2.0 * rank, .dropout = 0,
+        .r = rank, .alpha = 2.0 * rank, .dropout = number("dropout", 0),
         .targetModules = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}};
   }
   const auto opening = Clock::now();

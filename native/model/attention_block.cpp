@@ -93,7 +93,7 @@ Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t lay
   const LinearGroup& group = groupOf(weights, asked);
   const Projected& projected = saved.projected = takeProjected(pass, weights, asked);
   saved.low = reserve(pass, group, n);
-  saved.queryLow = asked ? reserve(pass, weights.query, m) : SavedLinear{};
+  saved.queryLow = asked ? reserve(pass, alone(weights.query), m) : SavedLinear{};
   saved.query = takeTurned(pass, weights, projected.query);
   saved.key = takeTurned(pass, weights, projected.key);
   if (weights.queryNorm) {
@@ -101,14 +101,14 @@ Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t lay
     saved.keyRstd = arena.take(n * pass.config.kvHeads, 1);
   }
   saved.out = takeBeside(pass, weights.output, m, saved.query.cols);
-  saved.outputLow = reserve(pass, weights.output, m);
+  saved.outputLow = reserve(pass, alone(weights.output), m);
   saved.lse = pass.cached ? Tensor{} : arena.take(m, pass.config.heads);
   {
     const ArenaScope scope(arena);
     const Tensor normed = takeBeside(pass, group[0], n, input.cols), rstd = arena.take(n, 1);
     backend.rmsNorm(normed, rstd, input, weights.inputNorm->value, pass.config.normEpsilon);
     linear(pass, group, projected.products, normed, saved.low);
-    if (asked) linear(pass, weights.query, projected.query, choose(pass, asked, normed), saved.queryLow);
+    if (asked) linear(pass, alone(weights.query), {projected.query}, choose(pass, asked, normed), saved.queryLow);
   }
   turn(pass, weights, asked, saved);
   const AttentionShape shape = shapeOf(pass, layer);
@@ -123,7 +123,7 @@ Tensor attentionBlock(const Pass& pass, const LayerWeights& weights, int32_t lay
     backend.attention(saved.out, saved.lse, saved.query, saved.key, projected.value, shape, pass.sequences, asked.queries);
   }
   if (asked) backend.gatherRows(result, input, asked.rows);
-  linear(pass, weights.output, result, saved.out, saved.outputLow, asked ? result : input);
+  linear(pass, alone(weights.output), {result}, saved.out, saved.outputLow, asked ? result : input);
   return result;
 }
 
@@ -139,7 +139,7 @@ void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32
     const ArenaScope attention(arena);
     const Tensor dquery = takeTurned(pass, weights, gradient.query), dkey = takeTurned(pass, weights, gradient.key);
     const Tensor dout = arena.take(saved.out.rows, saved.out.cols, pass.dtype);
-    linearBackward(pass, weights.output, dout, true, (asked ? dresult : dstream).operand, saved.out, saved.outputLow);
+    linearBackward(pass, alone(weights.output), dout, {(asked ? dresult : dstream).operand}, saved.out, saved.outputLow);
     backend.attentionBackward(dquery, dkey, gradient.value, dout, saved.out, saved.lse, saved.query, saved.key, saved.projected.value,
                               shapeOf(pass, layer), pass.sequences, asked.queries);
     turnBackward(pass, weights, asked, gradient, dquery, dkey, saved);
@@ -151,7 +151,7 @@ void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32
   if (asked) {
     const ArenaScope chosen(arena);
     const Tensor dchosen = needInput ? arena.take(asked.count, dx.cols) : Tensor{};
-    linearBackward(pass, weights.query, dchosen, true, gradient.query, choose(pass, asked, normed), saved.queryLow);
+    linearBackward(pass, alone(weights.query), dchosen, {gradient.query}, choose(pass, asked, normed), saved.queryLow);
     if (needInput) backend.gatherRowsBackward(dnormed, dchosen, asked.rows);
   }
   if (!needInput) return;

@@ -5,6 +5,7 @@
 // which costs little beside the products and halves what has to be kept.
 
 #include <array>
+#include <span>
 #include <vector>
 
 #include "model/arena.h"
@@ -40,52 +41,49 @@ struct Asked {
   explicit operator bool() const { return rows != nullptr; }
 };
 
-struct SavedLinear {
-  Tensor low;  ///< scale * A dropout(x) of its adapters: (tokens, r of each)
-};
+/// Layers that share their input, as they are multiplied; often one alone.
+using Layers = std::span<const LinearWeights>;
+inline Layers alone(const LinearWeights& layer) { return {&layer, 1}; }
+/// One of each product of such layers, of which there are three at most: a pass takes nothing from the heap.
+template <typename T>
+using OfGroup = std::array<T, 3>;
 
 /// Takes (rows, cols) in the pass's dtype for what a layer reads: its input, or the gradient of its output. Where the layer is extended there is
 /// room beside for what its adapters make of that.
-Tensor takeBeside(const Pass& pass, const LinearWeights& weights, int64_t rows, int64_t cols);
-
-/// Takes what `linear` keeps, for so many rows. Before anything that the caller takes for itself and gives back.
-SavedLinear reserve(const Pass& pass, const LinearWeights& weights, int64_t rows);
-/// The adapter's part of `linear` that is kept.
-void lower(const Pass& pass, const LinearWeights& weights, const Tensor& x, const SavedLinear& saved);
-/// out (n, out) = x (n, in) W^T + b, plus the adapter's part, plus `addend`, if any, which may be `out` itself. x is from `takeBeside`.
-void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, const Tensor& x, const SavedLinear& saved,
-            const Tensor& addend = {});
-
-/// The gradient of a layer's output (from `takeBeside`), and from it scale * that of `SavedLinear::low`.
-struct OutputGradient {
-  Tensor dout, dlow;
-};
-/// Adds to the gradients of the adapters' B, too.
-OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dout, const SavedLinear& saved);
-/// Adds to dx (n, in), or with `overwrite` sets it.
-void inputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite,
-                   const OutputGradient& gradient);
-/// Whether `weightGradient` reads x.
-bool readsInput(const LinearWeights& weights);
-/// Adds to the gradients of the trained weights, and of the adapters' A.
-void weightGradient(const Pass& pass, const LinearWeights& weights, const OutputGradient& gradient, const Tensor& x);
-/// All of it; dx may be empty.
-void linearBackward(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite, const Tensor& dout,
-                    const Tensor& x, const SavedLinear& saved);
-
-/// One of each product of layers that share their input, of which there are three at most: a pass takes nothing from the heap.
-template <typename T>
-using OfGroup = std::array<T, 3>;
+Tensor takeBeside(const Pass& pass, const LinearWeights& layer, int64_t rows, int64_t cols);
 /// Takes what the products make: (rows, columns of the layers that it is of).
-OfGroup<Tensor> takeOutputs(const Pass& pass, const LinearGroup& group, int64_t rows);
+OfGroup<Tensor> takeOutputs(const Pass& pass, Layers layers, int64_t rows);
 /// What each layer makes, of so many columns, in what the products make.
 OfGroup<Tensor> split(const OfGroup<Tensor>& outputs, std::initializer_list<int64_t> columns);
-OfGroup<SavedLinear> reserve(const Pass& pass, const LinearGroup& group, int64_t rows);
-void linear(const Pass& pass, const LinearGroup& group, const OfGroup<Tensor>& outputs, const Tensor& x,
-            const OfGroup<SavedLinear>& saved);
-/// Overwrites dx (n, in), which may be empty.
-void linearBackward(const Pass& pass, const LinearGroup& group, const Tensor& dx, const OfGroup<Tensor>& doutputs, const Tensor& x,
-                    const OfGroup<SavedLinear>& saved);
+
+struct SavedLinear {
+  Tensor low;  ///< scale * A dropout(x) of all adapters: (tokens, r of each)
+};
+/// Takes what `linear` keeps, for so many rows. Before anything that the caller takes for itself and gives back.
+SavedLinear reserve(const Pass& pass, Layers layers, int64_t rows);
+/// The adapters' part of `linear` that is kept.
+void lower(const Pass& pass, Layers layers, const Tensor& x, const SavedLinear& saved);
+/// Each output (n, out) = x (n, in) W^T + b, plus the adapter's part, plus `addend`, if any (for one alone), which may be the output itself.
+/// x is from `takeBeside`.
+void linear(const Pass& pass, Layers layers, const OfGroup<Tensor>& outputs, const Tensor& x, const SavedLinear& saved,
+            const Tensor& addend = {});
+
+/// The gradients of the layers' outputs (from `takeBeside`), and from them scale * that of `SavedLinear::low`.
+struct OutputGradient {
+  OfGroup<Tensor> doutputs;
+  Tensor dlow;
+};
+/// Adds to the gradients of the adapters' B, too.
+OutputGradient outputGradient(const Pass& pass, Layers layers, const OfGroup<Tensor>& doutputs, const SavedLinear& saved);
+/// Overwrites dx (n, in).
+void inputGradient(const Pass& pass, Layers layers, const Tensor& dx, const OutputGradient& gradient);
+/// Whether `weightGradient` reads x.
+bool readsInput(Layers layers);
+/// Adds to the gradients of the trained weights, and of the adapters' A.
+void weightGradient(const Pass& pass, Layers layers, const OutputGradient& gradient, const Tensor& x);
+/// All of it; dx is overwritten, or empty.
+void linearBackward(const Pass& pass, Layers layers, const Tensor& dx, const OfGroup<Tensor>& doutputs, const Tensor& x,
+                    const SavedLinear& saved);
 
 /// The gradient of the residual stream, (n, hidden): in f32, and as products read it, which is the same tensor or one from `takeBeside`.
 struct StreamGradient {
@@ -107,8 +105,7 @@ struct SavedAttention {
   Projected projected;
   Tensor queryRstd, keyRstd;    ///< of QK-norm, if there is one
   Tensor query, key, out, lse;  ///< query, out and lse: of the rows asked about
-  OfGroup<SavedLinear> low;     ///< of the projected products
-  SavedLinear queryLow, outputLow;
+  SavedLinear low, queryLow, outputLow;
 };
 
 /// Returns input + attention(norm(input)), of the rows asked about (all, unless some are). Takes from the arena what it returns and
@@ -123,8 +120,7 @@ void attentionBlockBackward(const Pass& pass, const LayerWeights& weights, int32
 struct SavedMlp {
   Tensor input;
   OfGroup<Tensor> products;  ///< of gate and up
-  OfGroup<SavedLinear> low;
-  SavedLinear downLow;
+  SavedLinear low, downLow;
 };
 
 /// result = input + down(silu(gate(norm(input))) * up(norm(input))). Takes from the arena what it saves, and nothing more. Without a

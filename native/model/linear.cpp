@@ -1,5 +1,6 @@
-// A linear layer with optional low-rank adapters, never merged: y = x W^T + b + low B^T, where low = scale * dropout(x) A^T.
-// Frozen weights cost no product for their gradient. dropout(x) is made again in the backward pass from its random stream.
+// Linear layers with optional low-rank adapters, never merged: y = x W^T + b + low B^T, where low = scale * dropout(x) A^T.
+// Frozen weights cost no product for their gradient. Layers that share their input share what dropout leaves of it, which is made again in the
+// backward pass from its random stream.
 //
 // Small products beside a large one cost a GPU much, since what the large one makes is written, read and written again. Where weights and
 // adapters stand as one matrix (`LinearWeights::extended`) there are none: y = [x, low] [W, B]^T, and, unless A's part of it passes through
@@ -13,142 +14,93 @@ namespace sftlab {
 
 namespace {
 
-RandomStream streamOf(const Pass& pass, const LowRank& adapter) {
-  return {pass.dropout.seed, pass.dropout.stream + adapter.stream};
+/// Of layers that share their input, the first one's.
+const LowRank* adapterOf(Layers layers) {
+  for (const LinearWeights& layer : layers) {
+    if (layer.adapter) return &*layer.adapter;
+  }
+  return nullptr;
 }
 
-bool drops(const Pass& pass, const LowRank& adapter) { return pass.training && adapter.dropout > 0; }
+bool drops(const Pass& pass, Layers layers) {
+  const LowRank* const adapter = adapterOf(layers);
+  return pass.training && adapter && adapter->dropout > 0;
+}
 
-/// The adapter's input: x itself unless dropout is on.
-Tensor dropped(const Pass& pass, const LowRank& adapter, const Tensor& x) {
-  if (!drops(pass, adapter)) return x;
+/// x as far as dropout leaves it, for adapters. `out` may be x itself.
+void drop(const Pass& pass, Layers layers, const Tensor& out, const Tensor& x) {
+  const LowRank& adapter = *adapterOf(layers);
+  pass.backend.dropout(out, x, adapter.dropout, {pass.dropout.seed, pass.dropout.stream + adapter.stream});
+}
+
+/// The adapters' input: x itself, unless dropout is on.
+Tensor dropped(const Pass& pass, Layers layers, const Tensor& x) {
+  if (!drops(pass, layers)) return x;
   const Tensor out = pass.arena.take(x.rows, x.cols, x.dtype);
-  pass.backend.dropout(out, x, adapter.dropout, streamOf(pass, adapter));
+  drop(pass, layers, out, x);
   return out;
 }
 
-/// Its columns of what is kept of all the layer's adapters, or of the gradient of that.
-Tensor columnsOf(const LowRank& adapter, const Tensor& low) { return low.columns(adapter.first, adapter.a->value.rows); }
+int64_t ranksOf(Layers layers) {
+  int64_t sum = 0;
+  for (const LinearWeights& layer : layers) sum += layer.ranks();
+  return sum;
+}
 
-/// body(B, the first of its columns of `SavedLinear::low`, its columns of `out`) for each.
+/// body(the layer's number, its adapter, the first of its columns of what all adapters make) for each.
 template <typename Body>
-void eachUp(const LowRank& adapter, const Tensor& out, const Body& body) {
-  int64_t first = adapter.first;
-  for (const LowRank::Up& up : adapter.ups) {
-    const Parameter& b = *up.b;
-    body(b, first, out.columns(up.column, b.value.rows));
-    first += b.value.cols;
+void eachAdapter(Layers layers, const Body& body) {
+  int64_t first = 0;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (layers[i].adapter) body(i, *layers[i].adapter, first);
+    first += layers[i].ranks();
   }
+}
+
+/// body(B, what the adapters make for it or the gradient of that, by columns, its part of the layer's output, scale) for each.
+template <typename Body>
+void eachUp(Layers layers, const OfGroup<Tensor>& outputs, const Body& body) {
+  eachAdapter(layers, [&](size_t i, const LowRank& adapter, int64_t first) {
+    for (const LowRank::Up& up : adapter.ups) {
+      const Tensor& b = up.b->value;
+      const auto own = [first, rank = b.cols](const Tensor& low) { return low.columns(first, rank); };
+      body(*up.b, own, outputs[i].columns(up.column, b.rows), adapter.scale);
+      first += b.cols;
+    }
+  });
 }
 
 /// x, or the gradient of an output, with what stands beside it in memory that was taken for both (`takeBeside`).
-Tensor withLow(const LinearWeights& weights, const Tensor& x) {
-  const Tensor both{x.data, x.rows, x.cols + weights.ranks(), x.stride, x.dtype};
+Tensor withLow(const LinearWeights& layer, const Tensor& x) {
+  const Tensor both{x.data, x.rows, x.cols + layer.ranks(), x.stride, x.dtype};
   if (both.cols > both.stride) throw std::logic_error("there is no room beside what an extended layer reads");
   return both;
 }
-Tensor lowBeside(const LinearWeights& weights, const Tensor& x) { return withLow(weights, x).columns(x.cols, weights.ranks()); }
+Tensor lowBeside(const LinearWeights& layer, const Tensor& x) { return withLow(layer, x).columns(x.cols, layer.ranks()); }
+
+/// Whether one product makes all.
+bool extended(Layers layers) { return layers.size() == 1 && layers[0].extended; }
+
+void lower(const Pass& pass, Layers layers, const Tensor& x, const Tensor& low) {
+  const ArenaScope scope(pass.arena);
+  const Tensor input = dropped(pass, layers, x);
+  eachAdapter(layers, [&](size_t, const LowRank& adapter, int64_t first) {
+    const Parameter& a = *adapter.a;
+    pass.backend.matmul(low.columns(first, a.value.rows), input, Transpose::no, a.operand(pass.dtype), Transpose::yes, adapter.scale, 0);
+  });
+}
 
 }  // namespace
 
-Tensor takeBeside(const Pass& pass, const LinearWeights& weights, int64_t rows, int64_t cols) {
-  if (!weights.extended) return pass.arena.take(rows, cols, pass.dtype);
+Tensor takeBeside(const Pass& pass, const LinearWeights& layer, int64_t rows, int64_t cols) {
+  if (!layer.extended) return pass.arena.take(rows, cols, pass.dtype);
   constexpr int64_t kLine = 64;  // numbers, to begin rows where a GPU's memory is read from soonest
-  return pass.arena.take(rows, (cols + weights.ranks() + kLine - 1) / kLine * kLine, pass.dtype).columns(0, cols);
+  return pass.arena.take(rows, (cols + layer.ranks() + kLine - 1) / kLine * kLine, pass.dtype).columns(0, cols);
 }
 
-SavedLinear reserve(const Pass& pass, const LinearWeights& weights, int64_t rows) {
-  return weights.adapters.empty() ? SavedLinear{} : SavedLinear{pass.arena.take(rows, weights.ranks(), pass.dtype)};
-}
-
-void lower(const Pass& pass, const LinearWeights& weights, const Tensor& x, const SavedLinear& saved) {
-  for (const LowRank& adapter : weights.adapters) {
-    const ArenaScope scope(pass.arena);
-    pass.backend.matmul(columnsOf(adapter, saved.low), dropped(pass, adapter, x), Transpose::no, adapter.a->operand(pass.dtype),
-                        Transpose::yes, adapter.scale, 0);
-  }
-}
-
-void linear(const Pass& pass, const LinearWeights& weights, const Tensor& out, const Tensor& x, const SavedLinear& saved,
-            const Tensor& addend) {
-  Backend& backend = pass.backend;
-  const Tensor bias = weights.bias ? weights.bias->value : Tensor{};
-  if (weights.extended) {
-    const Tensor low = lowBeside(weights, x);
-    lower(pass, weights, x, {low});
-    if (pass.training) backend.copy(saved.low, low);
-    return backend.matmulAdd(out, addend, bias, withLow(weights, x), Transpose::no, weights.extended.slice(0, out.cols), Transpose::yes);
-  }
-  lower(pass, weights, x, saved);
-  backend.matmulAdd(out, addend, bias, x, Transpose::no, weights.weight->operand(pass.dtype), Transpose::yes);
-  for (const LowRank& adapter : weights.adapters) {
-    eachUp(adapter, out, [&](const Parameter& b, int64_t first, const Tensor& part) {
-      backend.matmul(part, saved.low.columns(first, b.value.cols), Transpose::no, b.operand(pass.dtype), Transpose::yes, 1, 1);
-    });
-  }
-}
-
-OutputGradient outputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dout, const SavedLinear& saved) {
-  const OutputGradient gradient{dout, weights.extended ? lowBeside(weights, dout) : reserve(pass, weights, dout.rows).low};
-  for (const LowRank& adapter : weights.adapters) {
-    eachUp(adapter, dout, [&](const Parameter& b, int64_t first, const Tensor& part) {
-      const int64_t rank = b.value.cols;
-      pass.backend.lowRankBackward(gradient.dlow.columns(first, rank), b.gradient, part, b.operand(pass.dtype), saved.low.columns(first, rank),
-                                   adapter.scale);
-    });
-  }
-  return gradient;
-}
-
-void inputGradient(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite,
-                   const OutputGradient& gradient) {
-  Backend& backend = pass.backend;
-  if (weights.extended && !drops(pass, weights.adapters.front())) {
-    const Tensor both = withLow(weights, gradient.dout);
-    return backend.matmul(dx, both, Transpose::no, weights.extended.columns(0, dx.cols), Transpose::no, 1, overwrite ? 0 : 1);
-  }
-  for (const LowRank& adapter : weights.adapters) {
-    const ArenaScope scope(pass.arena);
-    // Where the adapter's part passes through dropout it needs a place of its own: dx itself, as long as that is to be overwritten.
-    const bool apart = drops(pass, adapter) && !overwrite;
-    const Tensor part = apart ? pass.arena.take(dx.rows, dx.cols, dx.dtype) : dx;
-    backend.matmul(part, columnsOf(adapter, gradient.dlow), Transpose::no, adapter.a->operand(pass.dtype), Transpose::no, 1,
-                   overwrite || apart ? 0 : 1);
-    if (drops(pass, adapter)) backend.dropout(part, part, adapter.dropout, streamOf(pass, adapter));
-    if (apart) backend.add(dx, part);
-    overwrite = false;
-  }
-  backend.matmul(dx, gradient.dout, Transpose::no, weights.weight->operand(pass.dtype), Transpose::no, 1, overwrite ? 0 : 1);
-}
-
-bool readsInput(const LinearWeights& weights) {
-  return weights.weight->trained || (!weights.adapters.empty() && weights.adapters[0].a->trained);
-}
-
-void weightGradient(const Pass& pass, const LinearWeights& weights, const OutputGradient& gradient, const Tensor& x) {
-  Backend& backend = pass.backend;
-  if (weights.weight->trained) {
-    backend.matmul(weights.weight->gradient, gradient.dout, Transpose::yes, x, Transpose::no, 1, weights.weight->beginSum(backend));
-    if (weights.bias) backend.addBiasBackward(weights.bias->gradient, gradient.dout);
-  }
-  for (const LowRank& adapter : weights.adapters) {
-    if (!adapter.a->trained) continue;
-    const ArenaScope scope(pass.arena);
-    backend.matmul(adapter.a->gradient, columnsOf(adapter, gradient.dlow), Transpose::yes, dropped(pass, adapter, x), Transpose::no, 1, 1);
-  }
-}
-
-void linearBackward(const Pass& pass, const LinearWeights& weights, const Tensor& dx, bool overwrite, const Tensor& dout,
-                    const Tensor& x, const SavedLinear& saved) {
-  const ArenaScope scope(pass.arena);
-  const OutputGradient gradient = outputGradient(pass, weights, dout, saved);
-  weightGradient(pass, weights, gradient, x);
-  if (dx) inputGradient(pass, weights, dx, overwrite, gradient);
-}
-
-OfGroup<Tensor> takeOutputs(const Pass& pass, const LinearGroup& group, int64_t rows) {
+OfGroup<Tensor> takeOutputs(const Pass& pass, Layers layers, int64_t rows) {
   OfGroup<Tensor> outputs;
-  for (size_t i = 0; i < group.size(); ++i) outputs[i] = takeBeside(pass, group[i], rows, group[i].weight->value.rows);
+  for (size_t i = 0; i < layers.size(); ++i) outputs[i] = takeBeside(pass, layers[i], rows, layers[i].weight->value.rows);
   return outputs;
 }
 
@@ -167,19 +119,88 @@ OfGroup<Tensor> split(const OfGroup<Tensor>& outputs, std::initializer_list<int6
   return parts;
 }
 
-OfGroup<SavedLinear> reserve(const Pass& pass, const LinearGroup& group, int64_t rows) {
-  OfGroup<SavedLinear> saved;
-  for (size_t i = 0; i < group.size(); ++i) saved[i] = reserve(pass, group[i], rows);
-  return saved;
+SavedLinear reserve(const Pass& pass, Layers layers, int64_t rows) {
+  const int64_t ranks = ranksOf(layers);
+  return ranks == 0 ? SavedLinear{} : SavedLinear{pass.arena.take(rows, ranks, pass.dtype)};
 }
 
-void linear(const Pass& pass, const LinearGroup& group, const OfGroup<Tensor>& outputs, const Tensor& x, const OfGroup<SavedLinear>& saved) {
-  for (size_t i = 0; i < group.size(); ++i) linear(pass, group[i], outputs[i], x, saved[i]);
+void lower(const Pass& pass, Layers layers, const Tensor& x, const SavedLinear& saved) { lower(pass, layers, x, saved.low); }
+
+void linear(const Pass& pass, Layers layers, const OfGroup<Tensor>& outputs, const Tensor& x, const SavedLinear& saved, const Tensor& addend) {
+  Backend& backend = pass.backend;
+  const auto biasOf = [](const LinearWeights& layer) { return layer.bias ? layer.bias->value : Tensor{}; };
+  if (extended(layers)) {
+    const LinearWeights& layer = layers[0];
+    const Tensor low = lowBeside(layer, x);
+    lower(pass, layers, x, low);
+    if (pass.training) backend.copy(saved.low, low);
+    const Tensor weight = layer.extended.slice(0, outputs[0].cols);
+    return backend.matmulAdd(outputs[0], addend, biasOf(layer), withLow(layer, x), Transpose::no, weight, Transpose::yes);
+  }
+  lower(pass, layers, x, saved.low);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    backend.matmulAdd(outputs[i], addend, biasOf(layers[i]), x, Transpose::no, layers[i].weight->operand(pass.dtype), Transpose::yes);
+  }
+  eachUp(layers, outputs, [&](const Parameter& b, const auto& own, const Tensor& part, float) {
+    backend.matmul(part, own(saved.low), Transpose::no, b.operand(pass.dtype), Transpose::yes, 1, 1);
+  });
 }
 
-void linearBackward(const Pass& pass, const LinearGroup& group, const Tensor& dx, const OfGroup<Tensor>& doutputs, const Tensor& x,
-                    const OfGroup<SavedLinear>& saved) {
-  for (size_t i = 0; i < group.size(); ++i) linearBackward(pass, group[i], dx, i == 0, doutputs[i], x, saved[i]);
+OutputGradient outputGradient(const Pass& pass, Layers layers, const OfGroup<Tensor>& doutputs, const SavedLinear& saved) {
+  const Tensor dlow = extended(layers) ? lowBeside(layers[0], doutputs[0]) : reserve(pass, layers, doutputs[0].rows).low;
+  eachUp(layers, doutputs, [&](const Parameter& b, const auto& own, const Tensor& part, float scale) {
+    pass.backend.lowRankBackward(own(dlow), b.gradient, part, b.operand(pass.dtype), own(saved.low), scale);
+  });
+  return {doutputs, dlow};
+}
+
+void inputGradient(const Pass& pass, Layers layers, const Tensor& dx, const OutputGradient& gradient) {
+  Backend& backend = pass.backend;
+  if (extended(layers) && !drops(pass, layers)) {
+    const Tensor both = withLow(layers[0], gradient.doutputs[0]);
+    return backend.matmul(dx, both, Transpose::no, layers[0].extended.columns(0, dx.cols), Transpose::no, 1, 0);
+  }
+  float beta = 0;
+  eachAdapter(layers, [&](size_t, const LowRank& adapter, int64_t first) {
+    const Parameter& a = *adapter.a;
+    backend.matmul(dx, gradient.dlow.columns(first, a.value.rows), Transpose::no, a.operand(pass.dtype), Transpose::no, 1, beta);
+    beta = 1;
+  });
+  if (drops(pass, layers)) drop(pass, layers, dx, dx);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    backend.matmul(dx, gradient.doutputs[i], Transpose::no, layers[i].weight->operand(pass.dtype), Transpose::no, 1, beta);
+    beta = 1;
+  }
+}
+
+bool readsInput(Layers layers) {
+  const LowRank* const adapter = adapterOf(layers);
+  return layers[0].weight->trained || (adapter && adapter->a->trained);
+}
+
+void weightGradient(const Pass& pass, Layers layers, const OutputGradient& gradient, const Tensor& x) {
+  Backend& backend = pass.backend;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    Parameter& weight = *layers[i].weight;
+    if (!weight.trained) continue;
+    backend.matmul(weight.gradient, gradient.doutputs[i], Transpose::yes, x, Transpose::no, 1, weight.beginSum(backend));
+    if (layers[i].bias) backend.addBiasBackward(layers[i].bias->gradient, gradient.doutputs[i]);
+  }
+  if (const LowRank* const adapter = adapterOf(layers); !adapter || !adapter->a->trained) return;
+  const ArenaScope scope(pass.arena);
+  const Tensor input = dropped(pass, layers, x);
+  eachAdapter(layers, [&](size_t, const LowRank& adapter, int64_t first) {
+    const Parameter& a = *adapter.a;
+    backend.matmul(a.gradient, gradient.dlow.columns(first, a.value.rows), Transpose::yes, input, Transpose::no, 1, 1);
+  });
+}
+
+void linearBackward(const Pass& pass, Layers layers, const Tensor& dx, const OfGroup<Tensor>& doutputs, const Tensor& x,
+                    const SavedLinear& saved) {
+  const ArenaScope scope(pass.arena);
+  const OutputGradient gradient = outputGradient(pass, layers, doutputs, saved);
+  weightGradient(pass, layers, gradient, x);
+  if (dx) inputGradient(pass, layers, dx, gradient);
 }
 
 StreamGradient readable(const Pass& pass, const LayerWeights& weights, const Tensor& exact) {

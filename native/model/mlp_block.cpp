@@ -11,7 +11,7 @@ void mlpBlock(const Pass& pass, const LayerWeights& weights, const Tensor& resul
   saved.input = input;
   saved.products = takeOutputs(pass, weights.gateUp, n);
   saved.low = reserve(pass, weights.gateUp, n);
-  saved.downLow = reserve(pass, weights.down, n);
+  saved.downLow = reserve(pass, alone(weights.down), n);
 
   const ArenaScope scope(arena);
   {
@@ -20,12 +20,12 @@ void mlpBlock(const Pass& pass, const LayerWeights& weights, const Tensor& resul
     backend.rmsNorm(normed, rstd, input, weights.attentionNorm->value, pass.config.normEpsilon);
     linear(pass, weights.gateUp, saved.products, normed, saved.low);
   }
-  if (!result && weights.down.adapters.empty()) return;
+  if (!result && !weights.down.adapter) return;
   const Tensor act = takeBeside(pass, weights.down, n, inner);
   const auto [gate, up, none] = split(saved.products, {inner, inner});
   backend.swiglu(act, gate, up);
-  if (!result) return lower(pass, weights.down, act, saved.downLow);
-  linear(pass, weights.down, result, act, saved.downLow, input);
+  if (!result) return lower(pass, alone(weights.down), act, saved.downLow);
+  linear(pass, alone(weights.down), {result}, act, saved.downLow, input);
 }
 
 void mlpBlockBackward(const Pass& pass, const LayerWeights& weights, const StreamGradient& dstream, const SavedMlp& saved) {
@@ -37,13 +37,13 @@ void mlpBlockBackward(const Pass& pass, const LayerWeights& weights, const Strea
   {
     const ArenaScope down(arena);
     const Tensor dact = arena.take(n, inner, pass.dtype);
-    const OutputGradient gradient = outputGradient(pass, weights.down, dstream.operand, saved.downLow);
-    inputGradient(pass, weights.down, dact, true, gradient);
-    const Tensor act = readsInput(weights.down) ? dact : Tensor{};
+    const OutputGradient gradient = outputGradient(pass, alone(weights.down), {dstream.operand}, saved.downLow);
+    inputGradient(pass, alone(weights.down), dact, gradient);
+    const Tensor act = readsInput(alone(weights.down)) ? dact : Tensor{};
     // SwiGLU is made again beside its gradient, in the memory of what that gradient is read from.
     const auto [gate, up, none] = split(saved.products, {inner, inner});
     backend.swigluBackward(gate, up, act, dact, gate, up);
-    weightGradient(pass, weights.down, gradient, act);
+    weightGradient(pass, alone(weights.down), gradient, act);
   }
   const Tensor normed = arena.take(n, dx.cols, pass.dtype), rstd = arena.take(n, 1);
   backend.rmsNorm(normed, rstd, saved.input, weights.attentionNorm->value, pass.config.normEpsilon);

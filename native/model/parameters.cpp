@@ -40,13 +40,14 @@ Parameters::Parameters(const ModelConfig& config, const OpenOptions& options, st
       layer.queryNorm = add(prefix + "self_attn.q_norm.weight", {config.headSize});
       layer.keyNorm = add(prefix + "self_attn.k_norm.weight", {config.headSize});
     }
-    addLinear(layer.query, prefix + "self_attn.q_proj", queries, hidden, config.qkvBias, i);
-    addLinear(layer.key, prefix + "self_attn.k_proj", keys, hidden, config.qkvBias, i);
-    addLinear(layer.value, prefix + "self_attn.v_proj", keys, hidden, config.qkvBias, i);
-    addLinear(layer.output, prefix + "self_attn.o_proj", hidden, queries, config.outputBias, i);
-    addLinear(layer.gate, prefix + "mlp.gate_proj", inner, hidden, config.mlpBias, i);
-    addLinear(layer.up, prefix + "mlp.up_proj", inner, hidden, config.mlpBias, i);
-    addLinear(layer.down, prefix + "mlp.down_proj", hidden, inner, config.mlpBias, i);
+    const uint64_t input = static_cast<uint64_t>(i) * 4;  // of all that a layer's products read
+    addLinear(layer.query, prefix + "self_attn.q_proj", queries, hidden, config.qkvBias, input);
+    addLinear(layer.key, prefix + "self_attn.k_proj", keys, hidden, config.qkvBias, input);
+    addLinear(layer.value, prefix + "self_attn.v_proj", keys, hidden, config.qkvBias, input);
+    addLinear(layer.output, prefix + "self_attn.o_proj", hidden, queries, config.outputBias, input + 1);
+    addLinear(layer.gate, prefix + "mlp.gate_proj", inner, hidden, config.mlpBias, input + 2);
+    addLinear(layer.up, prefix + "mlp.up_proj", inner, hidden, config.mlpBias, input + 2);
+    addLinear(layer.down, prefix + "mlp.down_proj", hidden, inner, config.mlpBias, input + 3);
     join({layer.query, layer.key, layer.value});
     join({layer.output});
     join({layer.gate, layer.up});
@@ -109,21 +110,20 @@ Parameter* Parameters::add(const std::string& name, std::vector<int64_t> shape) 
 }
 
 void Parameters::addLinear(LinearWeights& linear, const std::string& name, int64_t out, int64_t in, bool bias,
-                           int32_t layer) {
+                           uint64_t input) {
   linear.weight = add(name + ".weight", {out, in});
   if (bias) linear.bias = add(name + ".bias", {out});
   if (!adapter_) return;
   const std::string module = name.substr(name.rfind('.') + 1);
   const auto modules = targetModules(*adapter_);
-  const auto found = std::find(modules.begin(), modules.end(), module);
-  if (found == modules.end()) return;
+  if (std::find(modules.begin(), modules.end(), module) == modules.end()) return;
   LowRank low;
   low.a = add(adapterName(name, "lora_A"), {adapter_->r, in});
   low.ups = {{add(adapterName(name, "lora_B"), {out, adapter_->r}), 0}};
   low.scale = static_cast<float>(adapter_->alpha / adapter_->r);
   low.dropout = static_cast<float>(adapter_->dropout);
-  low.stream = static_cast<uint64_t>(layer) * 16 + static_cast<uint64_t>(found - modules.begin());
-  linear.adapters = {low};
+  low.stream = input;
+  linear.adapter = low;
 }
 
 void Parameters::initialize(const OpenOptions& options) {

@@ -37,8 +37,8 @@ struct Parameter {
   bool decays() const { return shape.size() == 2; }
 };
 
-/// A low-rank addition to a linear layer (Hu et al. 2021): y += scale * B A dropout(x). Of several layers as one it has an A of the rows of
-/// all their A, and each B takes its own part of what that makes.
+/// A low-rank addition to a linear layer (Hu et al. 2021): y += scale * B A dropout(x). Layers that share their input share what is dropped of
+/// it. Of several layers as one it has an A of the rows of all their A, and each B takes its own part of what that makes.
 struct LowRank {
   struct Up {
     Parameter* b = nullptr;  ///< (out, r)
@@ -46,21 +46,20 @@ struct LowRank {
   };
   Parameter* a = nullptr;  ///< (r of each, in)
   std::vector<Up> ups;
-  int64_t first = 0;  ///< of the columns that it makes, among those of all the layer's adapters
   float scale = 0, dropout = 0;
-  uint64_t stream = 0;  ///< tells this layer's dropout from all others
+  uint64_t stream = 0;  ///< tells this input's dropout from all others
 };
 
 struct LinearWeights {
   Parameter* weight = nullptr;  ///< (out, in)
   Parameter* bias = nullptr;    ///< (out), or none
-  std::vector<LowRank> adapters;  ///< of several layers as one: one, or where each drops other numbers of x, one of each
+  std::optional<LowRank> adapter;
   /// (out + r of each, in + r of each) [[W, B], [A, 0]], where all of it stands as one: x and A x side by side make the output in one product,
   /// its gradient and that of A x the input's. Else none.
   Tensor extended{};
 
-  /// Numbers that all the adapters make of a token.
-  int64_t ranks() const;
+  /// Numbers that the adapter makes of a token.
+  int64_t ranks() const { return adapter ? adapter->a->shape[0] : 0; }
 };
 
 /// Layers that share their input, as they are multiplied: in turn, or, where the backend stacks, as one layer that has the rows of all.
@@ -103,7 +102,7 @@ class Parameters {
  private:
   Parameter* add(const std::string& name, std::vector<int64_t> shape);
   void* allocate(int64_t count, DType dtype = DType::f32);  ///< released with this object, also when its constructor fails
-  void addLinear(LinearWeights& linear, const std::string& name, int64_t out, int64_t in, bool bias, int32_t layer);
+  void addLinear(LinearWeights& linear, const std::string& name, int64_t out, int64_t in, bool bias, uint64_t input);
   /// Tensors that stand one right behind the other in memory, so that they can be read as one.
   using Run = std::vector<Parameter*>;
   /// Has the weights of these layers stand in runs, and so their biases.

@@ -25,18 +25,12 @@ std::array<std::vector<Parameter*>, 3> runsOf(const LinearGroup& layers) {
   for (const LinearWeights& layer : layers) {
     runs[0].push_back(layer.weight);
     if (layer.bias) runs[1].push_back(layer.bias);
-    for (const LowRank& adapter : layer.adapters) runs[2].push_back(adapter.a);
+    if (layer.adapter) runs[2].push_back(layer.adapter->a);
   }
   return runs;
 }
 
 }  // namespace
-
-int64_t LinearWeights::ranks() const {
-  int64_t sum = 0;
-  for (const LowRank& adapter : adapters) sum += adapter.a->shape[0];
-  return sum;
-}
 
 void* Parameters::allocate(int64_t count, DType dtype) {
   void* const data = backend_->allocate(static_cast<size_t>(count) * sizeOf(dtype));
@@ -70,9 +64,7 @@ void Parameters::extend(const LinearGroup& layers) {
   for (const LinearWeights& layer : layers) {
     out += layer.weight->shape[0];
     ranks += layer.ranks();
-    for (const LowRank& adapter : layer.adapters) {
-      if (adapter.a->shape[0] % 8 != 0) return;
-    }
+    if (layer.ranks() % 8 != 0) return;
   }
   if (ranks == 0) return;
   const int64_t in = layers.front().weight->shape[1], stride = padded(in + ranks);
@@ -83,13 +75,12 @@ void Parameters::extend(const LinearGroup& layers) {
   for (const LinearWeights& layer : layers) {
     const Tensor rows = all.slice(row, layer.weight->shape[0]);
     layer.weight->value = rows.columns(0, in);
-    for (const LowRank& adapter : layer.adapters) {
-      const int64_t r = adapter.a->shape[0];
-      adapter.a->rounded = all.slice(out + rank, r).columns(0, in);
-      adapter.ups[0].b->rounded = rows.columns(in + rank, r);
-      rank += r;
-    }
     row += rows.rows;
+    if (!layer.adapter) continue;
+    const int64_t r = layer.ranks();
+    layer.adapter->a->rounded = all.slice(out + rank, r).columns(0, in);
+    layer.adapter->ups[0].b->rounded = rows.columns(in + rank, r);
+    rank += r;
   }
 }
 
@@ -97,21 +88,20 @@ LinearGroup Parameters::stack(const LinearGroup& layers) {
   if (!backend_->stacks()) return layers;
   const auto [weights, biases, downs] = runsOf(layers);
   LinearWeights all{stack(weights), stack(biases), {}};
-  int64_t column = 0, first = 0;
+  int64_t column = 0;
   for (const LinearWeights& layer : layers) {
-    for (LowRank adapter : layer.adapters) {
-      adapter.ups[0].column = column;
-      if (adapter.dropout > 0 || all.adapters.empty()) {
-        adapter.first = first;
-        first += adapter.a->value.rows;
-        all.adapters.push_back(adapter);
-      } else {
-        all.adapters[0].ups.push_back(adapter.ups[0]);
+    if (layer.adapter) {
+      LowRank::Up up = layer.adapter->ups[0];
+      up.column = column;
+      if (!all.adapter) {
+        all.adapter = layer.adapter;
+        all.adapter->ups.clear();
       }
+      all.adapter->ups.push_back(up);
     }
     column += layer.weight->value.rows;
   }
-  if (all.adapters.size() == 1) all.adapters[0].a = stack(downs);
+  if (all.adapter) all.adapter->a = stack(downs);
   if (const auto found = extended_.find(layers.front().weight); found != extended_.end()) all.extended = found->second;
   return {all};
 }
