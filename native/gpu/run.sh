@@ -11,7 +11,7 @@
 #   generate   64 prompts at once
 #   peers      Hugging Face Trainer and PEFT on the same weights, records and steps, then the same with torch.compile, then with a step's
 #              microbatches as one (Python with torch and transformers)
-#   wide       ours with microbatches joined up to twice as many tokens, which is not what is done without being asked for
+#   variants   ours with microbatches joined up to twice as many tokens, which is not what is done without being asked for; LoRA with dropout
 #   tuned      ours with the fastest of each product's algorithms, which is not what is used without being asked for
 #   table      table.md of whatever results there are
 #   pack       builds on a machine with nvcc and the libraries what another one will run: build/gpu-pack (not among the default stages)
@@ -35,7 +35,7 @@ while [ $# -gt 0 ]; do
       case $1 in --out) out=$2 ;; --models) models=$2 ;; --limit) limit=$2 ;; --device) device=$2 ;; esac
       shift 2
       ;;
-    build | test | sanitize | rates | train | generate | peers | wide | tuned | table | pack) stages+=("$1"); shift ;;
+    build | test | sanitize | rates | train | generate | peers | variants | tuned | table | pack) stages+=("$1"); shift ;;
     --help) usage ;;
     *) echo "run.sh: no such stage or option: $1" >&2; usage ;;
   esac
@@ -44,7 +44,7 @@ done
 for model in $models; do
   [ -f "$root/native/gpu/models/$model/config.json" ] || { echo "run.sh: no such model: $model" >&2; exit 2; }
 done
-[ ${#stages[@]} -gt 0 ] || stages=(build test sanitize rates train generate peers wide tuned table)
+[ ${#stages[@]} -gt 0 ] || stages=(build test sanitize rates train generate peers variants tuned table)
 
 mkdir -p "$out"
 results=$out/results.jsonl
@@ -212,12 +212,15 @@ stage_train() {
     done
   done
 }
-stage_wide() {
+stage_variants() {
   local model kind
   for model in $models; do
     [ -f "$work/$model/config.json" ] || continue
     shape "$model"
-    for kind in $(kinds "$model"); do ours "$model" "$kind" wide $((2 * join)); done
+    for kind in $(kinds "$model"); do
+      ours "$model" "$kind" wide $((2 * join))
+      [ "$kind" != lora ] || ours "$model" "$kind" dropout $join --dropout 0.05
+    done
   done
 }
 stage_tuned() {

@@ -90,6 +90,7 @@ void training(double rate) {
       };
       noteRate("tuned", "with the fastest algorithm of each product (SFT_LAB_CUDA_TUNE=1)");
       noteRate("apart", "with microbatches as they are cut; the peak memory is this run's, since microbatches are the peers' there");
+      noteRate("dropout", "with dropout of 0.05");
       noteRate("wide", "with microbatches joined up to twice as many tokens");
       noteRate("joined", "by the peer with all of a step in one microbatch");
       const json cut = find("train", model, kind, "apart");

@@ -1,8 +1,8 @@
 // Training steps on a device, timed; our side of gpu/peers.py.
 //
-//   sft_lab_gpu_train --model FOLDER --records FILE [--device cuda:0] [--precision bf16] [--lora 16] [--batch 8] [--accumulation 1]
-//                     [--join TOKENS] [--steps 8] [--warmup 3] [--initialize 1] [--save FOLDER] [--checkpointing LAYERS] [--moments bf16]
-//                     [--started SECONDS]
+//   sft_lab_gpu_train --model FOLDER --records FILE [--device cuda:0] [--precision bf16] [--lora 16] [--dropout 0.05] [--batch 8]
+//                     [--accumulation 1] [--join TOKENS] [--steps 8] [--warmup 3] [--initialize 1] [--save FOLDER]
+//                     [--checkpointing LAYERS] [--moments bf16] [--started SECONDS]
 //   sft_lab_gpu_train --make FILE --count 256 --shortest 2048 --longest 2048 --share 0 --vocabulary 151936
 //   sft_lab_gpu_train --prompts FILE --count 64 --shortest 32 --longest 192 --vocabulary 151936
 //
@@ -116,7 +116,7 @@ json train(const Flags& flags) {
   options.moments = flags.text("moments", "fp32") == "bf16" ? DType::bf16 : DType::f32;
   const int32_t rank = flags.whole("lora", 0);
   if (rank > 0) {
-    options.adapter = AdapterOptions{.r = rank, .alpha = 2.0 * rank, .dropout = 0, .targetModules =
+    options.adapter = AdapterOptions{.r = rank, .alpha = 2.0 * rank, .dropout = flags.number("dropout", 0), .targetModules =
         {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}};
   }
   const auto backend = bench::device(flags.text("device", "cuda:0"), flags.whole("threads", 0));
