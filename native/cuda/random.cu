@@ -16,9 +16,17 @@ struct Dropout {
   View<T> out, x;
   float p, scale;
   RandomStream stream;
+  DEVICE float kept(float number, uint32_t bits) const { return unitFloat(bits) < p ? 0.0f : number * scale; }
   DEVICE void operator()(int64_t row, int64_t col) const {
-    const bool drops = unitFloat(bitsOf(stream, row * x.cols + col)) < p;
-    put(out(row, col), drops ? 0.0f : get(x(row, col)) * scale);
+    put(out(row, col), kept(get(x(row, col)), bitsOf(stream, row * x.cols + col)));
+  }
+  /// Of one block of random numbers: rows are made of fours.
+  DEVICE void four(int64_t row, int64_t col) const {
+    const Four random = philox(stream, static_cast<uint64_t>((row * x.cols + col) / 4));
+    float numbers[4];
+    load(numbers, &x(row, col));
+    UNROLL for (int i = 0; i < 4; ++i) numbers[i] = kept(numbers[i], random.numbers[i]);
+    store(&out(row, col), numbers);
   }
 };
 
@@ -51,8 +59,7 @@ void CudaBackend::dropout(const Tensor& out, const Tensor& x, float p, RandomStr
   requireSame(out, x);
   const float scale = p < 1 ? 1.0f / (1.0f - p) : 0.0f;
   withNumbers(x.dtype, [&]<typename T>() {
-    launch(stream_, gridFor(x.size()), kThreads, 0, eachElement<Dropout<T>>, x.rows, x.cols,
-           Dropout<T>{view<T>(out), view<T>(x), p, scale, stream});
+    launchEach(stream_, x.rows, x.cols, Dropout<T>{view<T>(out), view<T>(x), p, scale, stream}, out, x);
   });
 }
 

@@ -155,6 +155,7 @@ json operations(Bench& bench, const ModelConfig& c, int64_t tokens, int32_t leng
     const auto size = static_cast<double>(gate.size()) * width;
     moved("swiglu", 3 * size, [&] { backend.swiglu(out, gate, up); });
     moved("swiglu, backward", 6 * size, [&] { backend.swigluBackward(gate, up, out, out, gate, up); });
+    moved("dropout", 2 * size, [&] { backend.dropout(out, gate, 0.05f, {1, 2}); });
     const Tensor bias = bench.random(1, c.intermediateSize, DType::f32);
     moved("bias, backward", size, [&] { backend.addBiasBackward(bias, gate); });
     const Tensor b = bench.random(c.intermediateSize, 16, half), low = bench.random(tokens, 16, half);

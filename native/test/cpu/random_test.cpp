@@ -36,30 +36,34 @@ TEST(Philox, LanesGiveWhatSingleBlocksGive) {
 class Random : public CpuTest {};
 
 TEST_F(Random, DropoutKeepsTheMeanAndItsMaskIsThatOfTheElement) {
-  const int64_t rows = 301, cols = 77;
-  const auto x = randomNumbers(rows * cols, 1);
-  const Device dx = device(rows, cols, x), out = device(rows, cols), again = device(rows, cols);
-  const RandomStream stream{42, 7};
-  backend->dropout(*out, *dx, 0.3f, stream);
-  const auto actual = out.floats();
-  double dropped = 0;
-  for (size_t i = 0; i < actual.size(); ++i) {
-    const bool drop = unitFloat(philox(stream, i / 4)[i % 4]) < 0.3f;
-    ASSERT_EQ(actual[i], drop ? 0.0f : static_cast<float>(x[i]) * (1.0f / 0.7f)) << i;
-    dropped += drop;
-  }
-  EXPECT_NEAR(dropped / static_cast<double>(actual.size()), 0.3, 0.01);
+  const int64_t rows = 301;
+  // By fours, or not.
+  for (const auto& [cols, column] : {std::pair<int64_t, int64_t>{77, 5}, {76, 5}, {76, 8}}) {
+    SCOPED_TRACE(::testing::Message() << cols << " columns from " << column);
+    const auto x = randomNumbers(rows * cols, 1);
+    const Device dx = device(rows, cols, x), out = device(rows, cols), again = device(rows, cols);
+    const RandomStream stream{42, 7};
+    backend->dropout(*out, *dx, 0.3f, stream);
+    const auto actual = out.floats();
+    double dropped = 0;
+    for (size_t i = 0; i < actual.size(); ++i) {
+      const bool drop = unitFloat(philox(stream, i / 4)[i % 4]) < 0.3f;
+      ASSERT_EQ(actual[i], drop ? 0.0f : static_cast<float>(x[i]) * (1.0f / 0.7f)) << i;
+      dropped += drop;
+    }
+    EXPECT_NEAR(dropped / static_cast<double>(actual.size()), 0.3, 0.01);
 
-  // The same mask whatever the stride, in place, and for the gradient; another for another stream.
-  const Device wide = device(rows, 100);
-  backend->copy((*wide).columns(5, cols), *dx);
-  backend->dropout((*wide).columns(5, cols), (*wide).columns(5, cols), 0.3f, stream);
-  backend->copy(*again, (*wide).columns(5, cols));
-  EXPECT_TRUE(sameBits(again.floats(), actual));
-  backend->dropout(*again, *dx, 0.3f, {42, 8});
-  EXPECT_FALSE(sameBits(again.floats(), actual));
-  backend->dropout(*again, *dx, 0, stream);
-  EXPECT_EQ(again.get(), x);
+    // The same mask whatever the stride, in place, and for the gradient; another for another stream.
+    const Device wide = device(rows, 100);
+    backend->copy((*wide).columns(column, cols), *dx);
+    backend->dropout((*wide).columns(column, cols), (*wide).columns(column, cols), 0.3f, stream);
+    backend->copy(*again, (*wide).columns(column, cols));
+    EXPECT_TRUE(sameBits(again.floats(), actual));
+    backend->dropout(*again, *dx, 0.3f, {42, 8});
+    EXPECT_FALSE(sameBits(again.floats(), actual));
+    backend->dropout(*again, *dx, 0, stream);
+    EXPECT_EQ(again.get(), x);
+  }
 }
 
 TEST_F(Random, FilledTensorsHaveTheirDistribution) {
