@@ -167,6 +167,16 @@ struct Heads {
   View<float> table;
   const int32_t* positions;
   int32_t size;  ///< of one head
+
+  /// The token of a head, as heads of all tokens are counted, and its first column. There are fewer than 2^32: a division of 64 bits would
+  /// cost more than a norm.
+  struct Place {
+    int64_t row, column;
+  };
+  DEVICE Place placeOf(int64_t item, int64_t cols) const {
+    const auto number = static_cast<uint32_t>(item), each = static_cast<uint32_t>(cols) / static_cast<uint32_t>(size), row = number / each;
+    return {row, (number - row * each) * static_cast<uint32_t>(size)};
+  }
 };
 
 template <typename T>
@@ -176,7 +186,7 @@ KERNEL void turnNormed(View<T> out, float* rstd, View<T> x, float epsilon, Heads
   const int32_t half = heads.size / 2;
   for (int64_t item = static_cast<int64_t>(me.blockX) * me.warps() + me.warp(); item < x.rows * each;
        item += static_cast<int64_t>(me.blocksX) * me.warps()) {
-    const int64_t row = item / each, at = item % each * heads.size;
+    const auto [row, at] = heads.placeOf(item, x.cols);
     const T* const from = x.row(row) + at;
     T* const to = out.row(row) + at;
     float sum = 0;
@@ -209,7 +219,7 @@ KERNEL void turnNormedBackward(View<T> dx, float* partial, View<T> dout, View<T>
     for (int32_t i = lane; i < half; i += 32) mine[i] = mine[i + half] = 0;
   }
   for (int64_t item = first + me.warp(); item < end; item += me.warps()) {
-    const int64_t row = item / each, at = item % each * heads.size;
+    const auto [row, at] = heads.placeOf(item, x.cols);
     const T* const d = dout.row(row) + at;
     const T* const v = x.row(row) + at;
     T* const to = dx.row(row) + at;

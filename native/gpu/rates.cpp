@@ -138,7 +138,8 @@ json operations(Bench& bench, const ModelConfig& c, int64_t tokens, int32_t leng
     const Tensor dweight = bench.random(1, c.hiddenSize, DType::f32), dout = bench.random(tokens, c.hiddenSize, DType::f32);
     const auto size = static_cast<double>(x.size());
     moved("norm", size * (4 + width), [&] { backend.rmsNorm(normed, rstd, x, weight, 1e-6f); });
-    moved("norm, backward", size * 16, [&] { backend.rmsNormBackward(dx, dweight, dout, x, rstd, weight); });
+    const Tensor rounded = half == DType::bf16 ? normed : Tensor{};
+    moved("norm, backward", size * (rounded ? 18 : 16), [&] { backend.rmsNormBackward(dx, dweight, dout, x, rstd, weight, rounded); });
     moved("copy", size * 8, [&] { backend.copy(dx, x); });
     moved("copy to bf16", size * (4 + width), [&] { backend.copy(normed, x); });
     std::vector<int32_t> ids(static_cast<size_t>(tokens));
