@@ -21,14 +21,39 @@ void succeed(CublasLt::Status status, const char* what) {
 
 int typeOf(DType dtype) { return dtype == DType::f32 ? CublasLt::kFloat : CublasLt::kBf16; }
 
+/// The tensors of a product, as Products::multiply has them.
+struct Operands {
+  Tensor out, addend, bias, a, b;
+  bool ta, tb;
+
+  /// The same with as many tokens, the rows of a, as they are counted for the choice of an algorithm: eight sizes for each doubling, so that
+  /// batches of any number of tokens ask the library no more than a few hundred times in all.
+  Operands counted() const {
+    if (ta && tb) return *this;  // nothing in a model is multiplied so
+    int64_t step = 1;
+    while (step * 16 < a.rows) step *= 2;
+    Operands like = *this;
+    like.a.rows = (a.rows + step - 1) / step * step;
+    if (ta) {
+      like.b.rows = like.a.rows;
+    } else {
+      like.out.rows = like.addend.rows = like.a.rows;
+    }
+    return like;
+  }
+};
+
 }  // namespace
 
 struct Products::Library {
+  struct Choice {
+    CublasLt::Algorithm algorithm{};
+    bool addsBias = false;
+  };
   /// A product as the library knows it: descriptions, and the algorithm for them.
   struct Plan {
     void *desc = nullptr, *a = nullptr, *b = nullptr, *addend = nullptr, *out = nullptr;
-    bool addsBias = false;
-    CublasLt::Algorithm algorithm{};
+    Choice choice;
   };
   using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, uint64_t>;
 
@@ -41,31 +66,40 @@ struct Products::Library {
   CublasLt::Handle handle = nullptr;
   void* workspace = nullptr;
   std::map<Key, Plan> plans;
+  std::map<Key, Choice> choices;
 
-  const Plan& plan(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, bool ta, const Tensor& b, bool tb) {
-    const int64_t inner = ta ? a.rows : a.cols;
-    const uint32_t alignments[] = {alignment(b), alignment(a), alignment(addend), alignment(out)};
-    uint64_t kind = (ta ? 1u : 0u) | (tb ? 2u : 0u) | (a.dtype == DType::bf16 ? 4u : 0u) | (out.dtype == DType::bf16 ? 8u : 0u);
-    for (const uint32_t bytes : alignments) kind = kind << 9 | bytes;
-    kind = kind << 9 | (bias ? alignment(bias) : 0);
-    const Key key{out.rows, out.cols, inner, a.stride, b.stride, out.stride, addend.stride, kind};
+  static Key keyOf(const Operands& x) {
+    uint64_t kind = (x.ta ? 1u : 0u) | (x.tb ? 2u : 0u) | (x.a.dtype == DType::bf16 ? 4u : 0u) | (x.out.dtype == DType::bf16 ? 8u : 0u);
+    for (const Tensor* tensor : {&x.b, &x.a, &x.addend, &x.out}) kind = kind << 9 | alignment(*tensor);
+    kind = kind << 9 | (x.bias ? alignment(x.bias) : 0);
+    return {x.out.rows, x.out.cols, x.ta ? x.a.rows : x.a.cols, x.a.stride, x.b.stride, x.out.stride, x.addend.stride, kind};
+  }
+
+  Plan& plan(const Operands& x) {
+    const Key key = keyOf(x);
     if (const auto known = plans.find(key); known != plans.end()) return known->second;
     // Without padding there are as many shapes as batches have numbers of tokens.
     if (plans.size() >= kMostPlans) forget();
-    const auto found = plans.try_emplace(key).first;
+    Plan& plan = plans[key];
     try {
-      return make(found->second, out, addend, bias, a, ta, b, tb, alignments);
+      describe(plan, x);
+      plan.choice = chosen(tunes() ? x : x.counted());
+      return plan;
     } catch (...) {
-      plans.erase(found);  // nothing half made is used later
+      destroy(plan);
+      plans.erase(key);  // nothing half made is used later
       throw;
     }
   }
 
-  void forget() {
-    for (const auto& [key, plan] : plans) {
-      lt.matmulDescDestroy(plan.desc);
-      for (void* layout : {plan.a, plan.b, plan.addend, plan.out}) lt.layoutDestroy(layout);
+  void destroy(const Plan& plan) const {
+    if (plan.desc) lt.matmulDescDestroy(plan.desc);
+    for (void* layout : {plan.a, plan.b, plan.addend, plan.out}) {
+      if (layout) lt.layoutDestroy(layout);
     }
+  }
+  void forget() {
+    for (const auto& [key, plan] : plans) destroy(plan);
     plans.clear();
   }
 
@@ -80,42 +114,61 @@ struct Products::Library {
     succeed(lt.matmulDescSetAttribute(plan.desc, CublasLt::kBiasPointer, &bias, sizeof bias), "a bias");
   }
 
-  const Plan& make(Plan& plan, const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, bool ta, const Tensor& b, bool tb,
-                   const uint32_t (&alignments)[4]) {
+  void describe(Plan& plan, const Operands& x) const {
     // The library counts by columns: it sees the transposes of what stands here by rows, so the sides change places.
     succeed(lt.matmulDescCreate(&plan.desc, CublasLt::kComputeFloat, CublasLt::kFloat), "the description of a product");
-    const int first = tb, second = ta;
+    const int first = x.tb, second = x.ta;
     succeed(lt.matmulDescSetAttribute(plan.desc, CublasLt::kTransposeA, &first, sizeof first), "a transposition");
     succeed(lt.matmulDescSetAttribute(plan.desc, CublasLt::kTransposeB, &second, sizeof second), "a transposition");
-    const auto layout = [&](void** to, const Tensor& x) {
-      succeed(lt.layoutCreate(to, typeOf(x.dtype), static_cast<uint64_t>(x.cols), static_cast<uint64_t>(x.rows), x.stride), "a layout");
+    const auto layout = [&](void** to, const Tensor& tensor) {
+      succeed(lt.layoutCreate(to, typeOf(tensor.dtype), static_cast<uint64_t>(tensor.cols), static_cast<uint64_t>(tensor.rows), tensor.stride),
+              "a layout");
     };
-    layout(&plan.a, b);
-    layout(&plan.b, a);
-    layout(&plan.addend, addend);
-    layout(&plan.out, out);
+    layout(&plan.a, x.b);
+    layout(&plan.b, x.a);
+    layout(&plan.addend, x.addend);
+    layout(&plan.out, x.out);
+  }
+
+  /// Asked once for each shape. It depends on the shape alone, so that a run that is taken up again has it, too.
+  const Choice& chosen(const Operands& x) {
+    const Key key = keyOf(x);
+    const auto known = choices.find(key);
+    return known != choices.end() ? known->second : choices[key] = choose(x);
+  }
+
+  Choice choose(const Operands& x) {
+    struct Described {
+      const Library& library;
+      Plan plan{};
+      ~Described() { library.destroy(plan); }
+    } described{*this};
+    Plan& plan = described.plan;
+    describe(plan, x);
     void* preference = nullptr;
     succeed(lt.preferenceCreate(&preference), "a preference");
+    const auto released = std::shared_ptr<void>(preference, lt.preferenceDestroy);
     succeed(lt.preferenceSetAttribute(preference, CublasLt::kMaxWorkspace, &kWorkspace, sizeof kWorkspace), "a preference");
+    const uint32_t alignments[] = {alignment(x.b), alignment(x.a), alignment(x.addend), alignment(x.out)};
     for (int side = 0; side < 4; ++side) {
       succeed(lt.preferenceSetAttribute(preference, CublasLt::kAlignmentA + side, &alignments[side], sizeof alignments[side]), "a preference");
     }
     CublasLt::Heuristic found[kCandidates]{};
     int count = 0;
-    const auto choose = [&] {
+    const auto ask = [&] {
       return lt.heuristic(handle, plan.desc, plan.a, plan.b, plan.addend, plan.out, preference, tunes() ? kCandidates : 1, found, &count);
     };
-    if (bias) {
-      setEpilogue(plan, CublasLt::kAddBias, bias.data);
-      plan.addsBias = choose() == 0 && count > 0;
-      if (!plan.addsBias) setEpilogue(plan, CublasLt::kNoEpilogue, nullptr);
+    Choice choice;
+    if (x.bias) {
+      setEpilogue(plan, CublasLt::kAddBias, x.bias.data);
+      choice.addsBias = ask() == 0 && count > 0;
+      if (!choice.addsBias) setEpilogue(plan, CublasLt::kNoEpilogue, nullptr);
     }
-    if (!plan.addsBias) succeed(choose(), "the choice of an algorithm");
-    lt.preferenceDestroy(preference);
+    if (!choice.addsBias) succeed(ask(), "the choice of an algorithm");
     if (count == 0) throw Error("cuBLASLt has no algorithm for a product of this shape", {}, "device");
-    plan.algorithm = found[0].algorithm;
-    if (count > 1) plan.algorithm = fastest(plan, out, addend, a, b, found, count);
-    return plan;
+    choice.algorithm = found[0].algorithm;
+    if (count > 1) choice.algorithm = fastest(plan, x, found, count);
+    return choice;
   }
 
   /// With SFT_LAB_CUDA_TUNE=1 the library's best guesses are tried for each shape, and the fastest one is kept. Not by itself: what is the
@@ -125,11 +178,10 @@ struct Products::Library {
     return wanted;
   }
 
-  CublasLt::Algorithm fastest(const Plan& plan, const Tensor& out, const Tensor& addend, const Tensor& a, const Tensor& b,
-                              const CublasLt::Heuristic* found, int count) {
+  CublasLt::Algorithm fastest(const Plan& plan, const Operands& x, const CublasLt::Heuristic* found, int count) {
     // Results go elsewhere: what is added to must be added to once.
     void* elsewhere = nullptr;
-    const size_t bytes = static_cast<size_t>((out.rows - 1) * out.stride + out.cols) * sizeOf(out.dtype);
+    const size_t bytes = static_cast<size_t>((x.out.rows - 1) * x.out.stride + x.out.cols) * sizeOf(x.out.dtype);
     if (cudaMalloc(&elsewhere, bytes) != cudaSuccess) {
       cudaGetLastError();
       return found[0].algorithm;
@@ -142,7 +194,7 @@ struct Products::Library {
     int best = 0;
     for (int i = 0; i < count; ++i) {
       const auto run = [&] {
-        return lt.matmul(handle, plan.desc, &alpha, b.data, plan.a, a.data, plan.b, &beta, addend.data, plan.addend, elsewhere, plan.out,
+        return lt.matmul(handle, plan.desc, &alpha, x.b.data, plan.a, x.a.data, plan.b, &beta, x.addend.data, plan.addend, elsewhere, plan.out,
                          &found[i].algorithm, workspace, kWorkspace, stream) == 0;
       };
       if (found[i].state != 0 || !run()) continue;
@@ -177,12 +229,22 @@ Products::~Products() {
 
 bool Products::multiply(const Tensor& out, const Tensor& addend, const Tensor& bias, const Tensor& a, Transpose ta, const Tensor& b, Transpose tb,
                         float alpha, float beta) {
-  const Library::Plan& plan = library_->plan(out, addend, bias, a, ta == Transpose::yes, b, tb == Transpose::yes);
-  if (plan.addsBias) library_->setEpilogue(plan, CublasLt::kAddBias, bias.data);  // another layer's, perhaps
-  succeed(library_->lt.matmul(library_->handle, plan.desc, &alpha, b.data, plan.a, a.data, plan.b, &beta, addend.data, plan.addend, out.data,
-                              plan.out, &plan.algorithm, library_->workspace, kWorkspace, stream_),
-          "a product");
-  return plan.addsBias;
+  const Operands x{out, addend, bias, a, b, ta == Transpose::yes, tb == Transpose::yes};
+  Library::Plan& plan = library_->plan(x);
+  const auto run = [&] {
+    if (bias) {
+      const bool adds = plan.choice.addsBias;  // another layer's, perhaps
+      library_->setEpilogue(plan, adds ? CublasLt::kAddBias : CublasLt::kNoEpilogue, adds ? bias.data : nullptr);
+    }
+    return library_->lt.matmul(library_->handle, plan.desc, &alpha, b.data, plan.a, a.data, plan.b, &beta, addend.data, plan.addend, out.data,
+                               plan.out, &plan.choice.algorithm, library_->workspace, kWorkspace, stream_);
+  };
+  if (run() != 0) {
+    // What was chosen for a few tokens more may not be for these.
+    plan.choice = library_->choose(x);
+    succeed(run(), "a product");
+  }
+  return plan.choice.addsBias;
 }
 
 #else
