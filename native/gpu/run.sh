@@ -161,9 +161,11 @@ inputs() { # MODEL: records and prompts, and weights that peers can read too
   [ -f "$work/$1/config.json" ] || limited 120 "$bin/sft_lab_gpu_train" --model "$root/native/gpu/models/$1" --initialize 1 --device "$device" \
     --precision "$([ "$1" = 7b ] && echo bf16 || echo fp32)" --save "$work/$1" >>"$log" 2>&1
 }
-# A kind of training is: its records, its rank, its microbatch.
-kind_of() { # KIND: sets data, rank, micro, moments
-  moments=fp32
+# A kind of training is: its records, its rank, its microbatch, and how many steps go before those that are measured: some more where microbatches
+# have each its own number of tokens.
+kind_of() { # KIND: sets data, rank, micro, moments, unmeasured
+  moments=fp32 unmeasured=$warmup
+  [[ $1 != completion* ]] || unmeasured=$((4 * warmup))
   case $1 in
     full-bf16-moments) data=packed rank=0 micro=$batch moments=bf16 ;;
     full) data=packed rank=0 micro=$batch ;;
@@ -199,7 +201,7 @@ ours() { # MODEL KIND SIDE JOIN [FLAG...]: trains as kind_of says
   shift 4
   kind_of "$kind"
   record train "$model" "$kind" "$side" 60 "$bin/sft_lab_gpu_train" --model "$work/$model" --records "$work/$model.$data" --device "$device" \
-    --lora $rank --moments $moments --batch $micro --accumulation $accumulation --join "$join" --steps $steps --warmup $warmup "$@"
+    --lora $rank --moments $moments --batch $micro --accumulation $accumulation --join "$join" --steps $steps --warmup $unmeasured "$@"
 }
 stage_train() {
   local model kind
@@ -256,7 +258,7 @@ peer() { # MODEL KIND SIDE LIMIT
   kind_of "$2"
   if [ "$3" = joined ]; then local micro=$((micro * accumulation)) accumulation=1; fi
   job train "$1" "$2" "$3" "$4" \
-    "\"records\":\"$work/$1.$data\",\"lora\":$rank,\"batch\":$micro,\"accumulation\":$accumulation,\"steps\":$steps,\"warmup\":$warmup"
+    "\"records\":\"$work/$1.$data\",\"lora\":$rank,\"batch\":$micro,\"accumulation\":$accumulation,\"steps\":$steps,\"warmup\":$unmeasured"
 }
 peer_jobs() { # MODEL
   local kind
