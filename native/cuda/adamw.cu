@@ -19,6 +19,12 @@ struct Run {
   void *first, *second;
   Bf16* rounded;
   int32_t cols, gap;  ///< of a row of `rounded`, and the numbers from its end to the next one's beginning
+
+  DEVICE Bf16* roundedAt(int64_t at) const {
+    if (gap == 0) return rounded + at;
+    return rounded + at + static_cast<int64_t>(static_cast<uint32_t>(at) / static_cast<uint32_t>(cols)) * gap;
+  }
+
   int64_t size;
   int32_t start;  ///< its first piece
   bool decays, fours;
@@ -108,7 +114,7 @@ DEVICE void update(const Piece& piece, const Step& step, int64_t at) {
   store(run.value + at, value);
   storeMoments(first, m, random, 0);
   storeMoments(second, v, random, 16);
-  if (run.rounded) store(run.rounded + at + (run.gap ? static_cast<int64_t>(static_cast<uint32_t>(at) / static_cast<uint32_t>(run.cols)) * run.gap : 0), value);
+  if (run.rounded) store(run.roundedAt(at), value);
 }
 
 template <typename Moment>
@@ -155,8 +161,7 @@ struct Listed {
     const auto even = [](const Tensor& x) { return reinterpret_cast<uintptr_t>(x.data) % (4 * sizeOf(x.dtype)) == 0; };
     const auto cols = static_cast<int32_t>(p.rounded.cols), gap = static_cast<int32_t>(p.rounded.stride - p.rounded.cols);
     if (gap != 0 && p.gradient.size() > UINT32_MAX) throw std::logic_error("a rounded copy of so many numbers has to be contiguous");
-    const bool fours = even(p.value) && even(p.gradient) && even(p.first) && even(p.second) && even(p.rounded) &&
-                       (gap == 0 || (cols % 4 == 0 && gap % 4 == 0));
+    const bool fours = even(p.value) && even(p.gradient) && even(p.first) && even(p.second) && (gap == 0 ? even(p.rounded) : inFours(p.rounded));
     list.push_back({p.value.f32(), p.gradient.f32(), p.first.data, p.second.data, static_cast<Bf16*>(p.rounded.data), cols, gap, p.gradient.size(),
                     pieces, p.decay, fours});
     pieces += static_cast<int32_t>((p.gradient.size() + kPiece - 1) / kPiece);

@@ -193,7 +193,7 @@ void loadLast(float (&to)[width], const float* from) {
   std::memcpy(to, from, sizeof to);
 }
 inline size_t mostShared() { return 8 << 10; }  // less than any card's, so that small tests go beyond it
-inline int processors() { return 6; }                // likewise
+inline int processors() { return 6; }           // likewise
 
 inline bool multipliesInGroups() { return false; }
 

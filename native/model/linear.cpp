@@ -81,21 +81,11 @@ Tensor lowBeside(const LinearWeights& layer, const Tensor& x) { return withLow(l
 /// Whether one product makes all.
 bool extended(Layers layers) { return layers.size() == 1 && layers[0].extended; }
 
-void lower(const Pass& pass, Layers layers, const Tensor& x, const Tensor& low) {
-  const ArenaScope scope(pass.arena);
-  const Tensor input = dropped(pass, layers, x);
-  eachAdapter(layers, [&](size_t, const LowRank& adapter, int64_t first) {
-    const Parameter& a = *adapter.a;
-    pass.backend.matmul(low.columns(first, a.value.rows), input, Transpose::no, a.operand(pass.dtype), Transpose::yes, adapter.scale, 0);
-  });
-}
-
 }  // namespace
 
 Tensor takeBeside(const Pass& pass, const LinearWeights& layer, int64_t rows, int64_t cols) {
   if (!layer.extended) return pass.arena.take(rows, cols, pass.dtype);
-  constexpr int64_t kLine = 64;  // numbers, to begin rows where a GPU's memory is read from soonest
-  return pass.arena.take(rows, (cols + layer.ranks() + kLine - 1) / kLine * kLine, pass.dtype).columns(0, cols);
+  return pass.arena.take(rows, wholeLines(cols + layer.ranks()), pass.dtype).columns(0, cols);
 }
 
 OfGroup<Tensor> takeOutputs(const Pass& pass, Layers layers, int64_t rows) {
@@ -124,7 +114,14 @@ SavedLinear reserve(const Pass& pass, Layers layers, int64_t rows) {
   return ranks == 0 ? SavedLinear{} : SavedLinear{pass.arena.take(rows, ranks, pass.dtype)};
 }
 
-void lower(const Pass& pass, Layers layers, const Tensor& x, const SavedLinear& saved) { lower(pass, layers, x, saved.low); }
+void lower(const Pass& pass, Layers layers, const Tensor& x, const SavedLinear& saved) {
+  const ArenaScope scope(pass.arena);
+  const Tensor input = dropped(pass, layers, x);
+  eachAdapter(layers, [&](size_t, const LowRank& adapter, int64_t first) {
+    const Parameter& a = *adapter.a;
+    pass.backend.matmul(saved.low.columns(first, a.value.rows), input, Transpose::no, a.operand(pass.dtype), Transpose::yes, adapter.scale, 0);
+  });
+}
 
 void linear(const Pass& pass, Layers layers, const OfGroup<Tensor>& outputs, const Tensor& x, const SavedLinear& saved, const Tensor& addend) {
   Backend& backend = pass.backend;
@@ -132,12 +129,12 @@ void linear(const Pass& pass, Layers layers, const OfGroup<Tensor>& outputs, con
   if (extended(layers)) {
     const LinearWeights& layer = layers[0];
     const Tensor low = lowBeside(layer, x);
-    lower(pass, layers, x, low);
+    lower(pass, layers, x, {low});
     if (pass.training) backend.copy(saved.low, low);
     const Tensor weight = layer.extended.slice(0, outputs[0].cols);
     return backend.matmulAdd(outputs[0], addend, biasOf(layer), withLow(layer, x), Transpose::no, weight, Transpose::yes);
   }
-  lower(pass, layers, x, saved.low);
+  lower(pass, layers, x, saved);
   for (size_t i = 0; i < layers.size(); ++i) {
     backend.matmulAdd(outputs[i], addend, biasOf(layers[i]), x, Transpose::no, layers[i].weight->operand(pass.dtype), Transpose::yes);
   }

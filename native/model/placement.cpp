@@ -16,9 +16,6 @@ Tensor shaped(const Parameter& parameter, void* data = nullptr, DType dtype = DT
   return {data, rows, cols, cols, dtype};
 }
 
-/// So many numbers as whole lines of a GPU's memory.
-int64_t padded(int64_t count) { return (count + 63) / 64 * 64; }
-
 /// What can stand side by side of layers that share their input: their weights, their biases, and the A of their adapters.
 std::array<std::vector<Parameter*>, 3> runsOf(const LinearGroup& layers) {
   std::array<std::vector<Parameter*>, 3> runs;
@@ -67,7 +64,7 @@ void Parameters::extend(const LinearGroup& layers) {
     if (layer.ranks() % 8 != 0) return;
   }
   if (ranks == 0) return;
-  const int64_t in = layers.front().weight->shape[1], stride = padded(in + ranks);
+  const int64_t in = layers.front().weight->shape[1], stride = wholeLines(in + ranks);
   const Tensor memory{allocate((out + ranks) * stride, DType::bf16), out + ranks, stride, stride, DType::bf16};
   backend_->zero(memory);
   const Tensor all = extended_[layers.front().weight] = memory.columns(0, in + ranks);
@@ -132,7 +129,7 @@ void Parameters::place(const OpenOptions& options, const TensorFiles* base) {
   const auto sizeOfRun = [](const Run& run) {
     int64_t count = 0;
     for (const Parameter* parameter : run) count += shaped(*parameter).size();
-    return padded(count);
+    return wholeLines(count);
   };
   const auto put = [](const Run& run, Tensor Parameter::*which, void* memory, DType dtype) {
     for (Parameter* parameter : run) {

@@ -9,6 +9,9 @@ enum class DType : uint8_t { f32, bf16 };
 
 inline size_t sizeOf(DType dtype) { return dtype == DType::f32 ? 4 : 2; }
 
+/// The least multiple of 64 numbers that holds so many: where rows or tensors begin at those, a GPU's memory is read from soonest.
+inline int64_t wholeLines(int64_t numbers) { return (numbers + 63) / 64 * 64; }
+
 /// A row-major (rows, cols) view of a backend's memory. Rows are `stride` elements apart. Owns nothing.
 struct Tensor {
   void* data = nullptr;

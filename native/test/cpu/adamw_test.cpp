@@ -70,11 +70,6 @@ struct HalfMoments {
   void step(Backend& backend, int64_t step, uint64_t stream) {
     backend.adamw({{*value, *gradient, m, v, false}}, {1e-3, 0.9, 0.999, 1e-8, 0, 1, step, {5, stream}});
   }
-  static Numbers numbers(const std::shared_ptr<Backend>& backend, const Tensor& half) {
-    const Device wide(backend, 1, half.cols);
-    backend->copy(*wide, half);
-    return wide.get();
-  }
 };
 
 double mean(const Numbers& numbers) { return inner(numbers, Numbers(numbers.size(), 1.0 / static_cast<double>(numbers.size()))); }
@@ -82,7 +77,7 @@ double mean(const Numbers& numbers) { return inner(numbers, Numbers(numbers.size
 TEST_F(AdamW, MomentsInBf16AreRoundedToEitherSideByHowNearItIs) {
   HalfMoments half(backend, 40'000);
   half.step(*backend, 1, 9);
-  const Numbers m = HalfMoments::numbers(backend, half.m), v = HalfMoments::numbers(backend, half.v);
+  const Numbers m = values(half.m), v = values(half.v);
   EXPECT_NEAR(mean(m), 0.1, 1e-5);  // rounded to the nearest all would be 0.10010
   EXPECT_NEAR(mean(v), 0.001, 2e-7);
   const auto [least, most] = std::minmax_element(m.begin(), m.end());
@@ -96,7 +91,7 @@ TEST_F(AdamW, SmallChangesOfMomentsInBf16AddUp) {
   HalfMoments half(backend, 512);
   for (int64_t step = 1; step <= 600; ++step) half.step(*backend, step, static_cast<uint64_t>(step) << 20);
   // Rounded to the nearest it would stand still at 0.25, where a thousandth of what is missing is less than half a step of bf16.
-  EXPECT_NEAR(mean(HalfMoments::numbers(backend, half.v)), 1 - std::pow(0.999, 600), 0.006);
+  EXPECT_NEAR(mean(values(half.v)), 1 - std::pow(0.999, 600), 0.006);
 }
 
 TEST_F(AdamW, RoundingIsAFunctionOfItsStream) {
@@ -104,7 +99,7 @@ TEST_F(AdamW, RoundingIsAFunctionOfItsStream) {
   for (const uint64_t stream : {3, 3, 4}) {
     HalfMoments half(backend, 20'003);  // not all in fours
     half.step(*backend, 1, stream);
-    found.push_back(HalfMoments::numbers(backend, half.m));
+    found.push_back(values(half.m));
   }
   EXPECT_EQ(found[0], found[1]);
   EXPECT_NE(found[0], found[2]);

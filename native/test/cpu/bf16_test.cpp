@@ -35,11 +35,6 @@ class Bf16 : public CpuTest {
     twin.bf16 = half(twin.memory);
     return twin;
   }
-  Numbers values(const Tensor& bf16) {
-    const Device wide = device(bf16.rows, bf16.cols);
-    backend->copy(*wide, bf16);
-    return wide.get();
-  }
   void expectClose(const Twin& result, double bound = 3e-3) { EXPECT_LT(relativeError(values(result.bf16), result.exact.get()), bound); }
 };
 

@@ -32,11 +32,6 @@ class LowRank : public CpuTest {
     made.numbers = values(made.tensor);
     return made;
   }
-  Numbers values(const Tensor& x) {
-    const Device wide = device(x.rows, x.cols);
-    backend->copy(*wide, x);
-    return wide.get();
-  }
 
   struct Operands {
     Columns dout, b, low, dlow;

@@ -154,6 +154,12 @@ class CpuTest : public ::testing::Test {
 
   Device device(int64_t rows, int64_t cols) { return {backend, rows, cols}; }
   Device device(int64_t rows, int64_t cols, const Numbers& values) { return {backend, rows, cols, values}; }
+  /// What a tensor holds, of any dtype and stride.
+  Numbers values(const Tensor& x) {
+    const Device wide = device(x.rows, x.cols);
+    backend->copy(*wide, x);
+    return wide.get();
+  }
 };
 
 }  // namespace sftlab::test

@@ -26,10 +26,7 @@ TEST_F(AdamWRounded, CopiesStandWhereTheyAreSaidTo) {
     const Sevens written(backend), expected(backend);
     backend->adamw({{*value, *gradient, *first, *second, false, written.all.columns(column, cols)}}, {0.1, 0.9, 0.999, 1e-8, 0, 1, 1, {}});
     backend->copy(expected.all.columns(column, cols), *value);
-    const Device a(backend, kRows, kStride), b(backend, kRows, kStride);
-    backend->copy(*a, written.all);
-    backend->copy(*b, expected.all);
-    EXPECT_EQ(a.get(), b.get()) << cols << " columns from " << column;
+    EXPECT_EQ(values(written.all), values(expected.all)) << cols << " columns from " << column;
   }
 }
 

@@ -1,5 +1,6 @@
 // Gradients through dropout are those of the loss that it leaves: each adapter tensor's, by the loss a little further along it.
 
+#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -17,14 +18,13 @@ class Dropout : public FamilyTest {
   /// The reference's adapter with dropout, and `step` of that gradient added to one tensor.
   OpenOptions moved(const std::string& which, const std::vector<float>& gradient, double step) const {
     const TensorFiles files = TensorFiles::openFolder(folder_ / "adapter", "adapter_model");
-    std::vector<std::vector<float>> values;
     std::vector<TensorSource> tensors;
     for (const auto& [name, tensor] : files.tensors()) {
-      auto& own = values.emplace_back(static_cast<size_t>(tensor.elements()));
-      toFloat(tensor, 0, tensor.elements(), own.data());
-      for (size_t i = 0; name == which && i < own.size(); ++i) own[i] += static_cast<float>(step * gradient[i]);
-      tensors.push_back({name, FileDType::f32, tensor.shape, [data = own](size_t offset, size_t bytes, void* out) {
-                           std::memcpy(out, reinterpret_cast<const char*>(data.data()) + offset, bytes);
+      std::vector<float> values(static_cast<size_t>(tensor.elements()));
+      toFloat(tensor, 0, tensor.elements(), values.data());
+      for (size_t i = 0; name == which && i < values.size(); ++i) values[i] += static_cast<float>(step * gradient[i]);
+      tensors.push_back({name, FileDType::f32, tensor.shape, [values = std::move(values)](size_t offset, size_t bytes, void* out) {
+                           std::memcpy(out, reinterpret_cast<const char*>(values.data()) + offset, bytes);
                          }});
     }
     writeTensors(adapter_, "adapter_model", std::move(tensors), {{"format", "pt"}}, SIZE_MAX);
